@@ -1,0 +1,279 @@
+"""An LSTM language model that transformers can train, sample from and search with.
+
+The recurrence is the fused `nn.LSTM`; the embedding and the output layer share their
+weights (Press and Wolf, 2017), through a projection where the sizes differ.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    GenerationMixin,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import ModelOutput
+
+from src.device import pick_device
+from src.runs import RunError, read_meta, write_run_files
+from src.tokenization import save_tokenizer
+
+State = tuple[torch.Tensor, torch.Tensor]
+
+
+class LSTMConfig(PreTrainedConfig):
+    """Sizes of an `LSTMLM`. Dropouts are probabilities; 0 is off."""
+
+    model_type = "lstm_lm"
+
+    vocab_size: int = 12_000
+    embedding_dim: int = 256
+    hidden_dim: int = 640
+    num_layers: int = 1
+    dropout: float = 0.1
+    pad_token_id: int | None = 0
+    eos_token_id: int | None = 2
+    tie_word_embeddings: bool = True
+
+
+@dataclass
+class LSTMOutput(ModelOutput):
+    """Output of the backbone or of the whole model.
+
+    Attributes:
+        logits: [batch, length, vocab]; None from the backbone.
+        last_hidden_state: [batch, length, embedding_dim], what the output layer reads.
+        state: hidden and cell state after the last real token, each [layers, batch, hidden_dim].
+    """
+
+    logits: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+    state: State | None = None
+
+
+class LSTMPreTrainedModel(PreTrainedModel):
+    config_class = LSTMConfig
+    base_model_prefix = "backbone"
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.embedding_dim**-0.5)
+        elif isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                if "bias_ih" in name:
+                    nn.init.zeros_(parameter)
+                    # An open forget gate at the start (Jozefowicz et al., 2015).
+                    with torch.no_grad():
+                        parameter[module.hidden_size : 2 * module.hidden_size].fill_(1.0)
+                elif "bias_hh" in name:
+                    nn.init.zeros_(parameter)
+
+
+class LSTMBackbone(LSTMPreTrainedModel):
+    """Token ids to hidden states: embedding, LSTM, projection back to the embedding's size."""
+
+    def __init__(self, config: LSTMConfig):
+        super().__init__(config)
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
+        between_layers = config.dropout if config.num_layers > 1 else 0.0
+        self.lstm = nn.LSTM(
+            config.embedding_dim, config.hidden_dim, config.num_layers, batch_first=True, dropout=between_layers
+        )
+        self.projection = (
+            nn.Identity()
+            if config.hidden_dim == config.embedding_dim
+            else nn.Linear(config.hidden_dim, config.embedding_dim, bias=False)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embedding
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embedding = value
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        state: State | None = None,
+    ) -> LSTMOutput:
+        """Run the recurrence over the real tokens only.
+
+        A pad, on either side, is never fed: the real tokens of a row are moved to its left
+        and packed, and the outputs moved back. A pad behind a token repeats that token's
+        output, so `logits[:, -1]` predicts the next token whichever side the padding is on.
+
+        Args:
+            input_ids: int64 [batch, length].
+            attention_mask: [batch, length], 1 for a token and 0 for a pad; None: no pads.
+            state: to go on from; None starts from zeros.
+        """
+        if attention_mask is None or bool(attention_mask.all()):
+            output, state = self.lstm(self.dropout(self.embedding(input_ids)), state)
+            return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
+        lengths = attention_mask.sum(dim=1)
+        if bool((lengths == 0).any()):
+            raise ValueError(f"row {int(lengths.argmin())} of the batch has no tokens: give every row at least one")
+        tokens_first = attention_mask.argsort(dim=1, descending=True, stable=True)
+        embedded = self.dropout(self.embedding(input_ids.gather(1, tokens_first)))
+        packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        packed_output, state = self.lstm(packed, state)
+        output, _ = pad_packed_sequence(packed_output, batch_first=True, total_length=input_ids.shape[1])
+        output = self.dropout(self.projection(output))
+        rank_of_token = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+        hidden = output.gather(1, rank_of_token[:, :, None].expand(-1, -1, output.shape[2]))
+        return LSTMOutput(last_hidden_state=hidden, state=state)
+
+
+class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
+    """Embedding, LSTM and a tied output layer over the vocabulary."""
+
+    # Tells generate() that the state can't be cut back to an earlier token.
+    _is_stateful = True
+    _tied_weights_keys = {"lm_head.weight": "backbone.embedding.weight"}
+
+    def __init__(self, config: LSTMConfig):
+        super().__init__(config)
+        self.backbone = LSTMBackbone(config)
+        self.lm_head = nn.Linear(config.embedding_dim, config.vocab_size)
+        self.generation_config = GenerationConfig(
+            max_new_tokens=20, pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id
+        )
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.lm_head = value
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        state: State | None = None,
+        **kwargs,
+    ) -> LSTMOutput:
+        """Next-token logits at every position.
+
+        Args:
+            input_ids: int64 [batch, length].
+            lengths: int64 [batch], number of tokens of each row when padded on the right.
+            attention_mask: [batch, length], 1 for a token; for padding on either side. Give
+                this or `lengths`; neither means that no row is padded.
+            state: hidden and cell state to go on from, each [layers, batch, hidden_dim].
+            **kwargs: what generate() passes to every model (`use_cache`, `return_dict`, ...).
+
+        Returns:
+            `LSTMOutput` with `logits` [batch, length, vocab] and the `state` after the last token.
+        """
+        if lengths is not None:
+            positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+            attention_mask = (positions < lengths.to(input_ids.device)[:, None]).long()
+        output = self.backbone(input_ids, attention_mask, state)
+        output.logits = self.lm_head(output.last_hidden_state)
+        return output
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prefix_ids: torch.Tensor | None = None,
+        max_new_tokens: int | None = None,
+        eos_id: int | None = None,
+        **kwargs,
+    ) -> torch.Tensor:
+        """Continue prefixes; greedy unless asked otherwise.
+
+        All of `GenerationMixin.generate` works: `do_sample`, `temperature`, `top_k`, `top_p`,
+        `num_beams`, `num_return_sequences`, `streamer`, ...
+
+        Args:
+            prefix_ids: int64 [batch, length]; with an `attention_mask` where rows are padded.
+            max_new_tokens: at most this many tokens are added, 20 by default.
+            eos_id: a row ends with it; generation stops when every row has.
+
+        Returns:
+            int64 [batch, length + new tokens], prefix and continuation, ended rows padded.
+        """
+        for name, value in {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}.items():
+            if value is not None:
+                kwargs[name] = value
+        return super().generate(**kwargs)
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: torch.Tensor,
+        state: State | None = None,
+        attention_mask: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs,
+    ) -> dict:
+        if state is None or use_cache is False:
+            return {"input_ids": input_ids, "attention_mask": attention_mask}
+        return {"input_ids": input_ids[:, -1:], "state": state}
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
+
+    def _reorder_cache(self, state: State, beam_idx: torch.Tensor) -> State:
+        return tuple(part.index_select(1, beam_idx) for part in state)
+
+
+AutoConfig.register(LSTMConfig.model_type, LSTMConfig)
+AutoModelForCausalLM.register(LSTMConfig, LSTMLM)
+
+
+def save_lstm_lm(
+    run_dir: str | Path, model: LSTMLM, tokenizer: PreTrainedTokenizerBase, meta: dict, history: list[dict]
+) -> Path:
+    """Write a run folder: weights, tokenizer, `meta.json`, `history.json` and a model card.
+
+    Args:
+        run_dir: an existing folder.
+        meta: what to record of the run, see `src.runs.run_metadata`; the model's sizes are added.
+        history: one dict per evaluation during training.
+    """
+    run_dir = Path(run_dir)
+    save_tokenizer(tokenizer, run_dir)
+    torch.save(model.state_dict(), run_dir / "model.pt")
+    write_run_files(run_dir, {**meta, "model": model.config.to_diff_dict()}, history)
+    return run_dir
+
+
+def load_lstm_lm(
+    run_dir: str | Path, device: str | torch.device | None = None
+) -> tuple[PreTrainedTokenizerBase, LSTMLM, int, int]:
+    """Load a run folder written by `save_lstm_lm`, ready to complete.
+
+    Args:
+        run_dir: e.g. "models/lstm_lm-20260101-120000".
+        device: None picks the best there is.
+
+    Returns:
+        tokenizer, model in evaluation mode, pad_id, eos_id.
+
+    Raises:
+        RunError: the folder or one of its files is missing or isn't what it should be.
+    """
+    run_dir = Path(run_dir)
+    config = LSTMConfig.from_dict(read_meta(run_dir)["model"])
+    if not (run_dir / "model.pt").is_file():
+        raise RunError(f"{run_dir} has no model.pt: it is not a complete LSTM run, choose another folder")
+    model = LSTMLM(config)
+    model.load_state_dict(torch.load(run_dir / "model.pt", map_location="cpu", weights_only=True))
+    tokenizer = AutoTokenizer.from_pretrained(run_dir)
+    return tokenizer, model.to(pick_device(device)).eval(), tokenizer.pad_token_id, tokenizer.eos_token_id

@@ -1,0 +1,138 @@
+"""Tweets as next-token prediction: input ids, labels and the mask over the context.
+
+The model reads the whole tweet, but only its last quarter and its end are targets. Written
+out for five tokens, of which the first three (75%, rounded down) are the context:
+
+    position      0        1       2      3        4
+    input_ids     the      weather today  is       lovely
+    label         weather  today   is     lovely   [EOS]
+    trained on    no       no      yes    yes      yes
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
+
+IGNORE_INDEX = -100
+TOKENIZER_BATCH = 10_000
+ContextUnit = Literal["tokens", "words"]
+
+
+class NextTokenDataset(Dataset):
+    """Texts tokenized once into one flat array of ids, each text followed by `eos_id`.
+
+    Args:
+        texts: cleaned texts.
+        tokenizer: any Hugging Face tokenizer; its special tokens are not added.
+        eos_id: id appended to every text; a training target like any other.
+        max_len: ids kept per text with its end, the last ones; None keeps all.
+        context_unit: what the masked 75% are counted in. "tokens": of the tweet's own
+            tokens. "words": exactly where `split_x_target_by_words` cuts.
+
+    Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length.
+    If the unit is words they also hold `context_length`, the number of tokens in the context;
+    tokens are counted by `collate_batch` itself.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        eos_id: int,
+        max_len: int | None = None,
+        context_unit: ContextUnit = "tokens",
+    ):
+        if max_len is not None and max_len < 2:
+            raise ValueError(f"max_len is {max_len}, but a token and its end need at least 2")
+        ids, context_lengths = [], []
+        for start in tqdm(range(0, len(texts), TOKENIZER_BATCH), "tokenizing", leave=False, mininterval=1):
+            batch = list(texts[start : start + TOKENIZER_BATCH])
+            batch_ids = encode(tokenizer, batch)
+            ids += batch_ids
+            if context_unit == "words":
+                contexts = encode(tokenizer, [split_x_target_by_words(text)[0] for text in batch])
+                context_lengths += [len(context) for context in contexts]
+        if empty := [i for i, text_ids in enumerate(ids) if not text_ids]:
+            raise ValueError(f"text {empty[0]} has no tokens ({texts[empty[0]]!r}); drop empty texts first")
+        kept = [len(text_ids) if max_len is None else min(len(text_ids), max_len - 1) for text_ids in ids]
+        self.offsets = np.cumsum([0] + [length + 1 for length in kept])
+        self.token_ids = np.fromiter(
+            (token for text_ids, length in zip(ids, kept) for token in (*text_ids[-length:], eos_id)),
+            dtype=np.int32,
+            count=self.offsets[-1],
+        )
+        self.context_lengths = None
+        if context_unit == "words":
+            dropped = np.array([len(text_ids) for text_ids in ids], dtype=np.int64) - kept
+            self.context_lengths = np.maximum(np.array(context_lengths, dtype=np.int64) - dropped, 0)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[len(self)] number of input ids of every item."""
+        return np.diff(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor | int]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"item {index} of a dataset of {len(self)} texts")
+        index %= len(self)
+        ids = torch.from_numpy(self.token_ids[self.offsets[index] : self.offsets[index + 1]].astype(np.int64))
+        item = {"input_ids": ids[:-1], "labels": ids[1:]}
+        if self.context_lengths is not None:
+            item["context_length"] = int(self.context_lengths[index])
+        return item
+
+    def save(self, folder: str | Path) -> None:
+        """Write the arrays as `.npy` files, to be read again by `load` without the texts."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in vars(self).items():
+            if array is not None:
+                np.save(folder / f"{name}.npy", array)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "NextTokenDataset":
+        """Open saved arrays memory-mapped: items are read from disk when they are asked for."""
+        dataset = cls.__new__(cls)
+        dataset.context_lengths = None
+        for path in Path(folder).glob("*.npy"):
+            setattr(dataset, path.stem, np.load(path, mmap_mode="r"))
+        return dataset
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Token ids of texts, without special tokens."""
+    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+
+
+def collate_batch(batch: list[dict], pad_id: int = 0) -> dict[str, torch.Tensor]:
+    """Pad items on the right and mask the labels of the context.
+
+    A label is -100 where it is padding and where its token is among the first 75% of the
+    tweet's own tokens (rounded down), or among the item's `context_length` tokens where it
+    has one. The label at position i is token i + 1, so the first target token and the
+    final end are trained. The mask comes from lengths, never from comparing ids with
+    `pad_id`: the pad of a GPT-2 tokenizer is also its end.
+
+    Returns:
+        `input_ids` and `labels`, int64 [batch, longest], and `lengths`, int64 [batch].
+    """
+    lengths = torch.tensor([len(item["input_ids"]) for item in batch])
+    context_lengths = torch.tensor(
+        [item.get("context_length", int(len(item["input_ids"]) * CONTEXT_SHARE)) for item in batch]
+    )
+    input_ids = torch.nn.utils.rnn.pad_sequence([item["input_ids"] for item in batch], True, pad_id)
+    labels = torch.nn.utils.rnn.pad_sequence([item["labels"] for item in batch], True, IGNORE_INDEX)
+    label_positions = torch.arange(1, labels.shape[1] + 1)
+    labels[label_positions < context_lengths[:, None]] = IGNORE_INDEX
+    return {"input_ids": input_ids, "labels": labels, "lengths": lengths}

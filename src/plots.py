@@ -1,0 +1,63 @@
+"""Every figure of the notebooks; each function returns the matplotlib figure."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src.evaluation import Estimate
+
+
+def plot_tweet_lengths(texts: Sequence[str]) -> Figure:
+    """Histogram of the number of words."""
+    lengths = pd.Series(list(texts), dtype=object).str.count(" ") + 1
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    axes.hist(lengths, bins=range(1, int(lengths.quantile(0.999)) + 2), align="left", color="tab:blue")
+    axes.axvline(lengths.median(), color="black", linestyle="--", label=f"median {lengths.median():.0f}")
+    axes.set(xlabel="words after cleaning", ylabel="tweets", title="Length of tweets")
+    axes.legend()
+    return _finished(figure)
+
+
+def plot_shares(shares: pd.Series) -> Figure:
+    """Horizontal bars of shares in [0, 1]."""
+    figure, axes = plt.subplots(figsize=(6, 2.2), layout="constrained")
+    bars = axes.barh(shares.index, shares * 100, color="tab:blue")
+    axes.bar_label(bars, fmt="%.1f%%", padding=3)
+    axes.set(xlabel="% of raw tweets", title="What cleaning meets", xlim=(0, max(1.0, shares.max() * 115)))
+    axes.invert_yaxis()
+    return _finished(figure)
+
+
+def plot_training(history: Sequence[dict], name: str) -> Figure:
+    """Training and validation loss against tweets seen."""
+    table = pd.DataFrame(history)
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    axes.plot(table["tweets_seen"], table["train_loss"], marker="o", label="training, since the last point")
+    axes.plot(table["tweets_seen"], table["val_loss"], marker="o", label="validation")
+    axes.set(xlabel="tweets seen", ylabel="nats per target token", title=f"Training of {name}")
+    axes.legend()
+    return _finished(figure)
+
+
+def plot_scores(summaries: dict[str, dict[str, Estimate]], metrics: Sequence[str]) -> Figure:
+    """One panel per metric: every system's score with its 95% interval."""
+    figure, all_axes = plt.subplots(1, len(metrics), figsize=(3 * len(metrics), 3), layout="constrained", squeeze=False)
+    for axes, metric in zip(all_axes[0], metrics):
+        estimates = {name: summary[metric] for name, summary in summaries.items() if metric in summary}
+        values = [estimate.value for estimate in estimates.values()]
+        errors = [
+            [estimate.value - estimate.low for estimate in estimates.values()],
+            [estimate.high - estimate.value for estimate in estimates.values()],
+        ]
+        axes.bar(range(len(values)), values, yerr=errors, capsize=4, color="tab:blue", alpha=0.8)
+        axes.set_xticks(range(len(values)), list(estimates), rotation=30, ha="right")
+        axes.set_title(metric.replace("_", " "))
+    return _finished(figure)
+
+
+def _finished(figure: Figure) -> Figure:
+    # Closed, so that a notebook shows it once: as the value of its cell.
+    plt.close(figure)
+    return figure

@@ -1,0 +1,171 @@
+"""Run folders: `models/<name>-<timestamp>/`, whole or not there."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from src.files import write_atomically, write_json
+
+RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pandas", "rouge-score")
+
+
+class RunError(ValueError):
+    """A run folder is missing, incomplete or doesn't fit."""
+
+
+@contextmanager
+def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
+    """Make a run folder that gets its final name only when the block ends without an error.
+
+    Yields:
+        the folder to write into, under a temporary (dotted) name. When the block fails the
+        folder stays there as it is, so nothing made is lost, and no search ever finds it.
+    """
+    models_dir = Path(models_dir)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    timestamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        final = models_dir / f"{name}-{timestamp}{suffix}"
+        partial = models_dir / f".{final.name}.partial"
+        try:
+            partial.mkdir()
+        except FileExistsError:
+            continue
+        if not final.exists():
+            break
+        partial.rmdir()
+    yield partial
+    partial.rename(final)
+
+
+def find_run(*names: str, models_dir: str | Path = "models", data: dict | None = None) -> Path:
+    """The newest complete run folder of a model, or of any of several.
+
+    Args:
+        *names: e.g. "lstm_lm"; folders are `<name>-<timestamp>`.
+        data: as in `src.data_utils.corpus_record`; only runs trained on the same corpus and
+            split are considered, since for any other the test part may have been training data.
+
+    Raises:
+        RunError: there is none.
+    """
+    runs = {
+        path.name.removeprefix(name): path
+        for name in names
+        for path in Path(models_dir).glob(f"{name}-[0-9]*")
+        if (path / "meta.json").is_file()
+    }
+    for _, run_dir in sorted(runs.items(), reverse=True):
+        trained_on = read_meta(run_dir).get("data", {})
+        if data is None or all(trained_on.get(key) == data[key] for key in ("sha256", "split_seed")):
+            return run_dir
+    wanted = f" trained on {data['source']} with split seed {data['split_seed']}" if data else ""
+    raise RunError(f"no {' or '.join(names)} run{wanted} in {models_dir}: run its notebook first")
+
+
+def read_meta(run_dir: str | Path) -> dict:
+    """`meta.json` of a run folder.
+
+    Raises:
+        RunError: the folder or the file is missing, or isn't JSON.
+    """
+    run_dir = Path(run_dir)
+    if not run_dir.is_dir():
+        raise RunError(f"{run_dir} is not a folder: give the path of a run folder such as models/lstm_lm-<timestamp>")
+    try:
+        return json.loads((run_dir / "meta.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{run_dir} has no meta.json: it is not a run folder, choose another one") from None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{run_dir / 'meta.json'} is not JSON (line {error.lineno}): restore the file") from None
+
+
+def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:
+    """What a run records of itself, JSON-able.
+
+    Args:
+        name: of the model really used.
+        settings: all parameters of the run.
+        data: corpus, its sha256, row counts and split seed (`src.data_utils.corpus_record`).
+        metrics: scores on the validation part, with sample size and confidence intervals.
+        duration: of the training, in seconds.
+    """
+    return {
+        "name": name,
+        "created": datetime.now().isoformat(timespec="seconds"),
+        "duration_seconds": round(duration, 1),
+        "settings": settings,
+        "data": data,
+        "metrics": metrics,
+        "versions": library_versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a result."""
+    versions = {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES}
+    return {"python": platform.python_version(), **versions}
+
+
+def git_commit() -> str | None:
+    """The commit that is checked out, with "+changes" if files differ from it; None outside git."""
+
+    def git(*arguments: str) -> str:
+        completed = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+        return completed.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> None:
+    """Write `history.json`, the model card `README.md` and `meta.json`."""
+    run_dir = Path(run_dir)
+    write_json(run_dir / "history.json", history)
+    write_atomically(run_dir / "README.md", model_card(meta))
+    write_json(run_dir / "meta.json", meta)
+
+
+def model_card(meta: dict) -> str:
+    """A short README for a run folder, from its metadata."""
+    data, metrics = meta["data"], meta["metrics"]
+    rows = "\n".join(f"| {name} | {_format_metric(value)} |" for name, value in metrics.items())
+    settings = "\n".join(f"| {name} | {value} |" for name, value in meta["settings"].items())
+    return f"""# {meta["name"]}
+
+A tweet completer: it reads the first 75% of a tweet's words and writes the last 25%.
+
+- Trained on: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
+- sha256 of the corpus: `{data.get("sha256")}`
+- Rows: {data.get("counts")}
+- Made: {meta["created"]} in {meta["duration_seconds"]:.0f} s of training, commit {meta["git_commit"]}
+
+Scores on the validation part, with 95% confidence intervals:
+
+| metric | value |
+| --- | --- |
+{rows}
+
+| setting | value |
+| --- | --- |
+{settings}
+
+Research use: the training tweets belong to their authors. The model repeats their biases and their
+language; don't show its words as anyone's opinion.
+"""
+
+
+def _format_metric(value: object) -> str:
+    if isinstance(value, dict) and {"value", "low", "high"} <= value.keys():
+        return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,56 @@
+"""A WordPiece tokenizer trained on the training texts (Schuster and Nakajima, 2012)."""
+
+import string
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from src.files import write_json
+
+PAD, UNK, EOS = "[PAD]", "[UNK]", "[EOS]"
+# Far above any word of a tweet: a word is spelt out in pieces and never becomes [UNK] for its length.
+MAX_CHARACTERS_PER_WORD = 1000
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train a lower-casing WordPiece tokenizer on cleaned texts.
+
+    Every letter and digit is a piece of its own, at the start of a word and inside it, so
+    any cleaned text can be encoded without [UNK]. No special token is added when
+    encoding. Pads on the left, as generation from a batch of prefixes needs it.
+
+    Args:
+        texts: cleaned training texts.
+        vocab_size: number of pieces with the three special ones; fewer if the texts have fewer.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token=UNK, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    alphabet = string.ascii_lowercase + string.digits
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=[PAD, UNK, EOS], initial_alphabet=list(alphabet), show_progress=False
+    )
+    # A doubled character brings in both its pieces, "a" and "##a".
+    every_character = (character * 2 for character in alphabet)
+    tokenizer.train_from_iterator(chain(texts, every_character), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNK,
+        eos_token=EOS,
+        padding_side="left",
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> None:
+    """Write `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and `vocab.txt`."""
+    folder = Path(folder)
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(str(folder))
+    write_json(folder / "special_tokens_map.json", tokenizer.special_tokens_map)

@@ -1,0 +1,210 @@
+"""One trainer for both models: transformers' own, with our loss on our batches."""
+
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from src.loss import dataset_nll, target_nll
+from src.next_token_dataset import NextTokenDataset, collate_batch
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of one training; the defaults are those of the LSTM.
+
+    Attributes:
+        learning_rate: peak of a schedule with linear warm-up and linear decay to zero.
+        batch_size: tweets per step.
+        max_epochs: passes over the training texts at most.
+        max_tweets_seen: tweets seen at most, repeated ones counted again; the smaller limit holds.
+        warmup_share: share of the steps spent warming up.
+        weight_decay: of AdamW (Loshchilov and Hutter, 2019).
+        max_grad_norm: gradients are scaled down to this norm.
+        num_evaluations: on the validation part, evenly spaced over the training.
+        patience: evaluations without a better validation loss before the training stops.
+        bf16: mixed precision, for GPUs that have it.
+        num_workers: processes that prepare batches.
+        seed: of the order of the texts and of the dropout.
+    """
+
+    learning_rate: float = 2e-3
+    batch_size: int = 128
+    max_epochs: int = 20
+    max_tweets_seen: int = 700_000
+    warmup_share: float = 0.05
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    num_evaluations: int = 8
+    patience: int = 2
+    bf16: bool = False
+    num_workers: int = 0
+    seed: int = 0
+
+    def num_steps(self, num_texts: int) -> int:
+        """Steps of a training on `num_texts` texts, at least one."""
+        return max(1, min(self.max_epochs * num_texts, self.max_tweets_seen) // self.batch_size)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training returns; the model itself holds its best weights.
+
+    Attributes:
+        history: one dict per evaluation: step, epoch, tweets_seen, train_loss and val_loss
+            (nats per target token), learning_rate, seconds.
+        best_val_loss: nats per target token.
+        duration: seconds, with the evaluations.
+    """
+
+    history: list[dict]
+    best_val_loss: float
+    duration: float
+
+
+class ProgressBar(TrainerCallback):
+    """One bar over the steps with the newest validation loss, in place of the library's printing."""
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self.bar = tqdm(total=state.max_steps, desc="training", unit="step", mininterval=1)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        self.bar.update()
+
+    def on_evaluate(self, args, state, control, metrics, **kwargs) -> None:
+        self.bar.set_postfix(val_loss=f"{metrics['eval_loss']:.3f}", refresh=False)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        self.bar.close()
+
+
+class TargetLossTrainer(Trainer):
+    """transformers' Trainer with the loss at target positions and an exact validation loss."""
+
+    def __init__(self, *args, pad_id: int, **kwargs):
+        super().__init__(*args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
+        self.pad_id = pad_id
+        self.started = time.perf_counter()
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
+        nll, _ = target_nll(model, inputs)
+        return nll.mean()
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
+        """Mean over all target tokens; the library's loop would average the means of the batches."""
+        batch_size = self.args.per_device_eval_batch_size
+        with self.compute_loss_context_manager():
+            nll, num_targets = dataset_nll(self.model, self.eval_dataset, batch_size, self.pad_id)
+        metrics = {"eval_loss": nll.sum() / num_targets.sum(), "seconds": time.perf_counter() - self.started}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _issue_warnings_after_load(self, load_result) -> None:
+        """Says that tied weights are missing from a checkpoint, where they are saved once: nothing to tell."""
+
+
+def train(
+    model: PreTrainedModel,
+    train_dataset: NextTokenDataset,
+    val_dataset: NextTokenDataset,
+    settings: TrainingSettings,
+    checkpoint_dir: str | Path,
+    pad_id: int,
+) -> TrainingResult:
+    """Train a model in place and leave it with the weights of its best evaluation.
+
+    Args:
+        model: on the device to train on.
+        train_dataset: what the loss counts is the dataset's own choice (its `context_unit`).
+        val_dataset: scored at every evaluation; decides on the best weights and on stopping.
+        checkpoint_dir: holds the best weights while training; removed at the end.
+        pad_id: of the model's tokenizer.
+    """
+    checkpoint_dir = Path(checkpoint_dir)
+    num_steps = settings.num_steps(len(train_dataset))
+    trainer = TargetLossTrainer(
+        model=model,
+        args=training_arguments(settings, num_steps, checkpoint_dir, model.device),
+        train_dataset=train_dataset,
+        eval_dataset=val_dataset,
+        callbacks=[EarlyStoppingCallback(settings.patience), ProgressBar()],
+        pad_id=pad_id,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    shutil.rmtree(checkpoint_dir)
+    model.eval()
+    history = training_history(trainer.state.log_history, settings.batch_size)
+    return TrainingResult(history, float(trainer.state.best_metric), time.perf_counter() - trainer.started)
+
+
+def training_arguments(
+    settings: TrainingSettings, num_steps: int, checkpoint_dir: Path, device: torch.device
+) -> TrainingArguments:
+    """The library's arguments for our settings."""
+    steps_between = math.ceil(num_steps / settings.num_evaluations)
+    return TrainingArguments(
+        output_dir=str(checkpoint_dir),
+        max_steps=num_steps,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        train_sampling_strategy="group_by_length",
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=math.ceil(num_steps * settings.warmup_share),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        eval_strategy="steps",
+        eval_steps=steps_between,
+        logging_steps=steps_between,
+        save_strategy="steps",
+        save_steps=steps_between,
+        save_total_limit=1,
+        save_only_model=True,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        bf16=settings.bf16,
+        dataloader_num_workers=settings.num_workers,
+        use_cpu=device.type == "cpu",
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        seed=settings.seed,
+    )
+
+
+def training_history(log_history: list[dict], batch_size: int) -> list[dict]:
+    """One row per evaluation out of the Trainer's log, where losses and scores are apart."""
+    train_losses = {entry["step"]: entry for entry in log_history if "loss" in entry}
+    rows = []
+    for entry in log_history:
+        if "eval_loss" not in entry:
+            continue
+        training = train_losses.get(entry["step"], {})
+        rows.append(
+            {
+                "step": entry["step"],
+                "epoch": round(entry["epoch"], 3),
+                "tweets_seen": entry["step"] * batch_size,
+                "train_loss": training.get("loss"),
+                "val_loss": float(entry["eval_loss"]),
+                "learning_rate": training.get("learning_rate"),
+                "seconds": round(entry["seconds"], 1),
+            }
+        )
+    return rows
