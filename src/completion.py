@@ -98,6 +98,11 @@ def complete(
     return completions
 
 
+def best_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefixes: Sequence[str]) -> list[str]:
+    """The text of the one best completion of each prefix."""
+    return [completions[0].text for completions in complete(model, tokenizer, prefixes)]
+
+
 def _complete_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

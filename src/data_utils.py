@@ -25,10 +25,12 @@ SPLIT_OF_TEN = np.array(["train"] * 8 + ["val", "test"])
 # A two-, three- or four-byte UTF-8 sequence whose bytes were each read as one latin-1 character.
 UTF8_READ_AS_LATIN1 = re.compile(r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 URL = re.compile(
-    r"(?:https?\b|ftp://|www\.)\S*"
+    # Not "awww. so cute".
+    r"(?:https?\b|ftp://|(?<!\w)www\.)\S*"
     # Bare addresses: any dotted name with a path, or without one if the ending can't be an English word.
     r"|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,6}/\S*"
-    r"|\b[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|edu|gov|info|co\.uk|ly|tv|fm|gl)\b",
+    r"|\b[\w-]+(?:\.[\w-]+)*\.(?:(?:com|net|org|edu|gov|info|co\.[a-z]{2})(?:\.[a-z]{2})?|ly|tv|fm|gl)\b"
+    r"(?:[?#]\S*|:\d\S*)?",
     re.ASCII | re.IGNORECASE,
 )
 # "RT @user:" marks a copy; without it the copy equals its original and is found by the deduplication.
@@ -75,8 +77,8 @@ def normalize_tweets(texts: pd.Series) -> pd.Series:
     """`normalize_tweet` for a whole column; equal to it row by row."""
     # Entities and broken UTF-8 have no string method; they are in few rows, the only ones visited.
     texts = texts.astype(object).str.replace(UTF8_READ_AS_LATIN1, _repair_match, regex=True)
-    escaped = texts.str.contains("&", regex=False)
-    texts = texts.mask(escaped, texts[escaped].map(_unescape_entities))
+    escaped = texts.str.contains("&", regex=False).to_numpy(dtype=bool)
+    texts[escaped] = texts[escaped].map(_unescape_entities).to_numpy()
     for pattern in (URL, RETWEET_MARK, MENTION):
         texts = texts.str.replace(pattern, " ", regex=True)
     return texts

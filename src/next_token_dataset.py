@@ -11,7 +11,7 @@ out for five tokens, of which the first three (75%, rounded down) are the contex
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ class NextTokenDataset(Dataset):
             tokens. "words": exactly where `split_x_target_by_words` cuts.
 
     Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length.
-    If the unit is words they also hold `context_length`, the number of tokens in the context;
-    tokens are counted by `collate_batch` itself.
+    If the unit is words, or a text was cut to `max_len`, they also hold `context_length`, the
+    number of tokens in the context; otherwise `collate_batch` counts them itself.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class NextTokenDataset(Dataset):
     ):
         if max_len is not None and max_len < 2:
             raise ValueError(f"max_len is {max_len}, but a token and its end need at least 2")
+        if context_unit not in get_args(ContextUnit):
+            raise ValueError(f"context_unit is {context_unit!r}: choose one of {get_args(ContextUnit)}")
         ids, context_lengths = [], []
         for start in tqdm(range(0, len(texts), TOKENIZER_BATCH), "tokenizing", leave=False, mininterval=1):
             batch = list(texts[start : start + TOKENIZER_BATCH])
@@ -60,6 +62,8 @@ class NextTokenDataset(Dataset):
             if context_unit == "words":
                 contexts = encode(tokenizer, [split_x_target_by_words(text)[0] for text in batch])
                 context_lengths += [len(context) for context in contexts]
+            else:
+                context_lengths += [int(len(text_ids) * CONTEXT_SHARE) for text_ids in batch_ids]
         if empty := [i for i, text_ids in enumerate(ids) if not text_ids]:
             raise ValueError(f"text {empty[0]} has no tokens ({texts[empty[0]]!r}); drop empty texts first")
         kept = [len(text_ids) if max_len is None else min(len(text_ids), max_len - 1) for text_ids in ids]
@@ -69,9 +73,9 @@ class NextTokenDataset(Dataset):
             dtype=np.int32,
             count=self.offsets[-1],
         )
+        dropped = np.array([len(text_ids) for text_ids in ids], dtype=np.int64) - kept
         self.context_lengths = None
-        if context_unit == "words":
-            dropped = np.array([len(text_ids) for text_ids in ids], dtype=np.int64) - kept
+        if context_unit == "words" or dropped.any():
             self.context_lengths = np.maximum(np.array(context_lengths, dtype=np.int64) - dropped, 0)
 
     def __len__(self) -> int:
@@ -97,16 +101,24 @@ class NextTokenDataset(Dataset):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in vars(self).items():
+            path = folder / f"{name}.npy"
+            path.unlink(missing_ok=True)
             if array is not None:
-                np.save(folder / f"{name}.npy", array)
+                np.save(path, array)
 
     @classmethod
     def load(cls, folder: str | Path) -> "NextTokenDataset":
-        """Open saved arrays memory-mapped: items are read from disk when they are asked for."""
+        """Open saved arrays memory-mapped: items are read from disk when they are asked for.
+
+        Raises:
+            FileNotFoundError: the folder holds no saved dataset.
+        """
+        folder = Path(folder)
         dataset = cls.__new__(cls)
-        dataset.context_lengths = None
-        for path in Path(folder).glob("*.npy"):
-            setattr(dataset, path.stem, np.load(path, mmap_mode="r"))
+        dataset.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
+        dataset.token_ids = np.load(folder / "token_ids.npy", mmap_mode="r")
+        lengths_path = folder / "context_lengths.npy"
+        dataset.context_lengths = np.load(lengths_path, mmap_mode="r") if lengths_path.exists() else None
         return dataset
 
 

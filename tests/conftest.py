@@ -1,0 +1,46 @@
+"""Fixtures that every test module can use: made-up texts, a small tokenizer and a tiny model."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from src.data_utils import clean_string
+from src.examples import TWEETS
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.tokenization import train_tokenizer
+
+# The same examples in every run, however slow the machine.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+VOCABULARY = (
+    "i you we they the a my your this that is was are am going go want need love miss watch hear make lose find "
+    "bus cat dog tea coffee rain weather weekend class exam phone laptop bakery library beach birthday breakfast "
+    "song movie today tonight tomorrow again finally never always so very happy tired late early lovely cold sunny "
+    "with without to at in on for from and but cant dont 2moro gr8 12b 5th 9am"
+)
+
+
+@pytest.fixture(scope="session")
+def cleaned_texts() -> list[str]:
+    """80 distinct cleaned texts of 2 to 14 words, every length among them."""
+    rng, words = random.Random(0), VOCABULARY.split()
+    texts = {}
+    while len(texts) < 80:
+        texts[" ".join(rng.choices(words, k=2 + len(texts) % 13))] = None
+    return list(texts)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(cleaned_texts):
+    return train_tokenizer([*map(clean_string, TWEETS), *cleaned_texts], vocab_size=300)
+
+
+@pytest.fixture(scope="session")
+def tiny_lstm(tokenizer) -> LSTMLM:
+    """Untrained, in evaluation mode, always with the same weights."""
+    torch.manual_seed(0)
+    config = LSTMConfig(vocab_size=len(tokenizer), embedding_dim=16, hidden_dim=24, num_layers=2, dropout=0.0)
+    return LSTMLM(config).eval()

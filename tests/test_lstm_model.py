@@ -1,0 +1,400 @@
+"""The LSTM: padding and state don't change predictions, generation is what it says, run folders reload."""
+
+import json
+import pickle
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from transformers.generation.streamers import BaseStreamer
+
+from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
+from src.runs import RunError, run_metadata
+
+VOCAB_SIZE, PAD, EOS = 40, 0, 2
+# Ids 0 and 2 are among the tokens: padding is told by position, never by the id.
+ROWS = [[5, 0, 9, 2, 31, 7], [12], [8, 8, 0], [39, 3, 2, 17]]
+META = run_metadata("lstm_lm", {"learning_rate": 0.002}, {"name": "tweets"}, {"perplexity": 9.5}, duration=1.0)
+HISTORY = [{"step": 4, "val_loss": 5.25}]
+
+
+def make_lstm(seed=0, eos_bias=0.0, **sizes):
+    """A model whose weights are large enough that predictions differ clearly from token to token."""
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": VOCAB_SIZE, "embedding_dim": 12, "hidden_dim": 20, "num_layers": 2, "dropout": 0.0, **sizes}
+    model = LSTMLM(LSTMConfig(**sizes)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.6)
+    with torch.no_grad():
+        model.lm_head.bias[EOS] += eos_bias
+    return model
+
+
+def pad_rows(rows, side, pad_id=PAD):
+    """[rows, longest] ids and attention mask."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad_id)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        real = slice(0, len(row)) if side == "right" else slice(longest - len(row), longest)
+        ids[i, real], mask[i, real] = torch.tensor(row), 1
+    return ids, mask
+
+
+def greedy_by_hand(model, prefix, max_new_tokens, eos_id=None):
+    """New tokens of one prefix: the most probable one after the whole sequence, again and again."""
+    tokens = list(prefix)
+    while len(tokens) < len(prefix) + max_new_tokens and (len(tokens) == len(prefix) or tokens[-1] != eos_id):
+        with torch.no_grad():
+            tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
+    return tokens[len(prefix) :]
+
+
+# Forward
+
+
+SIZES = [{}, {"num_layers": 1}, {"hidden_dim": 12}]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_logits_are_batch_by_length_by_vocabulary(sizes):
+    model = make_lstm(**sizes)
+    output = model(torch.randint(0, VOCAB_SIZE, (3, 7)))
+    assert output.logits.shape == (3, 7, VOCAB_SIZE)
+    assert [part.shape for part in output.state] == [(model.config.num_layers, 3, model.config.hidden_dim)] * 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("side", ["right", "left", "lengths"])
+@pytest.mark.parametrize("pad_id", [PAD, EOS, 7])
+def test_padded_rows_predict_what_they_predict_alone(sizes, side, pad_id):
+    model = make_lstm(**sizes)
+    ids, mask = pad_rows(ROWS, "left" if side == "left" else "right", pad_id)
+    output = model(ids, mask.sum(dim=1)) if side == "lengths" else model(ids, attention_mask=mask)
+    for i, row in enumerate(ROWS):
+        alone = model(torch.tensor([row]))
+        torch.testing.assert_close(output.logits[i][mask[i].bool()], alone.logits[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(output.logits[i, -1], alone.logits[0, -1], atol=1e-5, rtol=0)
+        for part, part_alone in zip(output.state, alone.state):
+            torch.testing.assert_close(part[:, i], part_alone[:, 0], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_going_on_from_a_state_is_reading_the_whole_sequence():
+    model = make_lstm()
+    ids = torch.randint(0, VOCAB_SIZE, (3, 9))
+    whole = model(ids)
+    logits, state = [], None
+    for step in ids.split([1, 1, 3, 4], dim=1):
+        output = model(step, state=state)
+        logits.append(output.logits)
+        state = output.state
+    torch.testing.assert_close(torch.cat(logits, dim=1), whole.logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(state, whole.state, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_state_of_a_padded_batch_can_be_gone_on_from(side):
+    model = make_lstm()
+    ids, mask = pad_rows(ROWS, side)
+    new = torch.tensor([[4], [6], [0], [30]])
+    logits = model(new, state=model(ids, attention_mask=mask).state).logits
+    for i, row in enumerate(ROWS):
+        alone = model(torch.tensor([[*row, int(new[i])]])).logits[0, -1]
+        torch.testing.assert_close(logits[i, -1], alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_embedding_and_output_layer_are_one_tensor(sizes):
+    model = make_lstm(**sizes)
+    assert model.lm_head.weight is model.backbone.embedding.weight
+    assert model.lm_head.weight.shape == (VOCAB_SIZE, 12)
+
+
+def test_a_row_without_tokens_is_refused():
+    ids, mask = pad_rows(ROWS, "right")
+    mask[2] = 0
+    with pytest.raises(ValueError, match=r"row 2 of the batch has no tokens: give every row at least one"):
+        make_lstm()(ids, attention_mask=mask)
+    with pytest.raises(ValueError, match=r"row 2 of the batch has no tokens"):
+        make_lstm()(ids, mask.sum(dim=1))
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_gradients_of_a_padded_batch_are_those_of_its_rows(side):
+    padded, alone = make_lstm(), make_lstm()
+    ids, mask = pad_rows(ROWS, side)
+    logits = padded(ids, attention_mask=mask).logits[mask.bool()]
+    cross_entropy(logits, torch.cat([torch.tensor(row) for row in ROWS]), reduction="sum").backward()
+    for row in ROWS:
+        cross_entropy(alone(torch.tensor([row])).logits[0], torch.tensor(row), reduction="sum").backward()
+    for (name, parameter), other in zip(padded.named_parameters(), alone.parameters()):
+        assert parameter.grad.abs().max() > 0, name
+        torch.testing.assert_close(parameter.grad, other.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_gradients_reach_the_embedding_through_the_recurrence():
+    model = make_lstm()
+    # Read from the hidden states, so that nothing comes through the tied output layer.
+    model.backbone(torch.tensor([[4, 9, 11]])).last_hidden_state[:, -1].sum().backward()
+    touched = model.backbone.embedding.weight.grad.abs().sum(dim=1).nonzero()[:, 0]
+    assert touched.tolist() == [4, 9, 11]
+
+
+# Generation
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_greedy_generation_is_the_argmax_of_forward_over_and_over(seed):
+    model = make_lstm(seed)
+    prefixes = torch.randint(3, VOCAB_SIZE, (4, 5))
+    # A token that turns up early for one row, so that rows end at different times.
+    eos_id = greedy_by_hand(model, prefixes[0].tolist(), 20)[3]
+    expected = [greedy_by_hand(model, row.tolist(), 20, eos_id) for row in prefixes]
+    longest = max(map(len, expected))
+    expected = torch.tensor([row + [PAD] * (longest - len(row)) for row in expected])
+    output = model.generate(prefixes, max_new_tokens=20, eos_id=eos_id)
+    assert output.dtype == torch.int64
+    assert torch.equal(output, torch.cat([prefixes, expected], dim=1))
+
+
+def test_generation_stops_when_every_row_has_ended():
+    model = make_lstm(eos_bias=1e4)
+    prefixes = torch.randint(3, VOCAB_SIZE, (3, 4))
+    assert model.generate(prefixes, max_new_tokens=20, eos_id=EOS)[:, 4:].tolist() == [[EOS]] * 3
+
+
+def test_a_row_that_ended_is_padded_while_others_go_on():
+    model = make_lstm()
+    eos_id = greedy_by_hand(model, [5, 6, 7], 1)[0]
+    goes_on = next([token] * 3 for token in range(VOCAB_SIZE) if eos_id not in greedy_by_hand(model, [token] * 3, 5))
+    output = model.generate(torch.tensor([[5, 6, 7], goes_on]), max_new_tokens=5, eos_id=eos_id)
+    assert output[:, 3:].tolist() == [[eos_id, PAD, PAD, PAD, PAD], greedy_by_hand(model, goes_on, 5)]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_a_padded_batch_goes_on_as_its_rows_do(side, use_cache):
+    model = make_lstm(1)
+    ids, mask = pad_rows(ROWS, side)
+    output = model.generate(ids, max_new_tokens=12, eos_id=EOS, attention_mask=mask, use_cache=use_cache)
+    assert torch.equal(output[:, : ids.shape[1]], ids)
+    for row, new in zip(ROWS, output[:, ids.shape[1] :].tolist()):
+        expected = greedy_by_hand(model, row, 12, EOS)
+        assert new[: len(expected)] == expected
+        assert set(new[len(expected) :]) <= {PAD}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("num_return_sequences", [1, 4])
+def test_beam_search_with_the_state_is_beam_search_without(seed, num_return_sequences):
+    model = make_lstm(seed, eos_bias=2.0)
+    ids, mask = pad_rows(ROWS, "left")
+
+    def search(use_cache):
+        return model.generate(
+            ids,
+            max_new_tokens=8,
+            eos_id=EOS,
+            attention_mask=mask,
+            num_beams=4,
+            num_return_sequences=num_return_sequences,
+            use_cache=use_cache,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+
+    with_state, without = search(True), search(False)
+    assert with_state.sequences.shape[0] == len(ROWS) * num_return_sequences
+    assert torch.equal(with_state.sequences, without.sequences)
+    torch.testing.assert_close(with_state.sequences_scores, without.sequences_scores, atol=1e-5, rtol=0)
+
+
+def test_sampling_is_reproducible_by_seed():
+    model = make_lstm()
+    prefixes = torch.randint(3, VOCAB_SIZE, (2, 4))
+
+    def sample(seed):
+        torch.manual_seed(seed)
+        return model.generate(prefixes, max_new_tokens=15, do_sample=True, temperature=1.5, top_p=0.95).tolist()
+
+    assert sample(1) == sample(1)
+    assert sample(1) != sample(2)
+
+
+def test_sampling_from_the_single_most_probable_token_is_greedy():
+    model = make_lstm()
+    prefixes = torch.randint(3, VOCAB_SIZE, (2, 4))
+    sampled = model.generate(prefixes, max_new_tokens=15, eos_id=EOS, do_sample=True, top_k=1)
+    assert torch.equal(sampled, model.generate(prefixes, max_new_tokens=15, eos_id=EOS))
+
+
+def test_a_streamer_receives_the_prefix_and_every_token():
+    class Recorder(BaseStreamer):
+        def __init__(self):
+            self.received, self.ended = [], False
+
+        def put(self, value):
+            self.received += value.flatten().tolist()
+
+        def end(self):
+            self.ended = True
+
+    recorder = Recorder()
+    output = make_lstm().generate(torch.tensor([[5, 6, 7]]), max_new_tokens=6, streamer=recorder)
+    assert recorder.received == output[0].tolist()
+    assert recorder.ended
+
+
+def test_twenty_tokens_are_added_by_default():
+    output = make_lstm(eos_bias=-1e4).generate(torch.tensor([[5, 6, 7]]))
+    assert output.shape == (1, 3 + 20)
+
+
+def test_the_text_generation_pipeline_works(tiny_lstm, tokenizer):
+    generator = pipeline("text-generation", model=tiny_lstm, tokenizer=tokenizer, device="cpu")
+    (answer,) = generator("the weather today", max_new_tokens=5, do_sample=False)
+    ids = tokenizer("the weather today", return_tensors="pt")["input_ids"]
+    expected = tokenizer.decode(tiny_lstm.generate(ids, max_new_tokens=5)[0], skip_special_tokens=True)
+    assert answer["generated_text"].startswith("the weather today")
+    # The pipeline decodes the continuation alone, which loses the space before it.
+    assert answer["generated_text"].replace(" ", "") == expected.replace(" ", "")
+
+
+# Run folders
+
+
+@pytest.fixture
+def run_dir(tmp_path, tiny_lstm, tokenizer):
+    folder = tmp_path / "lstm_lm-20260101-120000"
+    folder.mkdir()
+    return save_lstm_lm(folder, tiny_lstm, tokenizer, META, HISTORY)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@torch.no_grad()
+def test_a_run_reloads_bit_for_bit(run_dir, tiny_lstm, tokenizer, cleaned_texts, no_network):
+    loaded_tokenizer, model, pad_id, eos_id = load_lstm_lm(run_dir, "cpu")
+    assert (pad_id, eos_id) == (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    assert loaded_tokenizer(cleaned_texts)["input_ids"] == tokenizer(cleaned_texts)["input_ids"]
+    assert loaded_tokenizer.padding_side == "left"
+    assert not model.training
+    assert model.lm_head.weight is model.backbone.embedding.weight
+    saved = tiny_lstm.state_dict()
+    assert list(model.state_dict()) == list(saved)
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in model.state_dict().items())
+    ids = torch.randint(0, len(tokenizer), (4, 9))
+    assert torch.equal(model(ids).logits, tiny_lstm(ids).logits)
+    assert torch.equal(model.generate(ids), tiny_lstm.generate(ids))
+
+
+def test_a_run_has_its_files(run_dir, tokenizer):
+    assert {path.name for path in run_dir.iterdir()} == {
+        "model.pt",
+        "meta.json",
+        "history.json",
+        "README.md",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "vocab.txt",
+    }
+    meta = json.loads((run_dir / "meta.json").read_text())
+    sizes = {"vocab_size": len(tokenizer), "embedding_dim": 16, "hidden_dim": 24, "num_layers": 2}
+    assert META.items() <= meta.items()
+    assert sizes.items() <= meta["model"].items()
+    assert json.loads((run_dir / "history.json").read_text()) == HISTORY
+    assert (run_dir / "README.md").read_text().startswith("# lstm_lm\n")
+    pieces = (run_dir / "vocab.txt").read_text().splitlines()
+    assert pieces == tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[EOS]"}
+    assert json.loads((run_dir / "special_tokens_map.json").read_text()) == special
+
+
+def test_the_tokenizer_of_a_run_opens_without_a_network(run_dir, tokenizer, cleaned_texts, no_network):
+    loaded = AutoTokenizer.from_pretrained(run_dir)
+    assert loaded(cleaned_texts)["input_ids"] == tokenizer(cleaned_texts)["input_ids"]
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"absent is not a folder: give the path of a run folder"):
+        load_lstm_lm(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.pt", r"has no model\.pt: it is not a complete LSTM run, choose another folder"),
+        ("meta.json", r"has no meta\.json: it is not a run folder"),
+    ],
+)
+def test_a_run_without_one_of_its_files_is_refused(run_dir, name, message):
+    (run_dir / name).unlink()
+    with pytest.raises(RunError, match=message):
+        load_lstm_lm(run_dir)
+
+
+def test_a_broken_meta_json_is_refused(run_dir):
+    (run_dir / "meta.json").write_text('{\n"name": "lstm')
+    with pytest.raises(RunError, match=r"meta\.json is not JSON \(line 2\): restore the file"):
+        load_lstm_lm(run_dir)
+
+
+def test_the_run_of_another_model_is_refused(run_dir):
+    # What `save_pretrained_lm` writes has no sizes of an LSTM.
+    (run_dir / "meta.json").write_text(json.dumps({**META, "name": "distilgpt2"}))
+    with pytest.raises(RunError):
+        load_lstm_lm(run_dir)
+
+
+@pytest.mark.parametrize("content", [b"", b"these are no weights"])
+def test_a_damaged_model_pt_is_refused(run_dir, content):
+    (run_dir / "model.pt").write_bytes(content)
+    with pytest.raises(RunError):
+        load_lstm_lm(run_dir)
+
+
+class Payload:
+    """Unpickled without care, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_in_model_pt_is_not_run(run_dir, tmp_path):
+    mark = tmp_path / "was-run"
+    torch.save({"backbone.embedding.weight": Payload(mark)}, run_dir / "model.pt")
+    with pytest.raises((RunError, pickle.UnpicklingError)):
+        load_lstm_lm(run_dir)
+    assert not mark.exists()
+    torch.load(run_dir / "model.pt", weights_only=False)
+    assert mark.exists(), "the payload is harmless, so the test above shows nothing"
+
+
+@torch.no_grad()
+def test_transformers_own_saving_and_loading_work(tmp_path, no_network):
+    model = make_lstm()
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert isinstance(loaded, LSTMLM)
+    assert loaded.lm_head.weight is loaded.backbone.embedding.weight
+    ids = torch.randint(0, VOCAB_SIZE, (4, 9))
+    assert torch.equal(loaded.eval()(ids).logits, model(ids).logits)
+    assert torch.equal(loaded.generate(ids), model.generate(ids))

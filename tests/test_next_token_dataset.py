@@ -1,0 +1,240 @@
+"""Behaviour of the next-token dataset: items, mask, padding, memory-mapped files."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from src.data_utils import split_x_target_by_words
+from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
+
+EOS = 2
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["as_is", "space_in_front"])
+def byte_level(request, cleaned_texts):
+    """A byte-level BPE tokenizer like that of GPT-2, with one token for both pad and end."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=request.param)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=350, special_tokens=["<end>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(cleaned_texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
+
+
+def make_item(ids, eos_id=EOS, **more):
+    """The item of a tweet with these tokens."""
+    ids = torch.tensor([*ids, eos_id])
+    return {"input_ids": ids[:-1], "labels": ids[1:], **more}
+
+
+def trained_labels(item):
+    """The labels that are left when the item is collated."""
+    labels = collate_batch([item])["labels"][0]
+    return labels[labels != IGNORE_INDEX].tolist()
+
+
+def assert_same_items(first, second):
+    assert len(first) == len(second)
+    for a, b in zip(first, second):
+        assert a.keys() == b.keys()
+        assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+# Items
+
+
+@pytest.mark.parametrize("context_unit", ["tokens", "words"])
+def test_items_are_the_tokens_shifted_by_one(tokenizer, cleaned_texts, context_unit):
+    dataset = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit=context_unit)
+    assert len(dataset) == len(cleaned_texts)
+    for text, item, length in zip(cleaned_texts, dataset, dataset.lengths):
+        ids = tokenizer(text)["input_ids"]
+        assert item["input_ids"].tolist() == ids
+        assert item["labels"].tolist() == [*ids[1:], EOS]
+        assert item["input_ids"].dtype == item["labels"].dtype == torch.int64
+        assert length == len(ids)
+
+
+def test_only_words_are_counted_beforehand(tokenizer):
+    assert NextTokenDataset(["so very happy"], tokenizer, EOS)[0].keys() == {"input_ids", "labels"}
+    in_words = NextTokenDataset(["so very happy"], tokenizer, EOS, context_unit="words")[0]
+    assert in_words["context_length"] == len(tokenizer("so very")["input_ids"])
+
+
+def test_the_last_item_is_also_item_minus_one(tokenizer):
+    dataset = NextTokenDataset(["the bus", "my dog"], tokenizer, EOS)
+    assert torch.equal(dataset[-1]["input_ids"], dataset[1]["input_ids"])
+    assert torch.equal(dataset[-2]["input_ids"], dataset[0]["input_ids"])
+
+
+@pytest.mark.parametrize("index", [2, -3, 100])
+def test_an_index_out_of_range_is_refused(tokenizer, index):
+    with pytest.raises(IndexError, match=f"item {index} of a dataset of 2 texts"):
+        NextTokenDataset(["the bus", "my dog"], tokenizer, EOS)[index]
+
+
+def test_changing_an_item_does_not_change_the_dataset(tokenizer):
+    dataset = NextTokenDataset(["the bus"], tokenizer, EOS)
+    dataset[0]["input_ids"][:] = 7
+    assert dataset[0]["input_ids"].tolist() == tokenizer("the bus")["input_ids"]
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("context_unit", ["tokens", "words"])
+def test_an_empty_text_is_refused_with_its_index(tokenizer, empty, context_unit):
+    with pytest.raises(ValueError, match=rf"text 1 has no tokens \('{empty}'\)"):
+        NextTokenDataset(["the bus", empty, "my dog"], tokenizer, EOS, context_unit=context_unit)
+
+
+@pytest.mark.parametrize("context_unit", ["tokens", "words"])
+def test_no_texts_make_an_empty_dataset(tokenizer, context_unit):
+    dataset = NextTokenDataset([], tokenizer, EOS, context_unit=context_unit)
+    assert len(dataset) == len(dataset.lengths) == 0
+    with pytest.raises(IndexError, match="item 0 of a dataset of 0 texts"):
+        dataset[0]
+
+
+@pytest.mark.parametrize("max_len", [2, 3, 6, 20])
+def test_max_len_keeps_the_last_tokens_and_the_end(tokenizer, cleaned_texts, max_len):
+    dataset = NextTokenDataset(cleaned_texts, tokenizer, EOS, max_len)
+    for text, item in zip(cleaned_texts, dataset):
+        kept = [*tokenizer(text)["input_ids"], EOS][-max_len:]
+        assert item["input_ids"].tolist() == kept[:-1]
+        assert item["labels"].tolist() == kept[1:]
+
+
+@pytest.mark.parametrize("max_len", [1, 0, -3])
+def test_a_max_len_without_room_for_a_token_is_refused(tokenizer, max_len):
+    with pytest.raises(ValueError, match=f"max_len is {max_len}, .* at least 2"):
+        NextTokenDataset(["the bus"], tokenizer, EOS, max_len)
+
+
+# Mask
+
+
+@pytest.mark.parametrize(
+    "ids, labels",
+    [
+        ([11], [EOS]),
+        ([11, 12], [12, EOS]),
+        ([11, 12, 13], [-100, 13, EOS]),
+        ([11, 12, 13, 14], [-100, -100, 14, EOS]),
+        ([11, 12, 13, 14, 15], [-100, -100, 14, 15, EOS]),
+        ([11, 12, 13, 14, 15, 16, 17, 18], [-100, -100, -100, -100, -100, 17, 18, EOS]),
+    ],
+)
+def test_the_mask_by_hand(ids, labels):
+    batch = collate_batch([make_item(ids)])
+    assert batch["input_ids"].tolist() == [ids]
+    assert batch["labels"].tolist() == [labels]
+    assert batch["lengths"].tolist() == [len(ids)]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
+def test_a_label_is_masked_if_its_token_is_context_whatever_else_is_in_the_batch(sizes):
+    batch = collate_batch([make_item(range(100, 100 + n)) for n in sizes], pad_id=7)
+    for row, n in enumerate(sizes):
+        tokens = [*range(100, 100 + n), EOS]
+        expected = [IGNORE_INDEX if i + 1 < 3 * n // 4 else tokens[i + 1] for i in range(n)]
+        assert batch["labels"][row].tolist() == expected + [IGNORE_INDEX] * (max(sizes) - n)
+        assert batch["input_ids"][row].tolist() == tokens[:-1] + [7] * (max(sizes) - n)
+    assert batch["lengths"].tolist() == sizes
+    assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
+
+
+def test_an_end_that_equals_the_pad_is_trained_and_padding_is_not():
+    batch = collate_batch([make_item([11, 12, 13, 14], eos_id=9), make_item([15], eos_id=9)], pad_id=9)
+    assert batch["input_ids"].tolist() == [[11, 12, 13, 14], [15, 9, 9, 9]]
+    assert batch["labels"].tolist() == [[-100, -100, 14, 9], [9, -100, -100, -100]]
+    assert batch["lengths"].tolist() == [4, 1]
+
+
+def test_a_token_equal_to_the_pad_inside_a_tweet_is_a_token():
+    batch = collate_batch([make_item([0, 0, 0, 0])], pad_id=0)
+    assert batch["labels"].tolist() == [[-100, -100, 0, EOS]]
+
+
+@pytest.mark.parametrize("context_length, masked", [(0, 0), (1, 0), (2, 1), (4, 3)])
+def test_an_item_may_say_how_long_its_context_is(context_length, masked):
+    labels = collate_batch([make_item([11, 12, 13, 14], context_length=context_length)])["labels"][0].tolist()
+    assert labels == [IGNORE_INDEX] * masked + [12, 13, 14, EOS][masked:]
+
+
+def test_collating_leaves_the_items_as_they_are():
+    item = make_item([11, 12, 13, 14])
+    collate_batch([item])["input_ids"][:] = 0
+    assert item["input_ids"].tolist() == [11, 12, 13, 14]
+    assert item["labels"].tolist() == [12, 13, 14, EOS]
+
+
+# A mask counted in words
+
+
+def assert_trained_on_the_target(texts, tokenizer):
+    eos_id = tokenizer.eos_token_id
+    dataset = NextTokenDataset(texts, tokenizer, eos_id, context_unit="words")
+    for text, item in zip(texts, dataset):
+        *target_ids, last = trained_labels(item)
+        assert last == eos_id
+        assert tokenizer.decode(target_ids).lstrip() == split_x_target_by_words(text)[1]
+
+
+def test_a_mask_in_words_falls_where_the_words_are_cut(tokenizer, cleaned_texts):
+    # Words the tokenizer has never seen fall into many pieces.
+    assert_trained_on_the_target([*cleaned_texts, "a zqxjzqxj", "zqxj yvvk qqqq zzz", "zqxj"], tokenizer)
+
+
+def test_a_mask_in_words_falls_where_the_words_are_cut_for_byte_level_tokens(byte_level, cleaned_texts):
+    assert_trained_on_the_target([*cleaned_texts, "a zqxjzqxj", "zqxj yvvk qqqq zzz", "zqxj"], byte_level)
+
+
+def test_tokens_and_words_are_masked_differently(tokenizer):
+    text = "a b c zqxjvqxjzqxj"
+    in_tokens, in_words = (
+        trained_labels(NextTokenDataset([text], tokenizer, EOS, context_unit=unit)[0]) for unit in ("tokens", "words")
+    )
+    assert in_words == [*tokenizer("zqxjvqxjzqxj")["input_ids"], EOS]
+    assert in_tokens == in_words[-len(in_tokens) :] != in_words
+
+
+def test_a_mask_in_words_stays_at_its_place_when_the_beginning_is_cut_off(tokenizer, cleaned_texts):
+    whole = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words")
+    cut = NextTokenDataset(cleaned_texts, tokenizer, EOS, max_len=5, context_unit="words")
+    for whole_item, cut_item in zip(whole, cut):
+        # The first token that is kept is only read.
+        assert trained_labels(cut_item) == trained_labels(whole_item)[-min(4, len(whole_item["labels"])) :]
+
+
+# Files
+
+
+@pytest.mark.parametrize("context_unit", ["tokens", "words"])
+@pytest.mark.parametrize("max_len", [None, 4])
+def test_a_loaded_dataset_is_the_same_and_memory_mapped(tokenizer, cleaned_texts, tmp_path, context_unit, max_len):
+    dataset = NextTokenDataset(cleaned_texts, tokenizer, EOS, max_len, context_unit)
+    dataset.save(tmp_path / "new" / "folder")
+    loaded = NextTokenDataset.load(tmp_path / "new" / "folder")
+    assert isinstance(loaded.token_ids, np.memmap)
+    assert_same_items(loaded, dataset)
+    assert np.array_equal(loaded.lengths, dataset.lengths)
+    batch, loaded_batch = collate_batch(list(dataset)), collate_batch(list(loaded))
+    assert all(torch.equal(batch[name], loaded_batch[name]) for name in batch)
+
+
+def test_a_dataset_saved_over_another_replaces_all_of_it(tokenizer, cleaned_texts, tmp_path):
+    NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words").save(tmp_path)
+    dataset = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="tokens")
+    dataset.save(tmp_path)
+    assert_same_items(NextTokenDataset.load(tmp_path), dataset)
+
+
+def test_an_empty_dataset_is_saved_and_loaded(tokenizer, tmp_path):
+    NextTokenDataset([], tokenizer, EOS).save(tmp_path)
+    assert len(NextTokenDataset.load(tmp_path)) == 0

@@ -1,0 +1,236 @@
+"""Behaviour of run folders: made whole, found again, described."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from datetime import datetime
+
+import pytest
+
+from src import runs
+from src.runs import (
+    RunError,
+    find_run,
+    git_commit,
+    model_card,
+    new_run,
+    read_meta,
+    run_metadata,
+    write_run_files,
+)
+
+DATA = {"name": "made-up", "source": "made.csv", "sha256": "abc123", "split_seed": 7, "counts": {"rows_read": 40}}
+
+
+@pytest.fixture
+def frozen_time(monkeypatch):
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+    monkeypatch.setattr(runs, "datetime", Frozen)
+
+
+def make_run(models_dir, folder, **meta):
+    (models_dir / folder).mkdir(parents=True)
+    (models_dir / folder / "meta.json").write_text(json.dumps(meta))
+    return models_dir / folder
+
+
+def make_meta(**changes):
+    metrics = {"rouge1": {"value": 0.123456, "low": 0.1, "high": 0.25}, "loss": 3.14159, "samples": 500}
+    meta = run_metadata("lstm_lm", {"epochs": 3, "lr": 0.001}, DATA, metrics, duration=12.3456)
+    return {**meta, **changes}
+
+
+# Making
+
+
+def test_a_run_gets_its_name_when_its_block_ends(tmp_path, frozen_time):
+    models_dir = tmp_path / "new" / "models"
+    with new_run("lstm_lm", models_dir) as run_dir:
+        (run_dir / "weights").write_text("1 2 3")
+        assert run_dir.name.startswith(".")
+        assert list(models_dir.iterdir()) == [run_dir]
+    assert [path.name for path in models_dir.iterdir()] == ["lstm_lm-20260102-030405"]
+    assert (models_dir / "lstm_lm-20260102-030405" / "weights").read_text() == "1 2 3"
+
+
+def test_a_failed_run_keeps_its_content_under_the_dotted_name(tmp_path):
+    with pytest.raises(KeyboardInterrupt), new_run("lstm_lm", tmp_path) as run_dir:
+        (run_dir / "meta.json").write_text("{}")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [run_dir]
+    assert run_dir.name.startswith(".") and (run_dir / "meta.json").read_text() == "{}"
+    with pytest.raises(RunError):
+        find_run("lstm_lm", models_dir=tmp_path)
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, frozen_time):
+    with new_run("lstm_lm", tmp_path) as first, new_run("lstm_lm", tmp_path) as second:
+        (first / "meta.json").write_text('{"number": 1}')
+        (second / "meta.json").write_text('{"number": 2}')
+    with new_run("lstm_lm", tmp_path) as third:
+        (third / "meta.json").write_text('{"number": 3}')
+    assert sorted(read_meta(path)["number"] for path in tmp_path.iterdir()) == [1, 2, 3]
+    assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
+    assert read_meta(find_run("lstm_lm", models_dir=tmp_path))["number"] == 3
+
+
+def test_a_run_after_a_failed_one_of_the_same_second_leaves_it_alone(tmp_path, frozen_time):
+    with pytest.raises(ZeroDivisionError), new_run("lstm_lm", tmp_path) as failed:
+        (failed / "weights").write_text("failed")
+        raise ZeroDivisionError
+    with new_run("lstm_lm", tmp_path) as run_dir:
+        assert list(run_dir.iterdir()) == []
+    assert (failed / "weights").read_text() == "failed"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+# Finding
+
+
+def test_the_newest_run_is_found(tmp_path):
+    make_run(tmp_path, "lstm_lm-20260102-030405")
+    newest = make_run(tmp_path, "lstm_lm-20260103-000000")
+    make_run(tmp_path, "lstm_lm-20251231-235959")
+    make_run(tmp_path, "other-20270101-000000")
+    make_run(tmp_path, "lstm_lm_large-20270101-000000")
+    make_run(tmp_path, ".lstm_lm-20270101-000000.partial")
+    assert find_run("lstm_lm", models_dir=tmp_path) == newest
+    assert find_run("lstm_lm", models_dir=str(tmp_path)) == newest
+
+
+def test_of_several_names_the_newest_run_is_found_whatever_its_name(tmp_path):
+    older = make_run(tmp_path, "zebra-20260101-000000")
+    newer = make_run(tmp_path, "ant-20260102-000000")
+    assert find_run("zebra", "ant", models_dir=tmp_path) == newer
+    assert find_run("ant", "zebra", models_dir=tmp_path) == newer
+    assert find_run("zebra", "none", models_dir=tmp_path) == older
+
+
+def test_only_runs_on_the_same_corpus_and_split_are_found(tmp_path):
+    same = make_run(tmp_path, "lstm_lm-20260101-000000", data=DATA)
+    make_run(tmp_path, "lstm_lm-20260102-000000", data={**DATA, "sha256": "other"})
+    make_run(tmp_path, "lstm_lm-20260103-000000", data={**DATA, "split_seed": 8})
+    newest = make_run(tmp_path, "lstm_lm-20260104-000000")
+    assert find_run("lstm_lm", models_dir=tmp_path, data={**DATA, "source": "moved.csv"}) == same
+    assert find_run("lstm_lm", models_dir=tmp_path) == newest
+
+
+@pytest.mark.parametrize("names", [("ant", "zebra"), ("zebra", "ant")])
+def test_runs_of_two_names_made_in_the_same_second_are_both_looked_at(tmp_path, names):
+    same = make_run(tmp_path, "ant-20260101-000000", data=DATA)
+    make_run(tmp_path, "zebra-20260101-000000", data={**DATA, "sha256": "other"})
+    assert find_run(*names, models_dir=tmp_path, data=DATA) == same
+
+
+def test_a_chosen_run_is_taken_instead_of_the_newest_on_the_same_condition(tmp_path):
+    chosen = make_run(tmp_path, "my-own-folder", data=DATA)
+    other = make_run(tmp_path, "ant-20260102-000000", data={**DATA, "split_seed": 8})
+    assert find_run("ant", models_dir=tmp_path, run_dir=chosen) == chosen
+    assert find_run("ant", models_dir=tmp_path, run_dir=str(chosen), data=DATA) == chosen
+    with pytest.raises(RunError, match=r"no ant run trained on made.csv with split seed 7 in .*ant-20260102-000000"):
+        find_run("ant", models_dir=tmp_path, run_dir=other, data=DATA)
+    with pytest.raises(RunError, match="missing is not a folder"):
+        find_run("ant", models_dir=tmp_path, run_dir=tmp_path / "missing")
+
+
+def test_folders_without_meta_are_no_runs(tmp_path):
+    run_dir = make_run(tmp_path, "lstm_lm-20260101-000000")
+    (tmp_path / "lstm_lm-20260102-000000").mkdir()
+    (tmp_path / "lstm_lm-20260103-000000").write_text("a file")
+    assert find_run("lstm_lm", models_dir=tmp_path) == run_dir
+
+
+@pytest.mark.parametrize("folder", [".", "missing"])
+def test_without_a_run_the_error_says_what_to_do(tmp_path, folder):
+    with pytest.raises(RunError, match=r"no ant or zebra run in .*: run its notebook first"):
+        find_run("ant", "zebra", models_dir=tmp_path / folder)
+
+
+def test_without_a_run_on_this_corpus_the_error_names_the_corpus(tmp_path):
+    make_run(tmp_path, "ant-20260101-000000", data={**DATA, "sha256": "other"})
+    with pytest.raises(RunError, match=r"no ant run trained on made.csv with split seed 7 in .*: run its notebook"):
+        find_run("ant", models_dir=tmp_path, data=DATA)
+
+
+# Reading
+
+
+def test_a_missing_run_folder_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"nowhere is not a folder: give the path of a run folder"):
+        read_meta(tmp_path / "nowhere")
+
+
+def test_a_folder_without_meta_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"has no meta.json: it is not a run folder"):
+        read_meta(tmp_path)
+
+
+@pytest.mark.parametrize("text, line", [("", 1), ('{"name": "a",\n"data": {\n', 3), ('{"name":\noops}', 2)])
+def test_broken_json_is_refused_with_its_line(tmp_path, text, line):
+    (tmp_path / "meta.json").write_text(text)
+    with pytest.raises(RunError, match=rf"meta.json is not JSON \(line {line}\): restore the file"):
+        read_meta(tmp_path)
+
+
+# Describing
+
+
+def test_metadata_is_json_and_says_how_the_run_was_made(frozen_time):
+    meta = make_meta()
+    assert json.loads(json.dumps(meta)) == meta
+    assert (meta["name"], meta["settings"], meta["data"]) == ("lstm_lm", {"epochs": 3, "lr": 0.001}, DATA)
+    assert (meta["created"], meta["duration_seconds"]) == ("2026-01-02T03:04:05", 12.3)
+    assert meta["versions"]["python"] == platform.python_version()
+    assert meta["versions"]["torch"] == importlib.metadata.version("torch")
+    assert meta["git_commit"] == git_commit()
+
+
+@pytest.mark.parametrize("status, expected", [("", "c0ffee"), (" M src/runs.py\n", "c0ffee+changes")])
+def test_the_commit_says_if_files_differ_from_it(monkeypatch, status, expected):
+    def fake_git(command, **kwargs):
+        return subprocess.CompletedProcess(command, 0, stdout="c0ffee\n" if "rev-parse" in command else status)
+
+    monkeypatch.setattr(runs.subprocess, "run", fake_git)
+    assert git_commit() == expected
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("git"), subprocess.CalledProcessError(128, "git")])
+def test_outside_git_there_is_no_commit(monkeypatch, error):
+    def no_git(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(runs.subprocess, "run", no_git)
+    assert git_commit() is None
+    json.dumps(make_meta())
+
+
+def test_run_files_are_written_and_read_back(tmp_path):
+    meta, history = make_meta(name="café lm"), [{"epoch": 1, "loss": 2.5}]
+    write_run_files(tmp_path, meta, history)
+    assert {path.name for path in tmp_path.iterdir()} == {"meta.json", "history.json", "README.md"}
+    assert read_meta(tmp_path) == meta
+    assert json.loads((tmp_path / "history.json").read_text()) == history
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == model_card(meta)
+
+
+def test_a_run_whose_files_cannot_be_written_is_no_run(tmp_path):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_run_files(tmp_path, make_meta(), [{"loss": object()}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_model_card_shows_scores_with_their_intervals():
+    lines = model_card(make_meta(git_commit="c0ffee")).splitlines()
+    assert lines[0] == "# lstm_lm"
+    assert "| rouge1 | 0.1235 (0.1 to 0.25) |" in lines
+    assert "| loss | 3.142 |" in lines
+    assert "| samples | 500 |" in lines
+    assert "| lr | 0.001 |" in lines
+    assert "- Trained on: made-up (made.csv), split seed 7" in lines
+    assert "- sha256 of the corpus: `abc123`" in lines
+    assert any("in 12 s of training, commit c0ffee" in line for line in lines)

@@ -1,0 +1,121 @@
+"""The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from src.loss import dataset_nll
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.next_token_dataset import NextTokenDataset
+from src.training import TrainingSettings, train
+
+SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, num_evaluations=4)
+
+
+def make_lstm(vocab_size, dropout=0.1):
+    torch.manual_seed(0)
+    sizes = {"embedding_dim": 16, "hidden_dim": 24, "num_layers": 1}
+    return LSTMLM(LSTMConfig(vocab_size=vocab_size, dropout=dropout, **sizes))
+
+
+def make_gpt2(vocab_size):
+    torch.manual_seed(0)
+    sizes = {"n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=vocab_size, bos_token_id=2, eos_token_id=2, **sizes))
+
+
+@pytest.fixture(scope="module")
+def datasets(tokenizer, cleaned_texts):
+    """64 training texts and 16 validation texts."""
+    parts = cleaned_texts[:64], cleaned_texts[64:]
+    return [NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id) for texts in parts]
+
+
+def mean_val_loss(model, val_dataset):
+    nll, num_targets = dataset_nll(model, val_dataset, 5, pad_id=0)
+    return nll.sum() / num_targets.sum()
+
+
+@pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
+def test_training_lowers_the_validation_loss(make_model, datasets, tokenizer, tmp_path, capfd):
+    model = make_model(len(tokenizer))
+    pad_id = tokenizer.eos_token_id if make_model is make_gpt2 else tokenizer.pad_token_id
+    before = mean_val_loss(model, datasets[1])
+    result = train(model, *datasets, SETTINGS, tmp_path / "checkpoints", pad_id)
+    assert result.best_val_loss < before - 0.3
+    assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
+    assert not model.training
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().out == ""
+
+
+def test_the_history_has_a_row_for_every_evaluation(datasets, tokenizer, tmp_path):
+    result = train(make_lstm(len(tokenizer)), *datasets, SETTINGS, tmp_path / "checkpoints", 0)
+    keys = {"step", "epoch", "tweets_seen", "train_loss", "val_loss", "learning_rate", "seconds"}
+    assert [set(row) for row in result.history] == [keys] * 4
+    assert [row["step"] for row in result.history] == [8, 16, 24, 32]
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
+    assert [row["tweets_seen"] for row in result.history] == [64, 128, 192, 256]
+    assert result.best_val_loss == min(row["val_loss"] for row in result.history)
+    values = np.array([[row[key] for key in sorted(keys)] for row in result.history], dtype=float)
+    assert np.isfinite(values).all()
+    rates = [row["learning_rate"] for row in result.history]
+    assert 1e-2 > rates[0] > rates[1] > rates[2] > rates[3] >= 0
+    seconds = [row["seconds"] for row in result.history]
+    assert 0 <= seconds[0] <= seconds[-1] <= result.duration + 0.1
+
+
+def test_the_best_weights_are_kept_though_later_ones_are_worse(datasets, tokenizer, tmp_path):
+    train_dataset, val_dataset = datasets
+    # So high a rate on a random language: the model learns the training texts by heart.
+    settings = TrainingSettings(learning_rate=3e-2, batch_size=8, max_epochs=30, num_evaluations=6, patience=100)
+    model = make_lstm(len(tokenizer))
+    result = train(model, train_dataset, val_dataset, settings, tmp_path / "checkpoints", 0)
+    assert result.history[-1]["val_loss"] > result.best_val_loss + 0.1
+    assert mean_val_loss(model, val_dataset) == pytest.approx(result.best_val_loss, rel=1e-5)
+    assert model.lm_head.weight is model.backbone.embedding.weight
+
+
+def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
+    def weights(seed):
+        model = make_lstm(len(tokenizer))
+        settings = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=1, num_evaluations=1, seed=seed)
+        train(model, *datasets, settings, tmp_path / "checkpoints", 0)
+        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_training_stops_after_patience_evaluations_without_a_better_loss(datasets, tokenizer, tmp_path, patience):
+    settings = TrainingSettings(learning_rate=0.0, batch_size=8, max_epochs=10, num_evaluations=10, patience=patience)
+    model = make_lstm(len(tokenizer))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
+    assert len(result.history) == 1 + patience
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("limits", "num_texts", "steps"),
+    [
+        ({"max_epochs": 3, "max_tweets_seen": 1_000}, 50, 15),
+        ({"max_epochs": 30, "max_tweets_seen": 1_000}, 50, 100),
+        ({"max_epochs": 3, "max_tweets_seen": 109}, 50, 10),
+        ({"max_epochs": 1, "max_tweets_seen": 1_000}, 3, 1),
+        ({"max_epochs": 5, "max_tweets_seen": 7}, 50, 1),
+    ],
+)
+def test_the_smaller_limit_sets_the_number_of_steps(limits, num_texts, steps):
+    assert TrainingSettings(batch_size=10, **limits).num_steps(num_texts) == steps
+
+
+@pytest.mark.parametrize("max_tweets_seen", [1, 72, 88])
+def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, tokenizer, tmp_path, max_tweets_seen):
+    settings = TrainingSettings(batch_size=8, max_tweets_seen=max_tweets_seen, num_evaluations=4)
+    model = make_lstm(len(tokenizer))
+    result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
+    assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
+    assert result.history[-1]["step"] == settings.num_steps(64)
