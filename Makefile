@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NOTEBOOKS := solution_lstm solution_pretrained compare
+NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 
-.PHONY: run test vm lint table
+.PHONY: run test vm vm-run lint table
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -14,20 +14,18 @@ $(VENV)/installed: requirements.txt
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
-# A notebook takes its place only when every cell has run; papermill names each cell as it runs.
 run: $(VENV)/installed
-	@for notebook in $(NOTEBOOKS); do \
-		echo "== $$notebook.ipynb"; \
-		$(BIN)/papermill --log-level WARNING --progress-bar --kernel python3 $$notebook.ipynb .$$notebook.ipynb.partial \
-			&& mv .$$notebook.ipynb.partial $$notebook.ipynb || exit 1; \
-	done
+	$(BIN)/python vm/run_notebooks.py $(NOTEBOOKS)
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
-# The notebooks for a GPU machine, generated from those in the root.
+# The notebooks for a GPU machine, generated from those in the root; vm-run runs them there.
 vm: $(VENV)/installed
 	$(BIN)/python vm/generate.py
+
+vm-run: $(VENV)/installed
+	$(BIN)/python vm/run_notebooks.py $(addprefix vm/,$(NOTEBOOKS))
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

