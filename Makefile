@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 
+# Waiting threads sleep: spinning ones make a training several times slower as soon as another program is busy.
+export OMP_WAIT_POLICY := PASSIVE
+
 .PHONY: run test vm vm-run lint table
 
 $(VENV)/installed: requirements.txt

@@ -21,38 +21,65 @@ class Completion:
 
     Attributes:
         text: cleaned words, without the prefix.
-        confidence: mean log-probability of its tokens and its end, in nats, at most 0.
+        confidence: mean log-probability of its tokens and its end, in nats, at most 0; that of
+            the first token is among the tokens that begin a word.
     """
 
     text: str
     confidence: float
 
 
-class FirstTokenStartsWord(LogitsProcessor):
-    """Only pieces that begin a new word may follow the prefix, whose last word is whole."""
+@dataclass(frozen=True)
+class WordStarts:
+    """Which ids can begin a word of letters or digits, in one piece or after a lone space.
 
-    def __init__(self, prefix_length: int, starts_word: torch.Tensor):
-        self.prefix_length = prefix_length
-        self.starts_word = starts_word
+    Attributes:
+        first: [vocab] bool, ids that may follow a whole word.
+        space_id: the piece that is a space and nothing else, which some byte-level tokenizers
+            put before a digit; None where there is none.
+        after_space: [vocab] bool, ids that may follow the lone space.
+    """
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if input_ids.shape[1] > self.prefix_length:
-            return scores
-        return scores.masked_fill(~self.starts_word.to(scores.device), -torch.inf)
+    first: torch.Tensor
+    space_id: int | None
+    after_space: torch.Tensor
 
 
 @lru_cache(maxsize=8)
-def word_start_mask(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> torch.Tensor:
-    """[vocab_size] bool: which ids begin a word of letters or digits, in WordPiece ("##" continues
-    a word) or byte-level BPE ("Ġ", a space, begins one; alone, it stands before a digit)."""
+def word_starts(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordStarts:
+    """The ids that begin a word in WordPiece ("##" continues one) or byte-level BPE ("Ġ", a space, begins one)."""
     pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    if any(piece.startswith("Ġ") for piece in pieces):
-        begins = [piece == "Ġ" or (piece.startswith("Ġ") and clean_string(piece[1]) != "") for piece in pieces]
+    is_byte_level = any(piece.startswith("Ġ") for piece in pieces)
+    if is_byte_level:
+        first = [piece == "Ġ" or (piece.startswith("Ġ") and clean_string(piece[1]) != "") for piece in pieces]
     else:
-        begins = [not piece.startswith("##") and piece not in tokenizer.all_special_tokens for piece in pieces]
-    mask = torch.zeros(vocab_size, dtype=torch.bool)
-    mask[: len(begins)] = torch.tensor(begins)
-    return mask
+        first = [not piece.startswith("##") and piece not in tokenizer.all_special_tokens for piece in pieces]
+    unused = [False] * (vocab_size - len(pieces))
+    return WordStarts(
+        first=torch.tensor(first + unused),
+        space_id=tokenizer.convert_tokens_to_ids("Ġ") if is_byte_level and "Ġ" in pieces else None,
+        after_space=torch.tensor([piece[:1].isdigit() for piece in pieces] + unused),
+    )
+
+
+class NewWordsOnly(LogitsProcessor):
+    """Lets only pieces that begin a new word follow the prefix, whose last word is whole.
+
+    So no suggestion is empty: the end of the tweet doesn't begin a word.
+    """
+
+    def __init__(self, prefix_length: int, starts: WordStarts):
+        self.prefix_length = prefix_length
+        self.starts = starts
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        num_new_tokens = input_ids.shape[1] - self.prefix_length
+        if num_new_tokens == 0:
+            return scores.masked_fill(~self.starts.first.to(scores.device), -torch.inf)
+        if num_new_tokens == 1 and self.starts.space_id is not None:
+            after_space = (input_ids[:, -1] == self.starts.space_id)[:, None]
+            return scores.masked_fill(after_space & ~self.starts.after_space.to(scores.device), -torch.inf)
+        return scores
 
 
 @torch.no_grad()
@@ -66,8 +93,8 @@ def complete(
 ) -> list[list[Completion]]:
     """Complete prefixes with whole new words: greedy for one suggestion, beam search for several.
 
-    A suggestion has at least one token and ends where the model ends it, or after
-    `max_new_tokens`. Prefixes are cleaned like the training texts.
+    A suggestion has at least one word and ends where the model ends it, or after
+    `max_new_tokens` tokens. Prefixes are cleaned like the training texts.
 
     Args:
         model, tokenizer: an LSTM of `load_lstm_lm`, a transformer of `load_pretrained`, ...
@@ -112,16 +139,14 @@ def _complete_batch(
 ) -> list[list[Completion]]:
     padded = tokenizer.pad({"input_ids": prefix_ids}, padding_side="left", return_tensors="pt").to(model.device)
     prefix_length = padded["input_ids"].shape[1]
-    starts_word = word_start_mask(tokenizer, model.config.vocab_size)
     output = model.generate(
         input_ids=padded["input_ids"],
         attention_mask=padded["attention_mask"],
         max_new_tokens=max_new_tokens,
-        min_new_tokens=1,
         do_sample=False,
         num_beams=n,
         num_return_sequences=n,
-        logits_processor=[FirstTokenStartsWord(prefix_length, starts_word)],
+        logits_processor=[NewWordsOnly(prefix_length, word_starts(tokenizer, model.config.vocab_size))],
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         return_dict_in_generate=True,
@@ -131,7 +156,9 @@ def _complete_batch(
     texts = [clean_string(text) for text in tokenizer.batch_decode(new_ids, skip_special_tokens=True)]
     confidences = mean_log_probability(model, output, new_ids, tokenizer.eos_token_id).tolist()
     completions = [Completion(text, confidence) for text, confidence in zip(texts, confidences)]
-    return [completions[i : i + n] for i in range(0, len(completions), n)]
+    by_prefix = [completions[i : i + n] for i in range(0, len(completions), n)]
+    # Beam search ranks by a score that is not renormalised after the first token's choice was narrowed.
+    return [sorted(suggestions, key=lambda suggestion: -suggestion.confidence) for suggestions in by_prefix]
 
 
 def mean_log_probability(model, output, new_ids: torch.Tensor, eos_id: int) -> torch.Tensor:

@@ -4,6 +4,7 @@ The recurrence is the fused `nn.LSTM`; the embedding and the output layer share 
 weights (Press and Wolf, 2017), through a projection where the sizes differ.
 """
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -270,10 +271,17 @@ def load_lstm_lm(
         RunError: the folder or one of its files is missing or isn't what it should be.
     """
     run_dir = Path(run_dir)
-    config = LSTMConfig.from_dict(read_meta(run_dir)["model"])
-    if not (run_dir / "model.pt").is_file():
+    sizes = read_meta(run_dir).get("model")
+    weights_path = run_dir / "model.pt"
+    if sizes is None:
+        raise RunError(f"{run_dir} is the run of another model, not of an LSTM: choose another folder")
+    if not weights_path.is_file():
         raise RunError(f"{run_dir} has no model.pt: it is not a complete LSTM run, choose another folder")
-    model = LSTMLM(config)
-    model.load_state_dict(torch.load(run_dir / "model.pt", map_location="cpu", weights_only=True))
+    model = LSTMLM(LSTMConfig.from_dict(sizes))
+    try:
+        model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, EOFError, IndexError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
     tokenizer = AutoTokenizer.from_pretrained(run_dir)
     return tokenizer, model.to(pick_device(device)).eval(), tokenizer.pad_token_id, tokenizer.eos_token_id

@@ -1,6 +1,10 @@
 """Fixtures that every test module can use: made-up texts, a small tokenizer and a tiny model."""
 
+import os
 import random
+
+# Tiny models are slower with more threads, and much slower beside another busy process.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch

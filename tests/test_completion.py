@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from src.completion import complete, word_start_mask
+from src.completion import complete, word_starts
 from src.data_utils import clean_string
 from src.lstm_model import LSTMLM, LSTMConfig
 
@@ -149,7 +149,7 @@ def test_one_suggestion_is_the_greedy_one_with_its_mean_log_probability(make, ki
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mask_lets_only_beginnings_of_words_through(make, kind):
     _, tokenizer = make(kind)
-    mask = word_start_mask(tokenizer, len(tokenizer) + 5)
+    mask = word_starts(tokenizer, len(tokenizer) + 5).first
     assert torch.equal(mask[:-5], begins_word(tokenizer))
     assert not mask[-5:].any()
     assert 0 < mask.sum() < len(tokenizer)

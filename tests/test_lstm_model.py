@@ -215,6 +215,14 @@ def test_beam_search_with_the_state_is_beam_search_without(seed, num_return_sequ
     torch.testing.assert_close(with_state.sequences_scores, without.sequences_scores, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_generation_reads_every_token_once(num_beams):
+    model, lengths = make_lstm(eos_bias=-100.0), []
+    model.backbone.embedding.register_forward_pre_hook(lambda module, args: lengths.append(args[0].shape[1]))
+    model.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=5, num_beams=num_beams)
+    assert lengths == [3, 1, 1, 1, 1]
+
+
 def test_sampling_is_reproducible_by_seed():
     model = make_lstm()
     prefixes = torch.randint(3, VOCAB_SIZE, (2, 4))

@@ -1,0 +1,139 @@
+"""The three notebooks: executed on a made-up corpus with tiny parameters, and as they are committed."""
+
+import ast
+import itertools
+import json
+import random
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from tokenizers import ByteLevelBPETokenizer
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("solution_lstm", "solution_pretrained", "compare")
+sys.path.insert(0, str(ROOT / "vm"))
+
+from generate import GPU_PARAMETERS, generate, with_parameters  # noqa: E402
+
+
+def parameters_source(notebook) -> str:
+    [cell] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    return cell.source
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, cleaned_texts) -> dict:
+    """A Sentiment140 file of made-up tweets and a tiny model in place of distilgpt2."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    words = " ".join(cleaned_texts).split()
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices(words, k=rng.randint(4, 12))) for _ in range(400)]
+    rows = [f'"0","{i}","","NO_QUERY","someone","{text}!"' for i, text in enumerate(texts)]
+    (folder / "tweets.csv").write_text("\n".join(rows) + "\n", encoding="latin-1")
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocab_size=400, special_tokens=["<|endoftext|>"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token="<|endoftext|>")
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder / "distilgpt2")
+    tokenizer.save_pretrained(folder / "distilgpt2")
+    common = {
+        "project_dir": str(ROOT),
+        "data_dir": str(folder / "data"),
+        "models_dir": str(folder / "models"),
+        "corpus_path": str(folder / "tweets.csv"),
+        "max_pairs": 10,
+    }
+    tiny = {
+        "solution_lstm": {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8, "batch_size": 32, "max_epochs": 1},
+        "solution_pretrained": {
+            "model_name": str(folder / "distilgpt2"),
+            "finetune_tweets": 64,
+            "num_evaluations": 2,
+            "val_loss_tweets": 16,
+        },
+        "compare": {"timed_prefixes": 3},
+    }
+    for name in NAMES:
+        papermill.execute_notebook(
+            ROOT / f"{name}.ipynb",
+            folder / f"{name}.ipynb",
+            parameters={**common, **tiny[name]},
+            kernel_name="python3",
+            cwd=folder,
+            progress_bar=False,
+        )
+    return {"folder": folder, "texts": texts}
+
+
+def test_notebooks_train_save_and_compare(workplace):
+    models = workplace["folder"] / "models"
+    [lstm_dir] = models.glob("lstm_lm-*")
+    [transformer_dir] = models.glob("distilgpt2-*")
+    assert not list(models.glob(".*")), "checkpoints and partial folders are gone"
+    record = json.loads((lstm_dir / "comparison.json").read_text())
+    assert list(record["systems"]) == ["constant answer", "trigram back-off", "LSTM", "distilgpt2"]
+    assert record["num_pairs"] == 10
+    assert record["systems"]["LSTM"]["run"] == lstm_dir.name
+    assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
+    for run_dir in (lstm_dir, transformer_dir):
+        meta = json.loads((run_dir / "meta.json").read_text())
+        assert meta["data"]["source"] == "tweets.csv"
+        assert meta["data"]["sha256"] == record["data"]["sha256"]
+        assert meta["metrics"]["rouge1"]["n"] == 10
+
+
+def test_notebooks_prepare_the_corpus(workplace):
+    cleaned = (workplace["folder"] / "data" / "tweets_cleaned.csv").read_text().splitlines()
+    assert cleaned[0] == "text,split"
+    assert {line.split(",")[0] for line in cleaned[1:]} == set(workplace["texts"])
+
+
+def test_notebooks_show_no_tweet_of_the_corpus(workplace):
+    for name in NAMES:
+        notebook = nbformat.read(workplace["folder"] / f"{name}.ipynb", as_version=4)
+        outputs = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
+        assert not [text for text in workplace["texts"] if text in outputs]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_notebook_was_run_top_to_bottom(name):
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_code_cell_has_prose_before_it(name):
+    cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+    assert cells[0].source.startswith("# ")
+    assert all(before.cell_type == "markdown" for before, cell in itertools.pairwise(cells) if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_commented_literals(name):
+    source = parameters_source(nbformat.read(ROOT / f"{name}.ipynb", as_version=4))
+    for line in source.splitlines():
+        assert "  # " in line, line
+        [assignment] = ast.parse(line).body
+        ast.literal_eval(assignment.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gpu_notebook_has_not_drifted(name):
+    committed = nbformat.read(ROOT / "vm" / f"{name}.ipynb", as_version=4)
+    assert committed == generate(name), "run `make vm`"
+    changed = {}
+    exec(parameters_source(committed), changed)
+    assert {parameter: changed[parameter] for parameter in GPU_PARAMETERS[name]} == GPU_PARAMETERS[name]
+
+
+def test_a_gpu_parameter_that_no_notebook_has_is_refused():
+    with pytest.raises(KeyError, match="learning_rat"):
+        with_parameters("learning_rate = 1e-3  # peak", {"learning_rat": 1e-4})
