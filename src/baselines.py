@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from src.completion import MAX_NEW_TOKENS
-from src.data_utils import clean_string, split_x_target_by_words
+from src.data_utils import clean_string, normalize_tweet, split_x_target_by_words
 
 END = ""
 
@@ -82,7 +82,7 @@ class TrigramBackoff:
         raise AssertionError("the table of single words has one entry")
 
     def complete(self, prefixes: Sequence[str]) -> list[str]:
-        return [self._complete_one(clean_string(prefix)) for prefix in prefixes]
+        return [self._complete_one(clean_string(normalize_tweet(prefix))) for prefix in prefixes]
 
     def _complete_one(self, prefix: str) -> str:
         history = [self.code_of.get(word) for word in prefix.split(" ")]

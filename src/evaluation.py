@@ -178,7 +178,12 @@ def suggestion_seconds(
     """Median seconds of one suggestion for one prefix, the systems taking turns on every prefix.
 
     The first prefix warms up and is not counted.
+
+    Raises:
+        ValueError: there are fewer than two prefixes.
     """
+    if len(prefixes) < 2:
+        raise ValueError(f"{len(prefixes)} prefix to time on: give at least two, the first one only warms up")
     seconds: dict[str, list[float]] = {name: [] for name in answers}
     for prefix in tqdm(prefixes, "timing", leave=False, mininterval=1):
         for name, answer in answers.items():
