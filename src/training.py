@@ -100,13 +100,15 @@ class TargetLossTrainer(Trainer):
         self.started = time.perf_counter()
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
-        nll, _ = target_nll(model, inputs)
+        # Entered here because the library's mixed precision is tied to model(...), and the loss calls its parts.
+        with self.accelerator.autocast():
+            nll, _ = target_nll(model, inputs)
         return nll.mean()
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Mean over all target tokens; the library's loop would average the means of the batches."""
         batch_size = self.args.per_device_eval_batch_size
-        with self.compute_loss_context_manager():
+        with self.accelerator.autocast():
             nll, num_targets = dataset_nll(self.model, self.eval_dataset, batch_size, self.pad_id)
         metrics = {"eval_loss": nll.sum() / num_targets.sum(), "seconds": time.perf_counter() - self.started}
         self.log(metrics)

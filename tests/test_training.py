@@ -1,11 +1,13 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from src.loss import dataset_nll
+from src.loss import dataset_nll, target_nll
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset
 from src.training import TrainingSettings, train
@@ -119,3 +121,23 @@ def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, t
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
     assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
     assert result.history[-1]["step"] == settings.num_steps(64)
+
+
+@pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
+def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, datasets, tmp_path, monkeypatch):
+    dtypes = set()
+
+    def recording_target_nll(model, batch):
+        dtypes.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+        return target_nll(model, batch)
+
+    monkeypatch.setattr("src.training.target_nll", recording_target_nll)
+    losses = {}
+    for bf16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        model = make_model(vocab_size=300)
+        settings = replace(SETTINGS, bf16=bf16)
+        losses[bf16] = train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss
+        assert dtypes == {dtype}
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        dtypes.clear()
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
