@@ -133,10 +133,12 @@ def train(
         model: on the device to train on.
         train_dataset: what the loss counts is the dataset's own choice (its `context_unit`).
         val_dataset: scored at every evaluation; decides on the best weights and on stopping.
-        checkpoint_dir: holds the best weights while training; removed at the end.
+        checkpoint_dir: holds the best weights while training; emptied at the start, removed at the end.
         pad_id: of the model's tokenizer.
     """
     checkpoint_dir = Path(checkpoint_dir)
+    # What a training that was cut off has left can't be continued and would be taken for our own.
+    shutil.rmtree(checkpoint_dir, ignore_errors=True)
     num_steps = settings.num_steps(len(train_dataset))
     trainer = TargetLossTrainer(
         model=model,

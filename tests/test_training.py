@@ -141,3 +141,12 @@ def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, 
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         dtypes.clear()
     assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_checkpoints_of_a_training_that_was_cut_off_do_not_matter(datasets, tokenizer, tmp_path):
+    leftover = tmp_path / "checkpoints" / "checkpoint-99999"
+    leftover.mkdir(parents=True)
+    (leftover / "model.safetensors").write_bytes(b"half a fi")
+    model, undisturbed = make_lstm(len(tokenizer)), make_lstm(len(tokenizer))
+    result = train(model, *datasets, SETTINGS, tmp_path / "checkpoints", 0)
+    assert result.best_val_loss == train(undisturbed, *datasets, SETTINGS, tmp_path / "other", 0).best_val_loss
