@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 
-# Waiting threads sleep: spinning ones make a training several times slower as soon as another program is busy.
-export OMP_WAIT_POLICY := PASSIVE
+# The C library keeps large blocks for the next step of a training instead of returning them after each.
+export MALLOC_MMAP_THRESHOLD_ := 4294967296
+export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
 .PHONY: run test vm vm-run lint table
 

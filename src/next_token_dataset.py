@@ -23,7 +23,7 @@ from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
 
 IGNORE_INDEX = -100
 TOKENIZER_BATCH = 10_000
-ContextUnit = Literal["tokens", "words"]
+ContextUnit = Literal["tokens", "words", "none"]
 
 
 class NextTokenDataset(Dataset):
@@ -35,11 +35,12 @@ class NextTokenDataset(Dataset):
         eos_id: id appended to every text; a training target like any other.
         max_len: ids kept per text with its end, the last ones; None keeps all.
         context_unit: what the masked 75% are counted in. "tokens": of the tweet's own
-            tokens. "words": exactly where `split_x_target_by_words` cuts.
+            tokens. "words": exactly where `split_x_target_by_words` cuts. "none": nothing
+            is masked, every token after the first is a target.
 
     Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length.
-    If the unit is words, or a text was cut to `max_len`, they also hold `context_length`, the
-    number of tokens in the context; otherwise `collate_batch` counts them itself.
+    Unless the unit is tokens and no text was cut to `max_len`, they also hold `context_length`, the
+    number of tokens in the context, which `collate_batch` otherwise counts itself.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class NextTokenDataset(Dataset):
                 contexts = encode(tokenizer, [split_x_target_by_words(text)[0] for text in batch])
                 context_lengths += [len(context) for context in contexts]
             else:
-                context_lengths += [int(len(text_ids) * CONTEXT_SHARE) for text_ids in batch_ids]
+                share = CONTEXT_SHARE if context_unit == "tokens" else 0.0
+                context_lengths += [int(len(text_ids) * share) for text_ids in batch_ids]
         if empty := [i for i, text_ids in enumerate(ids) if not text_ids]:
             raise ValueError(f"text {empty[0]} has no tokens ({texts[empty[0]]!r}); drop empty texts first")
         kept = [len(text_ids) if max_len is None else min(len(text_ids), max_len - 1) for text_ids in ids]
@@ -75,7 +77,7 @@ class NextTokenDataset(Dataset):
         )
         dropped = np.array([len(text_ids) for text_ids in ids], dtype=np.int64) - kept
         self.context_lengths = None
-        if context_unit == "words" or dropped.any():
+        if context_unit != "tokens" or dropped.any():
             self.context_lengths = np.maximum(np.array(context_lengths, dtype=np.int64) - dropped, 0)
 
     def __len__(self) -> int:

@@ -83,6 +83,8 @@ class ProgressBar(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         self.bar.update()
+        # The last evaluation may come before the next log is due; the history wants both.
+        control.should_log |= control.should_evaluate
 
     def on_evaluate(self, args, state, control, metrics, **kwargs) -> None:
         self.bar.set_postfix(val_loss=f"{metrics['eval_loss']:.3f}", refresh=False)

@@ -238,3 +238,9 @@ def test_a_dataset_saved_over_another_replaces_all_of_it(tokenizer, cleaned_text
 def test_an_empty_dataset_is_saved_and_loaded(tokenizer, tmp_path):
     NextTokenDataset([], tokenizer, EOS).save(tmp_path)
     assert len(NextTokenDataset.load(tmp_path)) == 0
+
+
+def test_without_a_context_every_token_after_the_first_is_trained(tokenizer, cleaned_texts):
+    dataset = NextTokenDataset(cleaned_texts, tokenizer, tokenizer.eos_token_id, context_unit="none")
+    batch = collate_batch([dataset[i] for i in range(len(dataset))])
+    assert ((batch["labels"] != -100).sum(dim=1) == batch["lengths"]).all()

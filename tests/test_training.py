@@ -121,6 +121,7 @@ def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, t
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
     assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
     assert result.history[-1]["step"] == settings.num_steps(64)
+    assert all(row["train_loss"] > 0 and row["learning_rate"] >= 0 for row in result.history)
 
 
 @pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
