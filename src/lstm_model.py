@@ -151,7 +151,8 @@ def load_lstm_lm(
         device: None picks the best there is.
 
     Returns:
-        tokenizer, model in evaluation mode, pad_id, eos_id.
+        tokenizer, model in evaluation mode, pad_id, eos_id. The model's `generate` gives at least
+        one token that is not the end; `min_new_tokens=0` lifts that.
 
     Raises:
         RunError: the folder or one of its files is missing or isn't what it should be.
@@ -169,5 +170,7 @@ def load_lstm_lm(
     except (pickle.UnpicklingError, EOFError, IndexError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
+    # An empty suggestion is none: unless told otherwise, a loaded completer never ends at once.
+    model.generation_config.min_new_tokens = 1
     tokenizer = AutoTokenizer.from_pretrained(run_dir)
     return tokenizer, model.to(pick_device(device)).eval(), tokenizer.pad_token_id, tokenizer.eos_token_id

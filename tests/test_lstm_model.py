@@ -294,6 +294,19 @@ def no_network(monkeypatch):
 
 
 @torch.no_grad()
+def test_a_loaded_model_never_ends_at_once_unless_told_so(tmp_path, tokenizer):
+    model = make_lstm(vocab_size=len(tokenizer))
+    with torch.no_grad():
+        model.lm_head.bias[tokenizer.eos_token_id] = 100.0
+    save_lstm_lm(tmp_path, model, tokenizer, META, HISTORY)
+    _, loaded, _, eos_id = load_lstm_lm(tmp_path, "cpu")
+    prefix_ids = torch.tensor([[5, 6, 7]])
+    suggestion = loaded.generate(prefix_ids, eos_id=eos_id)[0, 3:].tolist()
+    assert suggestion[0] != eos_id
+    assert suggestion[1:] == [eos_id]
+    assert loaded.generate(prefix_ids, eos_id=eos_id, min_new_tokens=0)[0, 3:].tolist() == [eos_id]
+
+
 def test_a_run_reloads_bit_for_bit(run_dir, tiny_lstm, tokenizer, cleaned_texts, no_network):
     loaded_tokenizer, model, pad_id, eos_id = load_lstm_lm(run_dir, "cpu")
     assert (pad_id, eos_id) == (tokenizer.pad_token_id, tokenizer.eos_token_id)
