@@ -54,6 +54,8 @@ def with_parameters(source: str, values: dict) -> str:
 def generate(name: str) -> nbformat.NotebookNode:
     """The GPU variant of a root notebook."""
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    # A run leaves the version of its Python there.
+    notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

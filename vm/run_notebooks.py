@@ -13,16 +13,20 @@ import nbformat
 import papermill
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Keep the last state of every progress bar, and no times or paths of the machine."""
+    """Keep the last state of every progress bar, and no widgets, times or paths of the machine."""
     CoalesceStreamsPreprocessor().preprocess(notebook, {})
-    notebook.metadata.pop("papermill", None)
+    for name in ("papermill", "widgets"):
+        notebook.metadata.pop(name, None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("text", "some").strip()]
+            shown = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [output for output in shown if output.get("text", "some").strip()]
 
 
 def run_notebook(path: Path) -> None:
