@@ -31,7 +31,8 @@ def workplace(tmp_path_factory, cleaned_texts) -> dict:
     folder = tmp_path_factory.mktemp("notebooks")
     words = " ".join(cleaned_texts).split()
     rng = random.Random(0)
-    texts = [" ".join(rng.choices(words, k=rng.randint(4, 12))) for _ in range(400)]
+    # A first word of its own, which no completion begins with, tells a tweet from a model's recital of its rest.
+    texts = [" ".join([f"tweet{i}", *rng.choices(words, k=rng.randint(4, 12))]) for i in range(400)]
     rows = [f'"0","{i}","","NO_QUERY","someone","{text}!"' for i, text in enumerate(texts)]
     (folder / "tweets.csv").write_text("\n".join(rows) + "\n", encoding="latin-1")
     bpe = ByteLevelBPETokenizer()
