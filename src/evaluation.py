@@ -103,7 +103,7 @@ def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], n: int, seed: int) 
     """Percentile bootstrap over pairs (Efron, 1979).
 
     Args:
-        statistic: from row numbers [..., n] to values [...].
+        statistic: from the row numbers of a resample, int64 [n], to a value.
         seed: the same seed and n draw the same pairs, so intervals of differences are paired.
     """
     rng = np.random.default_rng(seed)

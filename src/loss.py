@@ -1,7 +1,8 @@
 """The one loss of both models: hidden states at target positions first, then the output layer.
 
-With three quarters of the labels masked, the output layer, the most expensive one, is
-applied to a quarter of the rows; the loss and its gradients are those of the full logits.
+Where three quarters of the labels are masked, in fine-tuning and in every score, the output
+layer, the most expensive one, is applied to a quarter of the rows; the loss and its gradients
+are those of the full logits.
 """
 
 from functools import partial

@@ -42,6 +42,8 @@ class LSTMOutput(ModelOutput):
 
 
 class LSTMPreTrainedModel(PreTrainedModel):
+    """What the backbone and the whole model share: their configuration and how weights start."""
+
     config_class = LSTMConfig
     base_model_prefix = "backbone"
 

@@ -1,7 +1,8 @@
 """Tweets as next-token prediction: input ids, labels and the mask over the context.
 
-The model reads the whole tweet, but only its last quarter and its end are targets. Written
-out for five tokens, of which the first three (75%, rounded down) are the context:
+The model reads the whole tweet, but only its last quarter and its end are targets (all of it
+is in a dataset with `context_unit="none"`). Written out for five tokens, of which the first
+three (75%, rounded down) are the context:
 
     position      0        1       2      3        4
     input_ids     the      weather today  is       lovely

@@ -148,7 +148,7 @@ def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> Non
 def model_card(meta: dict) -> str:
     """A short README for a run folder, from its metadata."""
     data, metrics = meta["data"], meta["metrics"]
-    rows = "\n".join(f"| {name} | {_format_metric(value)} |" for name, value in metrics.items())
+    rows = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(metrics))
     settings = "\n".join(f"| {name} | {value} |" for name, value in meta["settings"].items())
     return f"""# {meta["name"]}
 
@@ -174,7 +174,11 @@ language; don't show its words as anyone's opinion.
 """
 
 
-def _format_metric(value: object) -> str:
-    if isinstance(value, dict) and {"value", "low", "high"} <= value.keys():
-        return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _metric_rows(metrics: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in metrics.items():
+        if not isinstance(value, dict):
+            yield prefix + name, f"{value:.4g}" if isinstance(value, float) else str(value)
+        elif {"value", "low", "high"} <= value.keys():
+            yield prefix + name, f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
+        else:
+            yield from _metric_rows(value, f"{prefix}{name}: ")

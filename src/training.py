@@ -43,8 +43,8 @@ class TrainingSettings:
 
     learning_rate: float = 2e-3
     batch_size: int = 128
-    max_epochs: int = 20
-    max_tweets_seen: int = 700_000
+    max_epochs: int = 10
+    max_tweets_seen: int = 450_000
     warmup_share: float = 0.05
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0

@@ -234,3 +234,11 @@ def test_the_model_card_shows_scores_with_their_intervals():
     assert "- Trained on: made-up (made.csv), split seed 7" in lines
     assert "- sha256 of the corpus: `abc123`" in lines
     assert any("in 12 s of training, commit c0ffee" in line for line in lines)
+
+
+def test_the_model_card_lists_scores_within_scores():
+    score = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}
+    meta = run_metadata("m", {}, {}, {"rouge1": score, "before": {"rouge1": score}}, 1.0)
+    card = model_card(meta)
+    assert "| rouge1 | 0.5 (0.25 to 0.75) |" in card
+    assert "| before: rouge1 | 0.5 (0.25 to 0.75) |" in card
