@@ -2,39 +2,133 @@
 
 Where three quarters of the labels are masked, in fine-tuning and in every score, the output
 layer, the most expensive one, is applied to a quarter of the rows; the loss and its gradients
-are those of the full logits.
+are those of the full logits. A model that learns from all tokens can be trained on a sample of
+the vocabulary instead, which makes the output layer cheap; every score is over all of it.
 """
 
 from functools import partial
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
 
+# Of a block in training: as much as stays in a processor's cache, or keeps a GPU busy.
+LOGITS_AT_ONCE = {"cpu": 3_000_000, "cuda": 200_000_000, "mps": 50_000_000}
 
-def target_nll(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative log-likelihood of every target token in a batch.
+
+def target_states(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the output layer reads wherever a target token is to be predicted.
 
     Args:
         model: an `LSTMLM` or any decoder of transformers with a base model and an output layer.
         batch: `input_ids` and `labels` [batch, length], `lengths` [batch], padded on the right.
 
     Returns:
-        `nll` in nats, float32 [targets], and `rows`, int64 [targets], the batch row of each.
+        `hidden` [targets, width], `labels`, int64 [targets], and `rows`, int64 [targets], the
+        batch row of each.
     """
     input_ids, labels = batch["input_ids"], batch["labels"]
     positions = torch.arange(input_ids.shape[1], device=input_ids.device)
     attention_mask = (positions < batch["lengths"][:, None]).long()
     hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     is_target = labels != IGNORE_INDEX
-    logits = model.get_output_embeddings()(hidden[is_target])
-    nll = cross_entropy(logits.float(), labels[is_target], reduction="none")
-    return nll, is_target.nonzero()[:, 0]
+    return hidden[is_target], labels[is_target], is_target.nonzero()[:, 0]
+
+
+def target_nll(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Negative log-likelihood of every target token in a batch of `target_states`.
+
+    Returns:
+        `nll` in nats, float32 [targets], and `rows`, int64 [targets], the batch row of each.
+    """
+    hidden, labels, rows = target_states(model, batch)
+    logits = model.get_output_embeddings()(hidden)
+    return cross_entropy(logits.float(), labels, reduction="none"), rows
+
+
+def training_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The mean of `target_nll` in a batch, float32 scalar, in a fraction of its memory and time."""
+    hidden, labels, _ = target_states(model, batch)
+    output_layer = model.get_output_embeddings()
+    return BlockwiseCrossEntropy.apply(hidden, output_layer.weight, output_layer.bias, labels)
+
+
+def sampled_training_loss(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor], frequencies: torch.Tensor, num_samples: int
+) -> torch.Tensor:
+    """`training_loss` over a sample of the vocabulary: the batch's own labels and drawn tokens.
+
+    Sampled softmax (Jean et al., 2015). From each logit goes the logarithm of the chance that its
+    token is in the sample, so that the model learns the probabilities over the whole vocabulary.
+
+    Args:
+        frequencies: float32 [vocab], share of each token among the training targets, above 0.
+        num_samples: tokens drawn by their frequencies, some of them more than once.
+    """
+    hidden, labels, _ = target_states(model, batch)
+    drawn = torch.multinomial(frequencies, num_samples, replacement=True)
+    tokens, places = torch.cat([labels, drawn]).unique(return_inverse=True)
+    # The labels are draws from the same frequencies.
+    log_chance = torch.log1p(-frequencies[tokens]).mul(len(places)).expm1().neg().log()
+    output_layer = model.get_output_embeddings()
+    bias = None if output_layer.bias is None else output_layer.bias[tokens]
+    logits = linear(hidden, output_layer.weight[tokens], bias)
+    return cross_entropy(logits.float() - log_chance, places[: len(labels)])
+
+
+def token_frequencies(dataset: NextTokenDataset, vocab_size: int) -> torch.Tensor:
+    """Share of every token among a dataset's tokens, each counted once more than it stands there, float32 [vocab]."""
+    counts = np.bincount(dataset.token_ids, minlength=vocab_size) + 1.0
+    return torch.tensor(counts / counts.sum(), dtype=torch.float32)
+
+
+class BlockwiseCrossEntropy(torch.autograd.Function):
+    """`cross_entropy(linear(hidden, weight, bias), labels)` without ever holding all logits.
+
+    Loss and gradients of a block of rows are made together in the forward pass, before the next
+    block (the fused loss of Liger Kernel; Hsu et al., 2024). Under autocast the matrix products
+    have its dtype; the softmax and every sum are float32.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, labels) -> torch.Tensor:
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        inputs, layer = hidden.to(dtype), weight.to(dtype)
+        layer_bias = None if bias is None else bias.to(dtype)
+        grad_hidden = torch.empty_like(hidden)
+        grad_weight = torch.zeros_like(weight)
+        grad_bias = torch.zeros_like(weight[:, 0])
+        loss = torch.zeros((), device=hidden.device)
+        with torch.autocast(device, enabled=False):
+            for start in range(0, len(labels), max(1, LOGITS_AT_ONCE[device] // len(weight))):
+                block = slice(start, start + max(1, LOGITS_AT_ONCE[device] // len(weight)))
+                label = labels[block, None]
+                log_probabilities = linear(inputs[block], layer, layer_bias).log_softmax(1, torch.float32)
+                loss -= log_probabilities.gather(1, label).sum()
+                grad_logits = log_probabilities.exp_()
+                grad_logits.scatter_add_(1, label, torch.full_like(label, -1, dtype=torch.float32))
+                grad_bias += grad_logits.sum(dim=0)
+                grad_logits = grad_logits.to(dtype)
+                grad_hidden[block] = grad_logits @ layer
+                grad_weight += grad_logits.T @ inputs[block]
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        ctx.has_bias = bias is not None
+        ctx.num_targets = len(labels)
+        return loss / len(labels)
+
+    @staticmethod
+    def backward(ctx, grad_loss):
+        scale = grad_loss / ctx.num_targets
+        grad_hidden, grad_weight, grad_bias = (grad * scale for grad in ctx.saved_tensors)
+        return grad_hidden, grad_weight, grad_bias if ctx.has_bias else None, None
 
 
 @torch.no_grad()

@@ -151,3 +151,13 @@ def collate_batch(batch: list[dict], pad_id: int = 0) -> dict[str, torch.Tensor]
     label_positions = torch.arange(1, labels.shape[1] + 1)
     labels[label_positions < context_lengths[:, None]] = IGNORE_INDEX
     return {"input_ids": input_ids, "labels": labels, "lengths": lengths}
+
+
+def unmask_context(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch of `collate_batch` in which the tokens of the context are labels too."""
+    input_ids, lengths = batch["input_ids"], batch["lengths"]
+    positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+    next_ids = torch.cat([input_ids[:, 1:], batch["labels"][:, -1:]], dim=1)
+    # The last label of a row is its end, which is never masked.
+    labels = torch.where(positions < lengths[:, None] - 1, next_ids, batch["labels"])
+    return {**batch, "labels": labels}

@@ -18,8 +18,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from src.loss import dataset_nll, target_nll
-from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
+from src.next_token_dataset import NextTokenDataset, collate_batch, unmask_context
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class TrainingSettings:
         max_grad_norm: gradients are scaled down to this norm.
         num_evaluations: on the validation part, evenly spaced over the training.
         patience: evaluations without a better validation loss before the training stops.
-        bf16: mixed precision, for GPUs that have it.
+        all_tokens_share: share of the steps, the first ones, in which the loss counts the tokens of
+            the context too: a model that starts from nothing learns the language from them.
+        num_sampled_tokens: tokens of a sampled softmax beside a batch's own; 0: the whole vocabulary.
+        bf16: mixed precision, see `src.device.has_fast_bf16`.
         num_workers: processes that prepare batches.
         seed: of the order of the texts and of the dropout.
     """
@@ -50,6 +53,8 @@ class TrainingSettings:
     max_grad_norm: float = 1.0
     num_evaluations: int = 8
     patience: int = 2
+    all_tokens_share: float = 0.0
+    num_sampled_tokens: int = 0
     bf16: bool = False
     num_workers: int = 0
     seed: int = 0
@@ -96,21 +101,28 @@ class ProgressBar(TrainerCallback):
 class TargetLossTrainer(Trainer):
     """transformers' Trainer with the loss at target positions and an exact validation loss."""
 
-    def __init__(self, *args, pad_id: int, **kwargs):
+    def __init__(self, *args, pad_id: int, settings: TrainingSettings, **kwargs):
         super().__init__(*args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
         self.pad_id = pad_id
+        self.all_tokens_share = settings.all_tokens_share
+        # The library's mixed precision is tied to model(...), which the loss never calls, and outlives the training.
+        self.autocast = partial(torch.autocast, self.args.device.type, torch.bfloat16, enabled=settings.bf16)
+        self.loss = training_loss
+        if settings.num_sampled_tokens:
+            frequencies = token_frequencies(self.train_dataset, self.model.config.vocab_size).to(self.args.device)
+            self.loss = partial(sampled_training_loss, frequencies=frequencies, num_samples=settings.num_sampled_tokens)
         self.started = time.perf_counter()
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
-        # Entered here because the library's mixed precision is tied to model(...), and the loss calls its parts.
-        with self.accelerator.autocast():
-            nll, _ = target_nll(model, inputs)
-        return nll.mean()
+        if self.state.global_step < self.all_tokens_share * self.state.max_steps:
+            inputs = unmask_context(inputs)
+        with self.autocast():
+            return self.loss(model, inputs)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Mean over all target tokens; the library's loop would average the means of the batches."""
         batch_size = self.args.per_device_eval_batch_size
-        with self.accelerator.autocast():
+        with self.autocast():
             nll, num_targets = dataset_nll(self.model, self.eval_dataset, batch_size, self.pad_id)
         metrics = {"eval_loss": nll.sum() / num_targets.sum(), "seconds": time.perf_counter() - self.started}
         self.log(metrics)
@@ -133,7 +145,7 @@ def train(
 
     Args:
         model: on the device to train on.
-        train_dataset: what the loss counts is the dataset's own choice (its `context_unit`).
+        train_dataset: its masked labels count from `settings.all_tokens_share` of the steps on.
         val_dataset: scored at every evaluation; decides on the best weights and on stopping.
         checkpoint_dir: holds the best weights while training; emptied at the start, removed at the end.
         pad_id: of the model's tokenizer.
@@ -149,6 +161,7 @@ def train(
         eval_dataset=val_dataset,
         callbacks=[EarlyStoppingCallback(settings.patience), ProgressBar()],
         pad_id=pad_id,
+        settings=settings,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -184,7 +197,6 @@ def training_arguments(
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        bf16=settings.bf16,
         dataloader_num_workers=settings.num_workers,
         use_cpu=device.type == "cpu",
         remove_unused_columns=False,

@@ -6,7 +6,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from src.loss import dataset_nll, target_nll
+from src import loss
+from src.loss import dataset_nll, sampled_training_loss, target_nll, token_frequencies, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 
@@ -44,18 +45,75 @@ def full_logits_nll(model, batch, reduction="none"):
     return cross_entropy(logits.transpose(1, 2), batch["labels"], ignore_index=-100, reduction=reduction)
 
 
-def test_loss_and_gradients_are_those_of_the_full_logits(model, dataset, tokenizer):
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def assert_equal_gradients(found, expected, **tolerance):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], **tolerance)
+
+
+@pytest.mark.parametrize("logits_at_once", [1, 2_000, 10**9])
+def test_loss_and_gradients_are_those_of_the_full_logits(model, dataset, tokenizer, logits_at_once, monkeypatch):
+    monkeypatch.setitem(loss.LOGITS_AT_ONCE, "cpu", logits_at_once)
     batch = collate_batch([dataset[i] for i in range(13)], tokenizer.eos_token_id)
     expected = full_logits_nll(model, batch, "mean")
-    expected.backward()
-    expected_grads = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-    model.zero_grad()
-    nll, _ = target_nll(model, batch)
-    nll.mean().backward()
-    torch.testing.assert_close(nll.mean(), expected, atol=1e-5, rtol=1e-5)
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected_grads[name], atol=1e-5, rtol=1e-4)
-    assert nll.dtype == torch.float32
+    expected_gradients = gradients(model, expected)
+    for found in (training_loss(model, batch), target_nll(model, batch)[0].mean()):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        assert found.dtype == torch.float32
+        assert_equal_gradients(gradients(model, found), expected_gradients, atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_scale_with_what_the_loss_is_multiplied_by(model, dataset):
+    batch = collate_batch([dataset[i] for i in range(5)])
+    thrice = {name: 3 * grad for name, grad in gradients(model, training_loss(model, batch)).items()}
+    assert_equal_gradients(gradients(model, 3 * training_loss(model, batch)), thrice)
+
+
+def test_under_autocast_the_loss_and_its_gradients_are_near_those_of_fp32(model, dataset):
+    batch = collate_batch([dataset[i] for i in range(13)])
+    expected = training_loss(model, batch)
+    expected_gradients = gradients(model, expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = training_loss(model, batch)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.0, rtol=0.01)
+    for name, grad in gradients(model, found).items():
+        assert grad.dtype == torch.float32
+        assert (grad - expected_gradients[name]).norm() <= 0.05 * expected_gradients[name].norm() + 1e-6, name
+
+
+def test_a_sample_of_the_whole_vocabulary_gives_the_loss_over_it(model, dataset, tokenizer):
+    batch = collate_batch([dataset[i] for i in range(13)])
+    even = torch.full((len(tokenizer),), 1 / len(tokenizer))
+    expected = training_loss(model, batch)
+    found = sampled_training_loss(model, batch, even, num_samples=20 * len(tokenizer))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    expected_gradients = gradients(model, expected)
+    assert_equal_gradients(gradients(model, found), expected_gradients, atol=1e-4, rtol=1e-3)
+
+
+def test_sampled_losses_point_where_the_loss_over_the_vocabulary_does(model, dataset, tokenizer):
+    batch = collate_batch([dataset[i] for i in range(13)])
+    frequencies = token_frequencies(dataset, len(tokenizer))
+    expected = gradients(model, training_loss(model, batch))
+    samples = [gradients(model, sampled_training_loss(model, batch, frequencies, 30)) for _ in range(60)]
+    for name, full in expected.items():
+        mean = torch.stack([sample[name] for sample in samples]).mean(dim=0)
+        assert torch.cosine_similarity(mean.flatten(), full.flatten(), dim=0) > 0.9, name
+
+
+def test_token_frequencies_count_every_token_and_none_is_zero(dataset, tokenizer):
+    frequencies = token_frequencies(dataset, len(tokenizer))
+    assert frequencies.shape == (len(tokenizer),) and frequencies.dtype == torch.float32
+    assert frequencies.min() > 0 and frequencies.sum() == pytest.approx(1.0)
+    num_ends = (frequencies[tokenizer.eos_token_id] * (len(dataset.token_ids) + len(tokenizer))).item()
+    assert num_ends == pytest.approx(len(dataset) + 1, rel=1e-4)
 
 
 @torch.no_grad()

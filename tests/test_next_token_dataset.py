@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from src.data_utils import split_x_target_by_words
-from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
+from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch, unmask_context
 
 EOS = 2
 
@@ -244,3 +244,16 @@ def test_without_a_context_every_token_after_the_first_is_trained(tokenizer, cle
     dataset = NextTokenDataset(cleaned_texts, tokenizer, tokenizer.eos_token_id, context_unit="none")
     batch = collate_batch([dataset[i] for i in range(len(dataset))])
     assert ((batch["labels"] != -100).sum(dim=1) == batch["lengths"]).all()
+
+
+@pytest.mark.parametrize("context_unit", ["tokens", "words"])
+def test_an_unmasked_batch_is_that_of_a_dataset_without_a_mask(tokenizer, cleaned_texts, context_unit):
+    masked, plain = (
+        NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit=unit) for unit in (context_unit, "none")
+    )
+    # Texts of many lengths, and one alone.
+    for indices in (range(13), [20]):
+        found = unmask_context(collate_batch([masked[i] for i in indices], pad_id=EOS))
+        expected = collate_batch([plain[i] for i in indices], pad_id=EOS)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)

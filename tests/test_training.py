@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from src.loss import dataset_nll, target_nll
+from src.loss import dataset_nll, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset
 from src.training import TrainingSettings, train
@@ -128,11 +128,11 @@ def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, t
 def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, datasets, tmp_path, monkeypatch):
     dtypes = set()
 
-    def recording_target_nll(model, batch):
+    def recording_loss(model, batch):
         dtypes.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
-        return target_nll(model, batch)
+        return training_loss(model, batch)
 
-    monkeypatch.setattr("src.training.target_nll", recording_target_nll)
+    monkeypatch.setattr("src.training.training_loss", recording_loss)
     losses = {}
     for bf16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         model = make_model(vocab_size=300)
@@ -140,8 +140,36 @@ def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, 
         losses[bf16] = train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss
         assert dtypes == {dtype}
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        # Trained, it computes in full precision again.
+        assert model(torch.tensor([[5, 6, 7]])).logits.dtype == torch.float32
+        assert "forward" not in vars(model)
         dtypes.clear()
     assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_the_context_counts_in_the_first_share_of_the_steps(datasets, tokenizer, tmp_path, monkeypatch):
+    shares = []
+
+    def recording_loss(model, batch):
+        is_token = torch.arange(batch["labels"].shape[1]) < batch["lengths"][:, None]
+        shares.append(((batch["labels"] != -100).sum() / is_token.sum()).item())
+        return training_loss(model, batch)
+
+    monkeypatch.setattr("src.training.training_loss", recording_loss)
+    settings = replace(SETTINGS, all_tokens_share=0.75)
+    train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
+    assert shares[:24] == [1.0] * 24
+    assert len(shares) == 32 and max(shares[24:]) < 0.7
+
+
+def test_a_sampled_softmax_trains_to_a_loss_near_that_over_the_whole_vocabulary(datasets, tokenizer, tmp_path):
+    losses = []
+    for num_sampled_tokens in (0, 300):
+        model = make_lstm(len(tokenizer))
+        settings = replace(SETTINGS, num_sampled_tokens=num_sampled_tokens)
+        losses.append(train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss)
+    assert losses[1] != losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 def test_checkpoints_of_a_training_that_was_cut_off_do_not_matter(datasets, tokenizer, tmp_path):
