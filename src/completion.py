@@ -1,16 +1,17 @@
 """Tweet completions from any causal language model of transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import groupby
 
-import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src.data_utils import clean_string, normalize_tweet
+from src.decoding import GREEDY, Decoding, decode, mean_utilities
 from src.next_token_dataset import encode
+from src.word_starts import NewWord, word_starts
 
 MAX_NEW_TOKENS = 20
 
@@ -20,66 +21,14 @@ class Completion:
     """A suggestion.
 
     Attributes:
-        text: cleaned words, without the prefix.
+        text: cleaned words, without the prefix but with the whole of a half-typed word.
         confidence: mean log-probability of its tokens and its end, in nats, at most 0; that of
-            the first token is among the tokens that begin a word.
+            the first token is among those that begin a word, that of the tokens that spell a
+            half-typed word among those that can.
     """
 
     text: str
     confidence: float
-
-
-@dataclass(frozen=True)
-class WordStarts:
-    """Which ids can begin a word of letters or digits, in one piece or after a lone space.
-
-    Attributes:
-        first: [vocab] bool, ids that may follow a whole word.
-        space_id: the piece that is a space and nothing else, which some byte-level tokenizers
-            put before a digit; None where there is none.
-        after_space: [vocab] bool, ids that may follow the lone space.
-    """
-
-    first: torch.Tensor
-    space_id: int | None
-    after_space: torch.Tensor
-
-
-@lru_cache(maxsize=8)
-def word_starts(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordStarts:
-    """The ids that begin a word in WordPiece ("##" continues one) or byte-level BPE ("Ġ", a space, begins one)."""
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    is_byte_level = any(piece.startswith("Ġ") for piece in pieces)
-    if is_byte_level:
-        first = [piece == "Ġ" or (piece.startswith("Ġ") and clean_string(piece[1]) != "") for piece in pieces]
-    else:
-        first = [not piece.startswith("##") and piece not in tokenizer.all_special_tokens for piece in pieces]
-    unused = [False] * (vocab_size - len(pieces))
-    return WordStarts(
-        first=torch.tensor(first + unused),
-        space_id=tokenizer.convert_tokens_to_ids("Ġ") if is_byte_level and "Ġ" in pieces else None,
-        after_space=torch.tensor([piece[:1].isdigit() for piece in pieces] + unused),
-    )
-
-
-class NewWordsOnly(LogitsProcessor):
-    """Lets only pieces that begin a new word follow the prefix, whose last word is whole.
-
-    So no suggestion is empty: the end of the tweet doesn't begin a word.
-    """
-
-    def __init__(self, prefix_length: int, starts: WordStarts):
-        self.prefix_length = prefix_length
-        self.starts = starts
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        num_new_tokens = input_ids.shape[1] - self.prefix_length
-        if num_new_tokens == 0:
-            return scores.masked_fill(~self.starts.first.to(scores.device), -torch.inf)
-        if num_new_tokens == 1 and self.starts.space_id is not None:
-            after_space = (input_ids[:, -1] == self.starts.space_id)[:, None]
-            return scores.masked_fill(after_space & ~self.starts.after_space.to(scores.device), -torch.inf)
-        return scores
 
 
 @torch.no_grad()
@@ -88,85 +37,136 @@ def complete(
     tokenizer: PreTrainedTokenizerBase,
     prefixes: Sequence[str],
     n: int = 1,
+    decoding: Decoding = GREEDY,
+    half_typed: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 64,
 ) -> list[list[Completion]]:
-    """Complete prefixes with whole new words: greedy for one suggestion, beam search for several.
+    """Complete prefixes with new words, in n different ways each.
 
     A suggestion has at least one word and ends where the model ends it, or after
-    `max_new_tokens` tokens. Prefixes are cleaned like the training texts.
+    `max_new_tokens` tokens. Prefixes are cleaned like the training texts. "greedy" begins with
+    the n most probable first tokens and goes on greedily from each, so that its first suggestion
+    is that of n = 1; "beam" has at least n beams; "nucleus" draws at least 2 n samples if n > 1.
+    Where these have fewer than n different texts, those of a wider beam search follow.
+
+    Samples depend on the seed, the batch size and the other prefixes. No decoding touches the
+    global random state.
 
     Args:
         model, tokenizer: an LSTM of `load_lstm_lm`, a transformer of `load_pretrained`, ...
         prefixes: beginnings of tweets.
         n: suggestions for each prefix.
+        half_typed: the last word of a prefix is still being typed, unless a space follows. The
+            model reads the words before it, and suggestions begin with a word that begins with
+            its letters (token healing); as many tokens as these have letters may spell it.
+        batch_size: prefixes decoded together; fewer where each has many continuations.
 
     Returns:
-        n completions for each prefix, most probable first.
+        n completions for each prefix, best first: "greedy" by the probability of the first token,
+        "beam" and "nucleus" by confidence, "mbr" by utility. Fewer only where the model has no
+        other word to offer.
 
     Raises:
-        ValueError: a prefix has no letters or digits, or n isn't positive.
+        ValueError: a prefix has no letters or digits, or only a half-typed word; n isn't positive,
+            or more than the samples of "mbr".
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one suggestion")
-    cleaned = [clean_string(normalize_tweet(prefix)) for prefix in prefixes]
-    if "" in cleaned:
-        i = cleaned.index("")
-        raise ValueError(f"prefix {i} ({prefixes[i]!r}) has no letters or digits: give at least one word")
-    prefix_ids = encode(tokenizer, cleaned)
-    order = np.argsort([len(ids) for ids in prefix_ids], kind="stable")
+    if decoding.method == "mbr" and decoding.num_samples < n:
+        raise ValueError(f"num_samples is {decoding.num_samples}: mbr can't choose {n} suggestions among them")
+    split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
+    prefix_ids = encode(tokenizer, [words for words, _ in split])
+    typed = [letters for _, letters in split]
+    max_tokens = [max(max_new_tokens, len(letters) + 1) if letters else max_new_tokens for letters in typed]
+    order = sorted(range(len(prefixes)), key=lambda i: (max_tokens[i], len(prefix_ids[i])))
+    groups = [list(group) for _, group in groupby(order, key=max_tokens.__getitem__)]
+    size = max(1, min(batch_size, 4 * batch_size // _num_continuations(decoding, n)))
+    batches = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     completions: list[list[Completion]] = [[] for _ in prefixes]
-    batches = range(0, len(order), batch_size)
-    for start in tqdm(batches, "completing", leave=False, mininterval=1, disable=len(batches) < 2):
-        chosen = order[start : start + batch_size]
-        batch_completions = _complete_batch(model, tokenizer, [prefix_ids[i] for i in chosen], n, max_new_tokens)
-        for i, suggestions in zip(chosen, batch_completions):
-            completions[i] = suggestions
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(decoding.seed)
+        for batch in tqdm(batches, "completing", leave=False, mininterval=1, disable=len(batches) < 2):
+            ids, letters = [prefix_ids[i] for i in batch], [typed[i] for i in batch]
+            found = _complete_batch(model, tokenizer, ids, letters, n, decoding, max_tokens[batch[0]])
+            for i, suggestions in zip(batch, found):
+                completions[i] = suggestions
     return completions
 
 
-def best_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefixes: Sequence[str]) -> list[str]:
+def best_answers(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefixes: Sequence[str], decoding: Decoding = GREEDY
+) -> list[str]:
     """The text of the one best completion of each prefix."""
-    return [completions[0].text for completions in complete(model, tokenizer, prefixes)]
+    return [completions[0].text for completions in complete(model, tokenizer, prefixes, decoding=decoding)]
+
+
+def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
+    """Cleaned whole words, and the letters of a word behind them that is still being typed, or ""."""
+    cleaned = clean_string(normalize_tweet(prefix))
+    if cleaned == "":
+        raise ValueError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
+    # What one more letter would do tells: it belongs to the last word, or it begins another one.
+    if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
+        return cleaned, ""
+    words, _, letters = cleaned.rpartition(" ")
+    if words == "":
+        raise ValueError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
+    return words, letters
 
 
 def _complete_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prefix_ids: list[list[int]],
+    typed: list[str],
     n: int,
+    decoding: Decoding,
     max_new_tokens: int,
 ) -> list[list[Completion]]:
-    padded = tokenizer.pad({"input_ids": prefix_ids}, padding_side="left", return_tensors="pt").to(model.device)
-    prefix_length = padded["input_ids"].shape[1]
-    output = model.generate(
-        input_ids=padded["input_ids"],
-        attention_mask=padded["attention_mask"],
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        num_beams=n,
-        num_return_sequences=n,
-        logits_processor=[NewWordsOnly(prefix_length, word_starts(tokenizer, model.config.vocab_size))],
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
-    new_ids = output.sequences[:, prefix_length:]
-    texts = [clean_string(text) for text in tokenizer.batch_decode(new_ids, skip_special_tokens=True)]
-    confidences = mean_log_probability(model, output, new_ids, tokenizer.eos_token_id).tolist()
-    completions = [Completion(text, confidence) for text, confidence in zip(texts, confidences)]
-    by_prefix = [completions[i : i + n] for i in range(0, len(completions), n)]
-    # Beam search ranks by a score that is not renormalised after the first token's choice was narrowed.
-    return [sorted(suggestions, key=lambda suggestion: -suggestion.confidence) for suggestions in by_prefix]
+    starts = word_starts(tokenizer, model.config.vocab_size)
+    found: list[dict[str, Completion]] = [{} for _ in prefix_ids]
+    for attempt, k in _attempts(decoding, n):
+        lacking = [i for i, suggestions in enumerate(found) if len(suggestions) < n]
+        if not lacking:
+            break
+        narrow = NewWord(starts, [typed[i] for i in lacking])
+        groups = decode(model, tokenizer, [prefix_ids[i] for i in lacking], attempt, k, narrow, max_new_tokens)
+        for i, group in zip(lacking, groups):
+            texts = tokenizer.batch_decode([one.token_ids for one in group], skip_special_tokens=True)
+            completions = [Completion(clean_string(text), one.confidence) for text, one in zip(texts, group)]
+            for completion in _ranked(completions, attempt):
+                if completion.text:
+                    found[i].setdefault(completion.text, completion)
+    chosen = [list(suggestions.values())[:n] for suggestions in found]
+    if decoding.method in ("beam", "nucleus"):
+        return [sorted(suggestions, key=lambda suggestion: -suggestion.confidence) for suggestions in chosen]
+    return chosen
 
 
-def mean_log_probability(model, output, new_ids: torch.Tensor, eos_id: int) -> torch.Tensor:
-    """[rows] mean log-probability in nats of the generated tokens up to and with the first end."""
-    log_probabilities = model.compute_transition_scores(
-        output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
-    )
-    ended = (new_ids == eos_id).cumsum(dim=1)
-    generated = (ended == 0) | ((ended == 1) & (new_ids == eos_id))
-    generated = generated[:, : log_probabilities.shape[1]]
-    return (log_probabilities.masked_fill(~generated, 0.0).sum(dim=1)) / generated.sum(dim=1)
+def _num_continuations(decoding: Decoding, n: int) -> int:
+    """Of each prefix, to find n suggestions among."""
+    if decoding.method == "nucleus" and n > 1:
+        return max(decoding.num_samples, 2 * n)
+    return {"greedy": n, "beam": max(decoding.num_beams, n)}.get(decoding.method, decoding.num_samples)
+
+
+def _attempts(decoding: Decoding, n: int) -> Iterator[tuple[Decoding, int]]:
+    """Decodings to try in turn, with their numbers of continuations, until there are n different texts."""
+    yield decoding, _num_continuations(decoding, n)
+    if decoding.method == "greedy":
+        yield decoding, 4 * n
+    for width in (2 * n, 8 * n):
+        yield Decoding("beam"), width
+
+
+def _ranked(completions: list[Completion], decoding: Decoding) -> list[Completion]:
+    """Best first, by what the decoding goes by; equal ones by confidence."""
+    if decoding.method == "greedy":
+        return completions
+    utilities = [0.0] * len(completions)
+    if decoding.method == "mbr":
+        # Without rounding, two sums of the same numbers may differ.
+        utilities = mean_utilities([completion.text for completion in completions], decoding.utility).round(9)
+    order = sorted(range(len(completions)), key=lambda i: (-utilities[i], -completions[i].confidence))
+    return [completions[i] for i in order]

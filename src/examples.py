@@ -30,6 +30,15 @@ PROMPTS = (
     "my dog is the",
 )
 
+# Beginnings whose last word is still being typed.
+HALF_TYPED = (
+    "the weather tod",
+    "i cant wait to s",
+    "happy birthd",
+    "so tired of th",
+    "good morning everyone hope you h",
+)
+
 # Whole tweets; the last quarter of each is its ending.
 TWEETS = (
     "the bus is late again and now i am going to miss my class",

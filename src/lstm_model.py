@@ -52,9 +52,10 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         lengths: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         state: State | None = None,
+        logits_to_keep: int = 0,
         **kwargs,
     ) -> LSTMOutput:
-        """Next-token logits at every position.
+        """Next-token logits at every position, or at the last ones.
 
         Args:
             input_ids: int64 [batch, length].
@@ -62,16 +63,17 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
             attention_mask: [batch, length], 1 for a token; for padding on either side. Give
                 this or `lengths`; neither means that no row is padded.
             state: hidden and cell state to go on from, each [layers, batch, hidden_dim].
+            logits_to_keep: number of positions wanted, the last ones; 0: all. generate() wants one.
             **kwargs: what generate() passes to every model (`use_cache`, `return_dict`, ...).
 
         Returns:
-            `LSTMOutput` with `logits` [batch, length, vocab] and the `state` after the last token.
+            `LSTMOutput` with `logits` [batch, positions, vocab] and the `state` after the last token.
         """
         if lengths is not None:
             positions = torch.arange(input_ids.shape[1], device=input_ids.device)
             attention_mask = (positions < lengths.to(input_ids.device)[:, None]).long()
         output = self.backbone(input_ids, attention_mask, state)
-        output.logits = self.lm_head(output.last_hidden_state)
+        output.logits = self.lm_head(output.last_hidden_state[:, -logits_to_keep:])
         return output
 
     @torch.no_grad()
@@ -109,7 +111,7 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         **kwargs,
     ) -> dict:
         if state is None or use_cache is False:
-            return {"input_ids": input_ids, "attention_mask": attention_mask}
+            return {"input_ids": input_ids, "attention_mask": attention_mask, "logits_to_keep": 1}
         return {"input_ids": input_ids[:, -1:], "state": state}
 
     @classmethod

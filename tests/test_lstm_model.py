@@ -84,6 +84,20 @@ def test_padded_rows_predict_what_they_predict_alone(sizes, side, pad_id):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_last_logits_alone_are_those_of_all(tiny_lstm, side):
+    input_ids = torch.randint(3, tiny_lstm.config.vocab_size, (2, 6), generator=torch.Generator().manual_seed(0))
+    attention_mask = torch.ones_like(input_ids)
+    attention_mask[0, :2] = 0
+    if side == "right":
+        attention_mask = attention_mask.flip(1)
+    everything = tiny_lstm(input_ids, attention_mask=attention_mask).logits
+    for logits_to_keep in (1, 3):
+        kept = tiny_lstm(input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep).logits
+        torch.testing.assert_close(kept, everything[:, -logits_to_keep:])
+
+
+@torch.no_grad()
 def test_going_on_from_a_state_is_reading_the_whole_sequence():
     model = make_lstm()
     ids = torch.randint(0, VOCAB_SIZE, (3, 9))

@@ -1,0 +1,276 @@
+"""Ways to decode: their settings, the loop behind them, and the choice by minimum Bayes risk.
+
+Greedy decoding and sampling run one loop inside transformers' `generate`, which reads a prefix once
+for all of its continuations and drops rows that ended. Beam search is `generate`'s own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from transformers import Cache, GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+
+Method = Literal["greedy", "beam", "nucleus", "mbr"]
+Utility = Literal["rouge1", "rouge1+rouge2"]
+# Of methods that differ from the rest.
+NUM_SAMPLES = {"mbr": 16}
+TOP_P = {"nucleus": 0.9}
+# From scores [rows, vocab] and a number k to k tokens of each row, int64 [rows, k].
+Choose = Callable[[torch.Tensor, int], torch.Tensor]
+# From scores [rows, vocab], new ids [rows, steps] and each row's prefix [rows] to scores, -inf where a token is barred.
+Narrow = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How suggestions are found. A method reads only the settings that name it.
+
+    Attributes:
+        method: "greedy" takes the most probable token at every step, "beam" keeps the most
+            probable beginnings, "nucleus" samples (Holtzman et al., 2020), and "mbr" samples and
+            chooses by minimum Bayes risk (Kumar and Byrne, 2004; Eikema and Aziz, 2020): the
+            sample with the highest mean utility against all samples.
+        num_beams: of "beam".
+        num_samples: for each prefix; by default 1 for "nucleus", 16 for "mbr", which needs 2.
+        temperature: of "nucleus" and "mbr"; scores are divided by it.
+        top_p: of "nucleus" and "mbr"; samples come from the smallest set of tokens that has at least
+            this probability. By default 0.9 for "nucleus" and 1, all tokens, for "mbr".
+        utility: of "mbr"; F1 over words (ROUGE-1), or its mean with that over pairs of words (ROUGE-2).
+        seed: of "nucleus" and "mbr".
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    method: Method
+    num_beams: int = 4
+    num_samples: int | None = None
+    temperature: float = 1.0
+    top_p: float | None = None
+    utility: Utility = "rouge1"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, choices in {"method": get_args(Method), "utility": get_args(Utility)}.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {choices}")
+        for name, defaults in {"num_samples": NUM_SAMPLES, "top_p": TOP_P}.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, defaults.get(self.method, 1))
+        for name, least in {"num_beams": 1, "num_samples": 2 if self.method == "mbr" else 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: {self.method} needs at least {least}")
+        if not 0 < self.temperature < inf:
+            raise ValueError(f"temperature is {self.temperature}: choose a number above 0")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}: choose a number above 0 and at most 1")
+
+    @property
+    def is_random(self) -> bool:
+        return self.method in ("nucleus", "mbr")
+
+    def __str__(self) -> str:
+        """The method and every setting that it reads but the seed, e.g. "mbr 16, T=0.7, top-p=1, rouge1"."""
+        sampling = f"{self.method} {self.num_samples}, T={self.temperature:g}, top-p={self.top_p:g}"
+        names = {"greedy": "greedy", "beam": f"beam {self.num_beams}", "nucleus": sampling}
+        return names.get(self.method, f"{sampling}, {self.utility}")
+
+
+GREEDY = Decoding("greedy")
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Token ids behind a prefix, up to and with the end, and their mean log-probability in nats."""
+
+    token_ids: list[int]
+    confidence: float
+
+
+def decode(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prefix_ids: list[list[int]],
+    decoding: Decoding,
+    k: int,
+    narrow: Narrow,
+    max_new_tokens: int,
+) -> list[list[Continuation]]:
+    """Continue every prefix of a batch k times.
+
+    Greedy continuations begin with the k most probable tokens, most probable first; beams are in
+    the order of their scores, samples in that of their drawing.
+
+    Args:
+        narrow: bars tokens; log-probabilities are among those that it leaves.
+
+    Returns:
+        At most k continuations for each prefix; fewer where fewer have any probability.
+    """
+    k = min(k, model.config.vocab_size)
+    padded = tokenizer.pad({"input_ids": prefix_ids}, padding_side="left", return_tensors="pt").to(model.device)
+    arguments = {
+        "input_ids": padded["input_ids"],
+        "attention_mask": padded["attention_mask"],
+        "max_new_tokens": max_new_tokens,
+        "do_sample": False,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    if decoding.method == "beam":
+        found = _beam_search(model, narrow, k, arguments)
+    else:
+        choose = sampler(decoding.temperature, decoding.top_p) if decoding.is_random else most_probable
+        found = model.generate(**arguments, custom_generate=continue_rows, choose=choose, narrow=narrow, k=k)
+    groups = [found[i : i + k] for i in range(0, len(found), k)]
+    return [[continuation for continuation in group if isfinite(continuation.confidence)] for group in groups]
+
+
+def continue_rows(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: object,
+    generation_config: GenerationConfig,
+    choose: Choose,
+    narrow: Narrow,
+    k: int,
+    **model_kwargs,
+) -> list[Continuation]:
+    """A loop for `generate(custom_generate=...)`: k first tokens for each prefix, then one for each row.
+
+    `generate`'s own loop reads a prefix once for each of its samples, and feeds ended rows until
+    the last one ends: several times the work where prefixes have many samples.
+
+    Args:
+        input_ids: int64 [batch, length].
+
+    Returns:
+        [batch * k] continuations, the k of one prefix beside each other.
+    """
+    prefix_length = input_ids.shape[1]
+    token_ids: list[list[int]] = [[] for _ in range(len(input_ids) * k)]
+    totals = torch.zeros(len(token_ids), device=input_ids.device)
+    # Of the rows that go on, among all; until the first tokens are chosen, a prefix is one row.
+    places = torch.arange(0, len(token_ids), k, device=input_ids.device)
+    for step in range(generation_config.max_length - prefix_length):
+        model_inputs = model.prepare_inputs_for_generation(
+            input_ids,
+            next_sequence_length=1 if step and model_kwargs["use_cache"] else None,
+            is_first_iteration=step == 0,
+            **model_kwargs,
+        )
+        outputs = model(**model_inputs, return_dict=True)
+        model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
+        scores = logits_processor(input_ids, outputs.logits[:, -1].float())
+        scores = narrow(scores, input_ids[:, prefix_length:], places // k)
+        tokens = choose(scores, 1 if step else k)
+        log_probabilities = (scores.gather(1, tokens) - scores.logsumexp(dim=1, keepdim=True)).flatten()
+        parents = torch.arange(len(tokens), device=tokens.device).repeat_interleave(tokens.shape[1])
+        tokens = tokens.flatten()
+        places = places if step else torch.arange(len(token_ids), device=tokens.device)
+        totals[places] += log_probabilities
+        for place, token in zip(places.tolist(), tokens.tolist()):
+            token_ids[place].append(token)
+        live = (tokens != generation_config.eos_token_id) & log_probabilities.isfinite()
+        if not live.any():
+            break
+        parents, places = parents[live], places[live]
+        input_ids = torch.cat([input_ids[parents], tokens[live, None]], dim=1)
+        model_kwargs = _take_rows(model_kwargs, parents)
+    return [Continuation(ids, total / len(ids)) for ids, total in zip(token_ids, totals.tolist())]
+
+
+def _take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
+    """What a model remembers of some rows of its batch: mask and positions, cache or state."""
+    taken = {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in model_kwargs.items()}
+    if isinstance(cache := taken.get("past_key_values"), Cache):
+        cache.reorder_cache(rows)
+    if (state := taken.get("state")) is not None:
+        taken["state"] = tuple(part[:, rows] for part in state)
+    return taken
+
+
+def most_probable(scores: torch.Tensor, k: int) -> torch.Tensor:
+    """The k tokens with the highest scores, best first, int64 [rows, k]."""
+    return scores.topk(k, dim=1).indices
+
+
+def sampler(temperature: float, top_p: float) -> Choose:
+    """Draws tokens from the nucleus of the scores' softmax, with replacement."""
+
+    def choose(scores: torch.Tensor, k: int) -> torch.Tensor:
+        probabilities = (scores / temperature).softmax(dim=1)
+        return torch.stack([draw_from_nucleus(probabilities, top_p) for _ in range(k)], dim=1)
+
+    return choose
+
+
+def draw_from_nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """One token of each row, int64 [rows], from the smallest set that has probability `top_p`.
+
+    A token is in this set if all more probable ones have less than `top_p` together. If the drawn
+    one isn't, nothing less probable is either, and the next draw is among the rest: the same
+    distribution as from sorted probabilities, in a fraction of the time.
+    """
+    tokens = torch.empty(len(probabilities), dtype=torch.long, device=probabilities.device)
+    rows = torch.arange(len(probabilities), device=probabilities.device)
+    while len(rows):
+        cumulative = probabilities.cumsum(dim=1)
+        points = torch.rand(len(rows), 1, device=rows.device) * cumulative[:, -1:]
+        drawn = torch.searchsorted(cumulative, points, right=True).clamp(max=probabilities.shape[1] - 1)
+        tokens[rows] = drawn[:, 0]
+        probability = probabilities.gather(1, drawn)
+        # Rounding may put a point behind everything that has a probability.
+        outside = probability[:, 0] == 0
+        if top_p < 1:
+            outside |= torch.where(probabilities > probability, probabilities, 0).sum(dim=1) >= top_p
+        rows, probabilities, probability = rows[outside], probabilities[outside], probability[outside]
+        probabilities = torch.where(probabilities > probability, probabilities, 0)
+    return tokens
+
+
+def _beam_search(model: PreTrainedModel, narrow: Narrow, num_beams: int, arguments: dict) -> list[Continuation]:
+    prefix_length, eos_id = arguments["input_ids"].shape[1], arguments["eos_token_id"]
+
+    def narrow_beams(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        prefixes = torch.arange(len(scores), device=scores.device) // num_beams
+        return narrow(scores, input_ids[:, prefix_length:], prefixes)
+
+    output = model.generate(
+        **arguments,
+        num_beams=num_beams,
+        num_return_sequences=num_beams,
+        logits_processor=[narrow_beams],
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    beam_indices = getattr(output, "beam_indices", None)
+    log_probabilities = model.compute_transition_scores(
+        output.sequences, output.scores, beam_indices, normalize_logits=True
+    )
+    found = []
+    for ids, row in zip(output.sequences[:, prefix_length:].tolist(), log_probabilities):
+        ids = ids[: ids.index(eos_id) + 1] if eos_id in ids else ids
+        found.append(Continuation(ids, float(row[: len(ids)].mean())))
+    return found
+
+
+def mean_utilities(texts: Sequence[str], utility: Utility) -> np.ndarray:
+    """[texts] mean utility of each text against all of them, ROUGE F1 on words in [0, 1]."""
+    return np.mean([_mean_f1(texts, order) for order in range(1, 3 if utility == "rouge1+rouge2" else 2)], axis=0)
+
+
+def _mean_f1(texts: Sequence[str], order: int) -> np.ndarray:
+    words = [text.split() for text in texts]
+    ngrams = [list(zip(*(text[i:] for i in range(order)))) for text in words]
+    column_of: dict[tuple, int] = {}
+    columns = [column_of.setdefault(ngram, len(column_of)) for text in ngrams for ngram in text]
+    lengths = np.array([len(text) for text in ngrams], dtype=int)
+    counts = np.zeros((len(texts), len(column_of)), dtype=np.int32)
+    np.add.at(counts, (np.repeat(np.arange(len(texts)), lengths), np.array(columns, dtype=int)), 1)
+    overlap = np.minimum(counts[:, None], counts).sum(axis=2)
+    return (2 * overlap / np.maximum(lengths[:, None] + lengths, 1)).mean(axis=1)
