@@ -16,11 +16,10 @@ from tqdm import tqdm
 
 from src.corpus import Corpus
 from src.files import write_atomically
+from src.splits import SPLITS, SplitBy, assign_splits_by, check_split_by, split_keys
 
 CONTEXT_SHARE = 0.75
-SPLITS = ("train", "val", "test")
-# Eight, one and one row of every ten: 80/10/10.
-SPLIT_OF_TEN = np.array(["train"] * 8 + ["val", "test"])
+KEY_NAMES = {"user": "user", "time": "date"}
 
 # A two-, three- or four-byte UTF-8 sequence whose bytes were each read as one latin-1 character.
 UTF8_READ_AS_LATIN1 = re.compile(r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -101,21 +100,6 @@ def split_x_target_by_words(text: str) -> tuple[str, str]:
     return " ".join(words[:num_context]), " ".join(words[num_context:])
 
 
-def assign_splits(num_rows: int, seed: int) -> np.ndarray:
-    """Assign rows to train, val and test, 80/10/10, by seed.
-
-    Every block of ten consecutive rows is permuted on its own, so the parts are exact to
-    within a block, evenly spread over a sorted file, and rows added at the end change
-    nothing for the rows before them.
-
-    Returns:
-        [num_rows] array of "train", "val" or "test".
-    """
-    num_blocks = -(-num_rows // 10)
-    order = np.random.default_rng(seed).random((num_blocks, 10)).argsort(axis=1)
-    return SPLIT_OF_TEN[order].reshape(-1)[:num_rows]
-
-
 @dataclass(frozen=True)
 class PreparedTweets:
     """Cleaned, distinct tweets and how many rows each step kept.
@@ -124,11 +108,13 @@ class PreparedTweets:
         table: columns `text` (cleaned) and `split` ("train", "val" or "test").
         counts: rows read, removed and kept, by name.
         seed: of the split.
+        split_by: "random", "user" or "time".
     """
 
     table: pd.DataFrame
     counts: dict[str, int]
     seed: int
+    split_by: SplitBy
 
     def texts(self, split: str, max_samples: int | None = None) -> list[str]:
         """Texts of one part, or a random subset of it (drawn with the split's seed)."""
@@ -139,35 +125,65 @@ class PreparedTweets:
         return [texts[i] for i in np.sort(chosen)]
 
 
-def prepare_tweets(corpus: Corpus, seed: int, chunk_size: int = 50_000) -> PreparedTweets:
-    """Normalise and clean a corpus, drop short and repeated texts, and split the rest.
+def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chunk_size: int = 50_000) -> PreparedTweets:
+    """Normalise and clean a corpus, drop short and repeated texts, and split the rest 80/10/10.
 
     Texts with fewer than two words can't be split into context and target. Of exact
     duplicates the first one stays; they are removed before the split so that no text
     stands on both sides of it.
+
+    Args:
+        split_by: "random" splits row by row; "user" draws whole users by seed; "time" sorts by
+            date, the oldest 80% are train, the newest 10% test, and tweets of one second stay
+            together. Rows without a user, or without a date in one of `src.splits.DATE_FORMATS`,
+            are left out before the duplicates and counted as "without_user" or "without_date".
+
+    Raises:
+        ValueError: too few rows, users or dates are left to fill the three parts.
     """
-    raw = corpus.tweets["text"]
-    chunks = [
-        clean_strings(normalize_tweets(raw.iloc[start : start + chunk_size]))
-        for start in tqdm(range(0, len(raw), chunk_size), "cleaning", leave=False, mininterval=1)
-    ]
-    cleaned = pd.concat(chunks) if chunks else raw.astype(object)
-    long_enough = cleaned[cleaned.str.contains(" ", regex=False)]
-    distinct = long_enough.drop_duplicates().reset_index(drop=True)
-    if len(distinct) < 10:
-        raise ValueError(
-            f"{corpus.source}: only {len(distinct)} distinct tweets of two words or more are left "
-            "after cleaning, at least 10 are needed; use a larger corpus"
-        )
-    table = pd.DataFrame({"text": distinct, "split": assign_splits(len(distinct), seed)})
+    check_split_by(split_by)
+    rows = pd.DataFrame({"text": _clean(corpus.tweets["text"], chunk_size), "key": split_keys(corpus.tweets, split_by)})
+    long_enough = rows[rows["text"].str.contains(" ", regex=False)]
+    known = long_enough.dropna(subset="key")
+    if split_by == "time":
+        known = known.sort_values("key", kind="stable")
+    distinct = known.drop_duplicates("text").reset_index(drop=True)
+    splits = assign_splits_by(distinct["key"], split_by, seed)
+    _check_splits(distinct["key"], splits, split_by, corpus.source)
     counts = {
-        "rows_read": len(raw) + len(corpus.bad_rows),
+        "rows_read": len(rows) + len(corpus.bad_rows),
         "bad_rows": len(corpus.bad_rows),
-        "fewer_than_two_words": len(cleaned) - len(long_enough),
-        "duplicates": len(long_enough) - len(distinct),
-        **{split: int((table["split"] == split).sum()) for split in SPLITS},
+        "fewer_than_two_words": len(rows) - len(long_enough),
+        **({} if split_by == "random" else {f"without_{KEY_NAMES[split_by]}": len(long_enough) - len(known)}),
+        "duplicates": len(known) - len(distinct),
+        **{split: int((splits == split).sum()) for split in SPLITS},
     }
-    return PreparedTweets(table, counts, seed)
+    return PreparedTweets(pd.DataFrame({"text": distinct["text"], "split": splits}), counts, seed, split_by)
+
+
+def _clean(texts: pd.Series, chunk_size: int) -> pd.Series:
+    chunks = [
+        clean_strings(normalize_tweets(texts.iloc[start : start + chunk_size]))
+        for start in tqdm(range(0, len(texts), chunk_size), "cleaning", leave=False, mininterval=1)
+    ]
+    return pd.concat(chunks) if chunks else texts.astype(object)
+
+
+def _check_splits(keys: pd.Series, splits: np.ndarray, split_by: SplitBy, source: str) -> None:
+    with_key, remedy = "", "use a larger corpus"
+    if split_by != "random":
+        with_key = f" with a known {KEY_NAMES[split_by]}"
+        remedy = 'use split_by="random" or another corpus'
+    if len(keys) < 10:
+        raise ValueError(
+            f"{source}: only {len(keys)} distinct tweets of two words or more{with_key} are left "
+            f"after cleaning, at least 10 are needed; {remedy}"
+        )
+    if empty := [split for split in SPLITS if split not in splits]:
+        raise ValueError(
+            f"{source}: {len(keys)} tweets of {keys.nunique()} distinct {KEY_NAMES[split_by]}s leave "
+            f"{' and '.join(empty)} empty; {remedy}"
+        )
 
 
 def write_tweets_csv(tweets: PreparedTweets, path: str | Path) -> Path:
@@ -177,7 +193,7 @@ def write_tweets_csv(tweets: PreparedTweets, path: str | Path) -> Path:
 
 def corpus_record(corpus: Corpus, tweets: PreparedTweets) -> dict:
     """What identifies the data of a run: the corpus, its preparation and its split, JSON-able."""
-    return {**corpus.record(), "counts": tweets.counts, "split_seed": tweets.seed}
+    return {**corpus.record(), "counts": tweets.counts, "split_seed": tweets.seed, "split_by": tweets.split_by}
 
 
 def raw_tweet_shares(texts: pd.Series) -> pd.Series:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from src.files import write_atomically, write_json
 
+TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pandas", "rouge-score")
 
 
@@ -43,33 +45,48 @@ def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
     partial.rename(final)
 
 
+def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None = None) -> list[Path]:
+    """The complete run folders of a model, or of any of several, newest first.
+
+    Args:
+        *names: e.g. "lstm_lm", or "lstm_seed*"; folders are `<name>-<timestamp>`.
+        data: as in `src.data_utils.corpus_record`; only runs trained on the same corpus, split
+            in the same way by the same seed, are found, since for any other the test part may
+            have been training data.
+    """
+    found = [
+        path
+        for name in names
+        for path in Path(models_dir).glob(f"{name}-[0-9]*")
+        if TIMESTAMP.search(path.name) and (path / "meta.json").is_file() and _was_trained_on(path, data)
+    ]
+    return sorted(found, key=lambda path: TIMESTAMP.search(path.name).group(), reverse=True)
+
+
 def find_run(
     *names: str, models_dir: str | Path = "models", data: dict | None = None, run_dir: str | Path | None = None
 ) -> Path:
-    """The newest complete run folder of a model, or of any of several.
-
-    Args:
-        *names: e.g. "lstm_lm"; folders are `<name>-<timestamp>`.
-        data: as in `src.data_utils.corpus_record`; only runs trained on the same corpus and
-            split are considered, since for any other the test part may have been training data.
-        run_dir: a folder to take instead of the newest, on the same condition.
+    """The newest of `find_runs`, or the folder `run_dir` on the same condition.
 
     Raises:
         RunError: there is none.
     """
-    candidates = [
-        (path.name.removeprefix(name), path)
-        for name in names
-        for path in Path(models_dir).glob(f"{name}-[0-9]*")
-        if (path / "meta.json").is_file()
-    ]
-    newest_first = [path for _, path in sorted(candidates, reverse=True)]
-    for path in newest_first if run_dir is None else [Path(run_dir)]:
-        trained_on = read_meta(path).get("data", {})
-        if data is None or all(trained_on.get(key) == data[key] for key in ("sha256", "split_seed")):
-            return path
-    wanted = f" trained on {data['source']} with split seed {data['split_seed']}" if data else ""
-    raise RunError(f"no {' or '.join(names)} run{wanted} in {run_dir or models_dir}: run its notebook first")
+    if run_dir is None:
+        found = find_runs(*names, models_dir=models_dir, data=data)
+    else:
+        found = [Path(run_dir)] if _was_trained_on(Path(run_dir), data) else []
+    if found:
+        return found[0]
+    condition = ""
+    if data is not None:
+        split = f'split_by="{data["split_by"]}" and split seed {data["split_seed"]}'
+        condition = f" trained on {data['source']} with {split}"
+    raise RunError(f"no {' or '.join(names)} run{condition} in {run_dir or models_dir}: run its notebook first")
+
+
+def _was_trained_on(run_dir: Path, data: dict | None) -> bool:
+    trained_on = read_meta(run_dir).get("data", {})
+    return data is None or all(trained_on.get(key) == data[key] for key in ("sha256", "split_by", "split_seed"))
 
 
 def read_meta(run_dir: str | Path) -> dict:

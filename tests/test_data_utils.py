@@ -3,9 +3,7 @@
 import html
 import re
 import sys
-from collections import Counter
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,8 +11,6 @@ from hypothesis import strategies as st
 
 from src.corpus import BadRow, Corpus
 from src.data_utils import (
-    SPLITS,
-    assign_splits,
     clean_string,
     clean_strings,
     corpus_record,
@@ -26,6 +22,7 @@ from src.data_utils import (
     write_tweets_csv,
 )
 from src.examples import MESSY_TWEETS
+from src.splits import SPLITS, assign_splits
 
 # Texts made of what cleaning looks for, which free text seldom holds.
 TRICKY_PARTS = (
@@ -56,8 +53,8 @@ def cleaned(text):
     return clean_string(normalize_tweet(text))
 
 
-def make_corpus(texts, dtype="str", bad_rows=()):
-    tweets = pd.DataFrame({"text": pd.Series(list(texts), dtype=dtype), "user": "", "date": ""})
+def make_corpus(texts, dtype="str", bad_rows=(), users="", dates=""):
+    tweets = pd.DataFrame({"text": pd.Series(list(texts), dtype=dtype), "user": users, "date": dates})
     return Corpus("made-up", "made.csv", "abc123", tweets, tuple(bad_rows))
 
 
@@ -294,26 +291,6 @@ def test_context_and_target_make_the_text(text):
     assert f"{context} {target}" == text
 
 
-# Splits
-
-
-@given(num_rows=st.integers(0, 300), more=st.integers(0, 50), seed=st.integers(0, 2**32 - 1))
-def test_splits_are_exact_in_every_block_and_stable_when_rows_are_added(num_rows, more, seed):
-    splits = assign_splits(num_rows, seed)
-    assert len(splits) == num_rows
-    for start in range(0, num_rows - 9, 10):
-        assert Counter(splits[start : start + 10]) == {"train": 8, "val": 1, "test": 1}
-    rest = Counter(splits[num_rows // 10 * 10 :])
-    assert rest["val"] <= 1 and rest["test"] <= 1
-    assert np.array_equal(assign_splits(num_rows + more, seed)[:num_rows], splits)
-
-
-def test_other_seeds_split_otherwise_and_blocks_differ():
-    first, second = assign_splits(200, 0), assign_splits(200, 1)
-    assert (first != second).any()
-    assert len({tuple(block) for block in first.reshape(-1, 10)}) > 10
-
-
 # Preparing a corpus
 
 KEPT = [f"tweet number {i} about tea" for i in range(30)]
@@ -337,13 +314,20 @@ def test_rows_removed_and_kept_add_up(dtype, chunk_size):
         **{"train": 24, "val": 3, "test": 3},
     }
     assert prepared.table["split"].tolist() == assign_splits(30, 0).tolist()
-    record = {**corpus.record(), "counts": prepared.counts, "split_seed": 0}
+    record = {**corpus.record(), "counts": prepared.counts, "split_seed": 0, "split_by": "random"}
     assert corpus_record(corpus, prepared) == record
 
 
 def test_of_duplicates_the_first_stays():
     prepared = prepare_tweets(make_corpus(["b b", "a a", "RT @x: b b", *KEPT, "A a!"]), seed=0)
     assert prepared.table["text"].tolist() == ["b b", "a a", *KEPT]
+
+
+def test_the_random_split_stays_what_it_was():
+    prepared = prepare_tweets(make_corpus(KEPT), seed=0)
+    assert [i for i, split in enumerate(prepared.table["split"]) if split == "val"] == [3, 13, 27]
+    assert [i for i, split in enumerate(prepared.table["split"]) if split == "test"] == [9, 14, 25]
+    assert prepare_tweets(make_corpus(KEPT), 0, "random").table.equals(prepared.table)
 
 
 @settings(max_examples=25)
@@ -372,6 +356,107 @@ def test_preparing_cleaned_texts_again_gives_the_same():
 def test_a_corpus_that_is_too_small_is_refused(texts, left):
     with pytest.raises(ValueError, match=f"made.csv: only {left} distinct tweets .* at least 10 .* larger corpus"):
         prepare_tweets(make_corpus(texts), seed=0)
+
+
+# Preparing a corpus by user or by time
+
+USERS = [f"user{i % 12}" for i in range(30)]
+DATES = [f"Mon Apr 06 22:{i:02d}:45 PDT 2009" for i in range(30)]
+
+
+@settings(max_examples=30)
+@given(data=st.data(), seed=st.integers(0, 100))
+def test_no_user_stands_in_two_parts(data, seed):
+    users = data.draw(st.permutations([*USERS, "", ""]))
+    texts = [*KEPT, "one more tweet", "and one more"]
+    prepared = prepare_tweets(make_corpus(texts, users=users), seed, split_by="user")
+    user_of = dict(zip(texts, users))
+    users_of = {split: {user_of[text] for text in prepared.texts(split)} for split in SPLITS}
+    assert sum(map(len, users_of.values())) == 12 and "" not in set.union(*users_of.values())
+    assert prepared.counts["without_user"] == 2
+    # A cut is off by at most half of the largest group, three rows.
+    assert abs(prepared.counts["train"] - 24) <= 1.5 and abs(prepared.counts["test"] - 3) <= 1.5
+    assert prepared.table["text"].tolist() == [text for text in texts if user_of[text]]
+
+
+def test_users_are_drawn_by_seed():
+    corpus = make_corpus(KEPT, users=USERS)
+    first, second = (prepare_tweets(corpus, seed, split_by="user") for seed in (0, 1))
+    assert prepare_tweets(corpus, 0, split_by="user").table.equals(first.table)
+    assert first.texts("test") != second.texts("test")
+    assert (first.split_by, corpus_record(corpus, first)["split_by"]) == ("user", "user")
+
+
+def test_a_copy_without_a_user_does_not_displace_one_with():
+    corpus = make_corpus([KEPT[0], "short", *KEPT, KEPT[1]], users=["", "", *USERS, "user0"])
+    prepared = prepare_tweets(corpus, seed=0, split_by="user")
+    assert prepared.table["text"].tolist() == KEPT
+    counts = {name: prepared.counts[name] for name in ("fewer_than_two_words", "without_user", "duplicates")}
+    assert counts == {"fewer_than_two_words": 1, "without_user": 1, "duplicates": 1}
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_train_is_older_than_val_and_val_than_test(data):
+    dates = data.draw(st.permutations([*DATES[:12] * 2, *DATES[:6]]))
+    date_of = dict(zip(KEPT, dates))
+    prepared = prepare_tweets(make_corpus(KEPT, dates=dates), seed=0, split_by="time")
+    train, val, test = ([date_of[text] for text in prepared.texts(split)] for split in SPLITS)
+    assert max(train) < min(val) <= max(val) < min(test)
+    # A cut is off by at most half of the largest group, three rows.
+    assert abs(len(train) - 24) <= 1.5 and abs(len(test) - 3) <= 1.5
+
+
+def test_time_knows_no_seed_and_sorts_by_date_not_by_letters():
+    dates = [f"Thu Apr {day:02d} 22:19:45 PDT 2009" for day in range(21, 31)]
+    dates += [f"Fri May {day:02d} 22:19:45 PDT 2009" for day in range(1, 11)]
+    corpus = make_corpus(KEPT[19::-1], dates=dates[::-1])
+    prepared = prepare_tweets(corpus, seed=0, split_by="time")
+    assert prepared.table["text"].tolist() == KEPT[:20]
+    assert [prepared.texts(split) for split in SPLITS] == [KEPT[:16], KEPT[16:18], KEPT[18:20]]
+    assert prepare_tweets(corpus, seed=1, split_by="time").table.equals(prepared.table)
+
+
+def test_of_duplicates_the_oldest_stays_when_time_splits():
+    prepared = prepare_tweets(
+        make_corpus([*KEPT[::-1], "late", KEPT[29]], dates=[*DATES[::-1], DATES[29], DATES[0]]), 0, "time"
+    )
+    assert prepared.table["text"].tolist() == [KEPT[0], KEPT[29], *KEPT[1:29]]
+    assert prepared.counts["duplicates"] == 1
+
+
+def test_tweets_without_a_date_are_left_out_and_counted():
+    dates = [*DATES[:26], "", "yesterday", "Mon Apr 06 22:19:45 UTC 2009", "Mon Apr 31 22:19:45 PDT 2009"]
+    prepared = prepare_tweets(make_corpus(KEPT, dates=dates), seed=0, split_by="time")
+    assert prepared.table["text"].tolist() == KEPT[:26]
+    assert prepared.counts == {
+        **{"rows_read": 30, "bad_rows": 0, "fewer_than_two_words": 0, "without_date": 4, "duplicates": 0},
+        **{"train": 21, "val": 2, "test": 3},
+    }
+
+
+@pytest.mark.parametrize("known", [0, 9])
+@pytest.mark.parametrize("split_by, key", [("user", "user"), ("time", "date")])
+def test_a_corpus_without_users_or_dates_is_refused(split_by, key, known):
+    corpus = make_corpus(
+        KEPT, users=[*USERS[:known], *[""] * (30 - known)], dates=[*DATES[:known], *[""] * (30 - known)]
+    )
+    message = rf'made.csv: only {known} distinct tweets .* known {key} .* at least 10 .* use split_by="random"'
+    with pytest.raises(ValueError, match=message):
+        prepare_tweets(corpus, seed=0, split_by=split_by)
+
+
+@pytest.mark.parametrize("split_by, key", [("user", "user"), ("time", "date")])
+def test_too_few_users_or_dates_for_three_parts_are_refused(split_by, key):
+    corpus = make_corpus(KEPT, users=["ada", "bob"] * 15, dates=DATES[:2] * 15)
+    message = rf'made.csv: 30 tweets of 2 distinct {key}s leave val and test empty; use split_by="random"'
+    with pytest.raises(ValueError, match=message):
+        prepare_tweets(corpus, seed=0, split_by=split_by)
+
+
+def test_another_way_to_split_is_refused():
+    with pytest.raises(ValueError, match="split_by is 'date': choose one of random, user, time"):
+        prepare_tweets(make_corpus(KEPT), seed=0, split_by="date")
 
 
 def test_a_subset_of_texts_is_drawn_by_seed():

@@ -12,6 +12,7 @@ from src import runs
 from src.runs import (
     RunError,
     find_run,
+    find_runs,
     git_commit,
     model_card,
     new_run,
@@ -20,7 +21,14 @@ from src.runs import (
     write_run_files,
 )
 
-DATA = {"name": "made-up", "source": "made.csv", "sha256": "abc123", "split_seed": 7, "counts": {"rows_read": 40}}
+DATA = {
+    "name": "made-up",
+    "source": "made.csv",
+    "sha256": "abc123",
+    "split_by": "random",
+    "split_seed": 7,
+    "counts": {"rows_read": 40},
+}
 
 
 @pytest.fixture
@@ -120,6 +128,26 @@ def test_only_runs_on_the_same_corpus_and_split_are_found(tmp_path):
     assert find_run("lstm_lm", models_dir=tmp_path) == newest
 
 
+@pytest.mark.parametrize("way", ["random", "user", "time"])
+def test_only_runs_split_in_the_same_way_are_found(tmp_path, way):
+    ways = ("random", "user", "time")
+    made = {
+        way: make_run(tmp_path, f"ant-2026010{i}-000000", data={**DATA, "split_by": way}) for i, way in enumerate(ways)
+    }
+    assert find_run("ant", models_dir=tmp_path, data={**DATA, "split_by": way}) == made[way]
+    with pytest.raises(RunError, match="no ant run"):
+        find_run("ant", models_dir=tmp_path, data={**DATA, "split_by": way}, run_dir=made[ways[ways.index(way) - 1]])
+
+
+def test_all_runs_of_a_pattern_are_found_newest_first(tmp_path):
+    oldest = make_run(tmp_path, "lstm_seed2-20260101-000000", data=DATA)
+    newest = make_run(tmp_path, "lstm_seed1-20260103-000000", data=DATA)
+    make_run(tmp_path, "lstm_seed3-20260104-000000", data={**DATA, "split_seed": 8})
+    make_run(tmp_path, "lstm_recipe-20260105-000000", data=DATA)
+    assert find_runs("lstm_seed*", models_dir=tmp_path, data=DATA) == [newest, oldest]
+    assert find_runs("lstm_seed*", models_dir=tmp_path / "missing") == []
+
+
 @pytest.mark.parametrize("names", [("ant", "zebra"), ("zebra", "ant")])
 def test_runs_of_two_names_made_in_the_same_second_are_both_looked_at(tmp_path, names):
     same = make_run(tmp_path, "ant-20260101-000000", data=DATA)
@@ -132,7 +160,8 @@ def test_a_chosen_run_is_taken_instead_of_the_newest_on_the_same_condition(tmp_p
     other = make_run(tmp_path, "ant-20260102-000000", data={**DATA, "split_seed": 8})
     assert find_run("ant", models_dir=tmp_path, run_dir=chosen) == chosen
     assert find_run("ant", models_dir=tmp_path, run_dir=str(chosen), data=DATA) == chosen
-    with pytest.raises(RunError, match=r"no ant run trained on made.csv with split seed 7 in .*ant-20260102-000000"):
+    condition = 'trained on made.csv with split_by="random" and split seed 7'
+    with pytest.raises(RunError, match=rf"no ant run {condition} in .*ant-20260102-000000"):
         find_run("ant", models_dir=tmp_path, run_dir=other, data=DATA)
     with pytest.raises(RunError, match="missing is not a folder"):
         find_run("ant", models_dir=tmp_path, run_dir=tmp_path / "missing")
@@ -151,10 +180,11 @@ def test_without_a_run_the_error_says_what_to_do(tmp_path, folder):
         find_run("ant", "zebra", models_dir=tmp_path / folder)
 
 
-def test_without_a_run_on_this_corpus_the_error_names_the_corpus(tmp_path):
-    make_run(tmp_path, "ant-20260101-000000", data={**DATA, "sha256": "other"})
-    with pytest.raises(RunError, match=r"no ant run trained on made.csv with split seed 7 in .*: run its notebook"):
-        find_run("ant", models_dir=tmp_path, data=DATA)
+def test_without_a_run_on_this_corpus_the_error_names_the_corpus_and_its_split(tmp_path):
+    make_run(tmp_path, "ant-20260101-000000", data=DATA)
+    condition = 'trained on made.csv with split_by="user" and split seed 7'
+    with pytest.raises(RunError, match=rf"no ant run {condition} in .*: run its notebook"):
+        find_run("ant", models_dir=tmp_path, data={**DATA, "split_by": "user"})
 
 
 # Reading
