@@ -1,25 +1,41 @@
-"""Every score of the project, each with its 95% confidence interval and its sample size.
+"""The one evaluation of every system: the same pairs, the same rules, every score with its interval.
 
 All systems answer the same (context, target) pairs, cut where `split_x_target_by_words`
-cuts; every pair counts, an empty answer scores 0.
+cuts, with at least one and at most `MAX_NEW_TOKENS` tokens, never knowing how long the
+target is; every pair counts, an empty answer scores 0.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from rouge_score.rouge_scorer import RougeScorer
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from src.completion import Completion, best_answers, complete
 from src.data_utils import split_x_target_by_words
+from src.decoding import GREEDY, Decoding
+from src.intervals import Estimate, Ratio, difference, estimate
 from src.loss import dataset_nll
+from src.metrics import FIRST_WORDS, ROUGE_TYPES, answer_scores, distinct_ngrams, next_word_scores
 from src.next_token_dataset import NextTokenDataset
 
-ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
-NUM_RESAMPLES = 1000
+# Enough to finish the longest word that a next word is compared with.
+NEXT_WORD_TOKENS = 8
+NUM_NEXT_WORDS = 3
+# To choose from, on validation texts, for every model alike.
+DECODINGS = (
+    GREEDY,
+    Decoding("beam", num_beams=4),
+    Decoding("nucleus", num_samples=1, temperature=1.0, top_p=0.9),
+    Decoding("mbr", num_samples=16, temperature=0.6),
+    Decoding("mbr", num_samples=32, temperature=0.6),
+    Decoding("mbr", num_samples=16, temperature=0.8),
+    Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,18 +44,43 @@ class Pair:
     target: str
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A score with its 95% bootstrap interval over `n` pairs."""
+class System(Protocol):
+    """What can be evaluated: a language model with its decoding, or an answer that needs no model.
 
-    value: float
-    low: float
-    high: float
-    n: int
+    `complete` gives the one best completion of each prefix, `next_words` the most probable next
+    words of each, best first, and `likelihood` the table of `target_likelihood`, if there is one.
+    """
 
-    def __str__(self) -> str:
-        digits = 3 if abs(self.high) < 10 else 0
-        return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+    name: str
+
+    def complete(self, prefixes: Sequence[str]) -> list[Completion]: ...
+
+    def next_words(self, prefixes: Sequence[str]) -> list[list[str]]: ...
+
+    def likelihood(self, texts: Sequence[str]) -> pd.DataFrame | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSystem:
+    """A language model that answers with one decoding.
+
+    Its next words are its most probable ones, whatever the decoding of the answers.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    decoding: Decoding = GREEDY
+
+    def complete(self, prefixes: Sequence[str]) -> list[Completion]:
+        return [suggestions[0] for suggestions in complete(self.model, self.tokenizer, prefixes, 1, self.decoding)]
+
+    def next_words(self, prefixes: Sequence[str]) -> list[list[str]]:
+        suggestions = complete(self.model, self.tokenizer, prefixes, NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)
+        return [[suggestion.text.split(" ")[0] for suggestion in row] for row in suggestions]
+
+    def likelihood(self, texts: Sequence[str]) -> pd.DataFrame:
+        return target_likelihood(self.model, self.tokenizer, texts)
 
 
 def evaluation_texts(texts: Sequence[str], max_texts: int, seed: int, min_words: int = 4) -> list[str]:
@@ -57,28 +98,6 @@ def evaluation_texts(texts: Sequence[str], max_texts: int, seed: int, min_words:
 
 def as_pairs(texts: Sequence[str]) -> list[Pair]:
     return [Pair(*split_x_target_by_words(text)) for text in texts]
-
-
-def completion_scores(answers: Sequence[str], pairs: Sequence[Pair]) -> pd.DataFrame:
-    """Scores of every answer: ROUGE F1 (Lin, 2004; no stemmer), exact match, next word right.
-
-    Returns:
-        [pairs] rows with columns rouge1, rouge2, rougeL, exact_match, next_word, in [0, 1].
-    """
-    if len(answers) != len(pairs):
-        raise ValueError(f"{len(answers)} answers for {len(pairs)} pairs: every pair needs one answer")
-    scorer = RougeScorer(ROUGE_TYPES)
-    rows = []
-    for answer, pair in zip(answers, pairs):
-        rouge = scorer.score(pair.target, answer)
-        rows.append(
-            {
-                **{name: rouge[name].fmeasure for name in ROUGE_TYPES},
-                "exact_match": float(answer == pair.target),
-                "next_word": float(answer.split(" ")[0] == pair.target.split(" ")[0]),
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def target_likelihood(
@@ -99,82 +118,108 @@ def target_likelihood(
     return pd.DataFrame({"nll": nll, "words": targets.str.count(" ") + 2, "characters": targets.str.len() + 1})
 
 
-def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], n: int, seed: int) -> Estimate:
-    """Percentile bootstrap over pairs (Efron, 1979).
-
-    Args:
-        statistic: from the row numbers of a resample, int64 [n], to a value.
-        seed: the same seed and n draw the same pairs, so intervals of differences are paired.
-    """
-    rng = np.random.default_rng(seed)
-    values = np.array([statistic(rng.integers(n, size=n)) for _ in range(NUM_RESAMPLES)])
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(float(statistic(np.arange(n))), float(low), float(high), n)
-
-
-def bootstrap_mean(scores: pd.Series, seed: int) -> Estimate:
-    values = scores.to_numpy()
-    return bootstrap(lambda rows: values[rows].mean(), len(values), seed)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What one system answered to the pairs and how it scored, pair by pair.
 
     Attributes:
         name: of the system.
         answers: one for each pair.
-        scores: of `completion_scores`.
+        confidence: of every answer, float64 [pairs], nats per token.
+        scores: of `answer_scores` and `next_word_scores`.
         likelihood: of `target_likelihood`; None for a system without probabilities.
     """
 
     name: str
     answers: list[str]
+    confidence: np.ndarray
     scores: pd.DataFrame
     likelihood: pd.DataFrame | None = None
 
+    def ratios(self) -> dict[str, Ratio]:
+        """Every metric as a sum over pairs by another one."""
+        scores = {name: column.to_numpy(dtype=np.float64) for name, column in self.scores.items()}
+        means = [*ROUGE_TYPES, "exact_match", *(f"exact_match_{n}" for n in FIRST_WORDS), "next_word", "next_word_top3"]
+        ratios = {name: Ratio.mean(scores[name]) for name in means}
+        ratios["keystroke_savings"] = Ratio(scores["saved_keystrokes"], scores["characters"])
+        ratios["length_ratio"] = Ratio(scores["answer_words"], scores["target_words"])
+        for n in (1, 2):
+            blocks = distinct_ngrams(self.answers, n).to_numpy(dtype=np.float64)
+            ratios[f"distinct_{n}"] = Ratio(blocks[:, 0], blocks[:, 1])
+        if self.likelihood is not None:
+            nll, words, characters = (self.likelihood[name].to_numpy() for name in ("nll", "words", "characters"))
+            ratios["bits_per_character"] = Ratio(nll / np.log(2), characters)
+            ratios["perplexity_per_word"] = Ratio(nll, words, np.exp)
+        return ratios
+
     def summary(self, seed: int) -> dict[str, Estimate]:
-        """Every metric with its interval."""
-        n = len(self.scores)
-        means = {name: bootstrap_mean(column, seed) for name, column in self.scores.items()}
-        if self.likelihood is None:
-            return means
-        nll, words, characters = (self.likelihood[name].to_numpy() for name in ("nll", "words", "characters"))
-        return {
-            **means,
-            "perplexity_per_word": bootstrap(lambda rows: np.exp(nll[rows].sum() / words[rows].sum()), n, seed),
-            "bits_per_character": bootstrap(lambda rows: nll[rows].sum() / np.log(2) / characters[rows].sum(), n, seed),
-        }
+        """Every metric with its interval; without those that no pair is long enough for."""
+        return {name: estimate(ratio, seed) for name, ratio in self.ratios().items() if ratio.denominator.any()}
 
 
-def evaluate(
-    name: str,
-    answer: Callable[[list[str]], list[str]],
-    texts: Sequence[str],
-    model: PreTrainedModel | None = None,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-) -> Evaluation:
-    """Let a system answer the contexts of texts and score it.
-
-    Args:
-        answer: from contexts to one answer each.
-        texts: of `evaluation_texts`.
-        model, tokenizer: to score the likelihood of the targets too.
-    """
+def evaluate(system: System, texts: Sequence[str]) -> Evaluation:
+    """Let a system answer the contexts of texts, of `evaluation_texts`, and score it."""
     pairs = as_pairs(texts)
-    answers = answer([pair.context for pair in pairs])
-    likelihood = None if model is None else target_likelihood(model, tokenizer, texts)
-    return Evaluation(name, answers, completion_scores(answers, pairs), likelihood)
+    contexts, targets = [pair.context for pair in pairs], [pair.target for pair in pairs]
+    completions = system.complete(contexts)
+    answers = [completion.text for completion in completions]
+    scores = answer_scores(answers, targets).join(next_word_scores(system.next_words(contexts), targets))
+    confidence = np.array([completion.confidence for completion in completions])
+    return Evaluation(system.name, answers, confidence, scores, system.likelihood(texts))
 
 
 def paired_difference(a: Evaluation, b: Evaluation, metric: str, seed: int) -> Estimate:
-    """Mean difference a - b of a metric on the same pairs, with its paired bootstrap interval."""
-    return bootstrap_mean(a.scores[metric] - b.scores[metric], seed)
+    """The score of `a` less that of `b` in a metric, with its paired bootstrap interval."""
+    return difference(a.ratios()[metric], b.ratios()[metric], seed)
 
 
-def suggestion_seconds(
-    answers: dict[str, Callable[[list[str]], list[str]]], prefixes: Sequence[str]
-) -> dict[str, float]:
+def exact_match_at_coverage(evaluation: Evaluation, coverage: float, seed: int) -> Estimate:
+    """Exact match of the answers that are shown when only the most confident ones are.
+
+    Comparing systems at equal coverage is fair where each has its own scale of confidence
+    (Chen et al., 2019, "Gmail Smart Compose").
+
+    Args:
+        coverage: share of the pairs for which the answer is shown, in (0, 1].
+    """
+    num_shown = max(1, round(coverage * len(evaluation.answers)))
+    shown = np.zeros(len(evaluation.answers))
+    shown[np.argsort(-evaluation.confidence, kind="stable")[:num_shown]] = 1.0
+    return estimate(Ratio(evaluation.scores["exact_match"].to_numpy() * shown, shown), seed)
+
+
+def decoding_evaluations(
+    system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """What each decoding makes of a model, in quality and in time, to choose from on validation texts.
+
+    Returns:
+        one row per decoding, in the order given: column `decoding`, the scores of its answers as
+        `Estimate`s, and `seconds` for one prefix in a batch.
+    """
+    pairs = as_pairs(texts)
+    rows = []
+    for decoding in tqdm(decodings, "decoding", leave=False):
+        started = time.perf_counter()
+        answers = best_answers(system.model, system.tokenizer, [pair.context for pair in pairs], decoding)
+        seconds = time.perf_counter() - started
+        scores = answer_scores(answers, [pair.target for pair in pairs])
+        estimates = {
+            name: estimate(Ratio.mean(scores[name].to_numpy()), seed) for name in ("rouge1", "rouge2", "exact_match")
+        }
+        rows.append({"decoding": decoding, **estimates, "seconds": seconds / len(pairs)})
+    return pd.DataFrame(rows)
+
+
+def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
+    """Of `decoding_evaluations`, the best in ROUGE-1 within a time for one prefix, or the fastest if none is."""
+    affordable = table[table["seconds"] <= max_seconds]
+    if affordable.empty:
+        return table.loc[table["seconds"].idxmin(), "decoding"]
+    return affordable.loc[affordable["rouge1"].map(lambda rouge1: rouge1.value).idxmax(), "decoding"]
+
+
+def suggestion_seconds(systems: Sequence[System], prefixes: Sequence[str]) -> dict[str, float]:
     """Median seconds of one suggestion for one prefix, the systems taking turns on every prefix.
 
     The first prefix warms up and is not counted.
@@ -184,21 +229,10 @@ def suggestion_seconds(
     """
     if len(prefixes) < 2:
         raise ValueError(f"{len(prefixes)} prefix to time on: give at least two, the first one only warms up")
-    seconds: dict[str, list[float]] = {name: [] for name in answers}
+    seconds: dict[str, list[float]] = {system.name: [] for system in systems}
     for prefix in tqdm(prefixes, "timing", leave=False, mininterval=1):
-        for name, answer in answers.items():
+        for system in systems:
             started = time.perf_counter()
-            answer([prefix])
-            seconds[name].append(time.perf_counter() - started)
+            system.complete([prefix])
+            seconds[system.name].append(time.perf_counter() - started)
     return {name: float(np.median(values[1:])) for name, values in seconds.items()}
-
-
-def summary_table(evaluations: Sequence[Evaluation], seed: int) -> pd.DataFrame:
-    """One row per system, one column per metric, each with its interval."""
-    summaries = {evaluation.name: evaluation.summary(seed) for evaluation in evaluations}
-    return pd.DataFrame.from_dict(summaries, orient="index").map(lambda value: "" if value is np.nan else str(value))
-
-
-def as_record(summary: dict[str, Estimate]) -> dict[str, dict]:
-    """A summary as JSON-able dicts."""
-    return {name: asdict(estimate) for name, estimate in summary.items()}

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from src.evaluation import Estimate
+from src.evaluation import Evaluation
+from src.intervals import Estimate
 
 
 def plot_tweet_lengths(texts: Sequence[str]) -> Figure:
@@ -56,6 +58,41 @@ def plot_scores(summaries: dict[str, dict[str, Estimate]], metrics: Sequence[str
         axes.bar(range(len(values)), values, yerr=errors, capsize=4, color="tab:blue", alpha=0.8)
         axes.set_xticks(range(len(values)), list(estimates), rotation=30, ha="right")
         axes.set_title(metric.replace("_", " "))
+    return _finished(figure)
+
+
+def plot_coverage(evaluations: Sequence[Evaluation]) -> Figure:
+    """Exact match against the share of pairs whose answer is shown, the most confident ones first."""
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    for evaluation in evaluations:
+        most_confident_first = np.argsort(-evaluation.confidence, kind="stable")
+        matches = evaluation.scores["exact_match"].to_numpy()[most_confident_first]
+        num_shown = np.arange(1, len(matches) + 1)
+        # The first few answers are too few for a share.
+        drawn = num_shown >= max(1, len(matches) // 100)
+        axes.plot(num_shown[drawn] / len(matches), (matches.cumsum() / num_shown)[drawn], label=evaluation.name)
+    axes.set(xlabel="coverage: share of pairs with an answer", ylabel="exact match", title="Trust by confidence")
+    axes.legend()
+    return _finished(figure)
+
+
+def plot_curves(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> Figure:
+    """One panel per metric: its `Estimate`s against a column on a logarithmic axis, one line per system.
+
+    Args:
+        table: columns `system`, `x` and the metrics.
+    """
+    figure, all_axes = plt.subplots(
+        1, len(metrics), figsize=(4 * len(metrics), 3.2), layout="constrained", squeeze=False
+    )
+    for axes, metric in zip(all_axes[0], metrics):
+        for name, rows in table.groupby("system", sort=False):
+            values = np.array([estimate.value for estimate in rows[metric]])
+            bounds = np.array([(estimate.low, estimate.high) for estimate in rows[metric]])
+            errors = np.abs(bounds.T - values)
+            axes.errorbar(rows[x], values, yerr=errors, marker="o", capsize=3, label=name)
+        axes.set(xlabel=x.replace("_", " "), title=metric.replace("_", " "), xscale="log")
+        axes.legend()
     return _finished(figure)
 
 

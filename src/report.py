@@ -5,13 +5,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from src.evaluation import Estimate, Evaluation, as_record, paired_difference
+from src.evaluation import Evaluation, exact_match_at_coverage, paired_difference
 from src.files import write_atomically
+from src.intervals import Estimate
 from src.runs import git_commit, library_versions
 
 COMPARISON_FILE = "comparison.json"
@@ -21,25 +23,39 @@ METRIC_TITLES = {
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
     "exact_match": "exact match",
+    "exact_match_2": "first 2 words right",
+    "exact_match_3": "first 3 words right",
+    "exact_match_4": "first 4 words right",
+    "exact_match_5": "first 5 words right",
     "next_word": "next word right",
+    "next_word_top3": "next word in top 3",
+    "keystroke_savings": "keystrokes saved (upper bound)",
+    "length_ratio": "words by true words",
+    "distinct_1": "distinct words",
+    "distinct_2": "distinct word pairs",
     "bits_per_character": "bits per character",
     "perplexity_per_word": "perplexity per word",
 }
+LOWER_IS_BETTER = {"bits_per_character", "perplexity_per_word"}
 COST_TITLES = {
     "seconds_per_suggestion": "seconds per suggestion",
     "parameters": "parameters",
     "megabytes": "MB on disk",
 }
+COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+Summary = dict[str, Estimate]
 
 
 def comparison_record(
-    evaluations: Sequence[Evaluation], costs: dict[str, dict], data: dict, seed: int, settings: dict
+    evaluations: Sequence[Evaluation], details: dict[str, dict], data: dict, seed: int, settings: dict
 ) -> dict:
     """Everything that a comparison found, JSON-able.
 
     Args:
         evaluations: of every system on the same test pairs.
-        costs: by system, some of `seconds_per_suggestion`, `parameters`, `megabytes` and `run`.
+        details: by system, some of `seconds_per_suggestion`, `parameters`, `megabytes`, `run`,
+            `decoding` and whatever else is known of it.
         data: of `src.data_utils.corpus_record`.
         seed: of the choice of the pairs and of the bootstrap.
         settings: all parameters of the comparison.
@@ -54,7 +70,13 @@ def comparison_record(
         "interval": "95% bootstrap over pairs",
         "settings": settings,
         "systems": {
-            evaluation.name: {"metrics": as_record(evaluation.summary(seed)), **costs.get(evaluation.name, {})}
+            evaluation.name: {
+                "metrics": as_record(evaluation.summary(seed)),
+                "exact_match_at_coverage": {
+                    str(coverage): asdict(exact_match_at_coverage(evaluation, coverage, seed)) for coverage in COVERAGES
+                },
+                **details.get(evaluation.name, {}),
+            }
             for evaluation in evaluations
         },
         "versions": library_versions(),
@@ -62,16 +84,44 @@ def comparison_record(
     }
 
 
-def score_table(record: dict) -> pd.DataFrame:
-    """One row per system, one column per metric, each with its interval."""
-    rows = {
-        name: {
-            title: str(Estimate(**system["metrics"][metric])) if metric in system["metrics"] else "–"
-            for metric, title in METRIC_TITLES.items()
-        }
+def as_record(summary: Summary) -> dict[str, dict]:
+    """A summary as JSON-able dicts."""
+    return {name: asdict(estimate) for name, estimate in summary.items()}
+
+
+def recorded_summaries(record: dict) -> dict[str, Summary]:
+    """The summary of every system in a record."""
+    return {
+        name: {metric: Estimate(**estimate) for metric, estimate in system["metrics"].items()}
         for name, system in record["systems"].items()
     }
+
+
+def score_table(summaries: dict[str, Summary]) -> pd.DataFrame:
+    """One row per system, one column per metric, each with its interval."""
+    rows = {
+        name: {title: str(summary[metric]) if metric in summary else "–" for metric, title in METRIC_TITLES.items()}
+        for name, summary in summaries.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def coverage_table(record: dict) -> pd.DataFrame:
+    """One row per system: exact match where only its most confident answers are shown, by their share."""
+    rows = {
+        name: {f"{float(coverage):.0%}": str(Estimate(**value)) for coverage, value in covered.items()}
+        for name, covered in ((name, system["exact_match_at_coverage"]) for name, system in record["systems"].items())
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def seed_table(summaries: Sequence[Summary]) -> pd.DataFrame:
+    """Mean, standard deviation and extremes of every metric over trainings that differ in their seed alone."""
+    values = pd.DataFrame([{name: estimate.value for name, estimate in summary.items()} for summary in summaries])
+    table = pd.DataFrame(
+        {"mean": values.mean(), "standard deviation": values.std(), "lowest": values.min(), "highest": values.max()}
+    )
+    return table.rename(METRIC_TITLES)
 
 
 def cost_table(record: dict) -> pd.DataFrame:
@@ -95,24 +145,44 @@ def difference_sentence(a: Evaluation, b: Evaluation, metric: str, seed: int) ->
     title = METRIC_TITLES[metric]
     if difference.low <= 0 <= difference.high:
         return f"In {title}, {a.name} and {b.name} can't be told apart: difference {difference}."
-    better, worse = (a, b) if difference.value > 0 else (b, a)
+    better, worse = (a, b) if (difference.value > 0) != (metric in LOWER_IS_BETTER) else (b, a)
     return f"In {title}, {better.name} is better than {worse.name}: difference {difference}."
 
 
-def conclusion(record: dict, lstm: Evaluation, transformer: Evaluation, floors: Sequence[Evaluation]) -> str:
-    """What the numbers say, in Markdown: quality against each other, against the floors, and the price."""
-    seed = record["seed"]
-    best_floor = max(floors, key=lambda floor: floor.scores["rouge1"].mean())
-    likelihood = {
-        name: record["systems"][name]["metrics"]["bits_per_character"] for name in (lstm.name, transformer.name)
+def clear_of(a: Summary, b: Summary, metric: str) -> bool:
+    """Whether `a` is better than `b` by intervals that do not overlap."""
+    return a[metric].high < b[metric].low if metric in LOWER_IS_BETTER else a[metric].low > b[metric].high
+
+
+def floor_sentence(system: str, floors: Sequence[str], summaries: dict[str, Summary]) -> str:
+    """In which scores a system is clear of every floor that has them, and in which it is not."""
+    metrics = ("rouge1", "rouge2", "next_word", "perplexity_per_word")
+    clear = {
+        metric: all(
+            clear_of(summaries[system], summaries[floor], metric) for floor in floors if metric in summaries[floor]
+        )
+        for metric in metrics
     }
+    titles = {
+        verdict: ", ".join(METRIC_TITLES[metric] for metric in metrics if clear[metric] == verdict)
+        for verdict in (True, False)
+    }
+    return f"{system} is clear of every floor, by intervals that do not overlap, in {titles[True] or 'nothing'}" + (
+        f"; not in {titles[False]}." if titles[False] else "."
+    )
+
+
+def conclusion(record: dict, lstm: Evaluation, transformer: Evaluation, floors: Sequence[str]) -> str:
+    """What the numbers say, in Markdown: quality against each other, against the floors, and the price."""
+    seed, summaries = record["seed"], recorded_summaries(record)
+    likelihood = {name: summaries[name]["bits_per_character"] for name in (lstm.name, transformer.name)}
     small, large = record["systems"][lstm.name], record["systems"][transformer.name]
     lines = [
         f"On {record['num_pairs']:,} test pairs of {record['data']['source']} (95% intervals in brackets):",
-        *(difference_sentence(lstm, transformer, metric, seed) for metric in ("rouge1", "next_word")),
-        *(difference_sentence(model, best_floor, "rouge1", seed) for model in (lstm, transformer)),
+        *(difference_sentence(lstm, transformer, metric, seed) for metric in ("rouge1", "rouge2", "next_word")),
+        *(floor_sentence(name, floors, summaries) for name in (lstm.name, transformer.name)),
         "The same target characters cost "
-        + " and ".join(f"{name} {Estimate(**bits)} bits each" for name, bits in likelihood.items())
+        + " and ".join(f"{name} {bits} bits each" for name, bits in likelihood.items())
         + ": fewer is better.",
         f"One suggestion takes {transformer.name} "
         f"{large['seconds_per_suggestion'] / small['seconds_per_suggestion']:.0f} times as long as {lstm.name}, "
@@ -123,7 +193,7 @@ def conclusion(record: dict, lstm: Evaluation, transformer: Evaluation, floors: 
 
 def markdown_table(record: dict) -> str:
     """The README's table: scores and costs of every system, with what they were measured on."""
-    table = score_table(record).join(cost_table(record))
+    table = score_table(recorded_summaries(record)).join(cost_table(record))
     header = f"| | {' | '.join(table.index)} |\n|{' --- |' * (len(table) + 1)}\n"
     rows = "".join(f"| {title} | {' | '.join(values)} |\n" for title, values in table.items())
     data = record["data"]

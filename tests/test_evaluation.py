@@ -1,7 +1,6 @@
-"""Behaviour of the scores: pairs, ROUGE, likelihood, intervals, timing and tables."""
+"""Behaviour of the evaluation: pairs, likelihood, whole evaluations, coverage, decodings and timing."""
 
 import copy
-import json
 import math
 from types import SimpleNamespace
 
@@ -9,39 +8,54 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
 
 from src import evaluation
+from src.completion import Completion, complete
 from src.data_utils import split_x_target_by_words
+from src.decoding import GREEDY, Decoding
 from src.evaluation import (
-    ROUGE_TYPES,
-    Estimate,
     Evaluation,
+    ModelSystem,
     Pair,
     as_pairs,
-    as_record,
-    bootstrap,
-    bootstrap_mean,
-    completion_scores,
+    choose_decoding,
+    decoding_evaluations,
     evaluate,
     evaluation_texts,
+    exact_match_at_coverage,
     paired_difference,
     suggestion_seconds,
-    summary_table,
     target_likelihood,
 )
-
-COLUMNS = [*ROUGE_TYPES, "exact_match", "next_word"]
-
-
-def width(estimate):
-    return estimate.high - estimate.low
+from src.intervals import Estimate
+from src.metrics import answer_scores, next_word_scores
 
 
-def evaluation_of(scores, name="system", likelihood=None):
-    return Evaluation(name, [""] * len(scores), pd.DataFrame({"rouge1": scores}), likelihood)
+class Parrot:
+    """Answers with what it was given, and remembers what it was asked."""
+
+    name = "parrot"
+
+    def __init__(self, suggestions, next_words=None, likelihood=None):
+        self.suggestions, self.words, self.table = suggestions, next_words, likelihood
+        self.asked = []
+
+    def complete(self, prefixes):
+        self.asked.append(list(prefixes))
+        return [Completion(text, confidence) for text, confidence in self.suggestions]
+
+    def next_words(self, prefixes):
+        self.asked.append(list(prefixes))
+        return self.words or [[text.split(" ")[0]] for text, _ in self.suggestions]
+
+    def likelihood(self, texts):
+        return self.table
+
+
+def evaluation_of(answers, targets, confidence=None, likelihood=None, name="system"):
+    next_words = [[answer.split(" ")[0]] for answer in answers]
+    scores = answer_scores(answers, targets).join(next_word_scores(next_words, targets))
+    return Evaluation(name, answers, np.array(confidence or [0.0] * len(answers)), scores, likelihood)
 
 
 # Texts and pairs
@@ -75,58 +89,6 @@ def test_pairs_are_cut_where_the_data_is_cut(cleaned_texts):
     assert [(pair.context, pair.target) for pair in as_pairs(cleaned_texts)] == [
         split_x_target_by_words(text) for text in cleaned_texts
     ]
-
-
-# Scores of completions
-
-
-def test_a_perfect_answer_scores_one_and_an_empty_one_zero(cleaned_texts):
-    pairs = as_pairs(cleaned_texts)
-    perfect = completion_scores([pair.target for pair in pairs], pairs)
-    has_bigrams = [pair.target.count(" ") > 0 for pair in pairs]
-    assert any(has_bigrams) and not all(has_bigrams)
-    assert list(perfect.columns) == COLUMNS and len(perfect) == len(pairs)
-    assert list(perfect["rouge2"]) == [float(has) for has in has_bigrams]
-    assert (perfect.drop(columns="rouge2") == 1).all(axis=None)
-    empty = completion_scores([""] * len(pairs), pairs)
-    assert list(empty.columns) == COLUMNS and (empty == 0).all(axis=None)
-
-
-@pytest.mark.parametrize(
-    ("answer", "exact_match", "next_word"),
-    [("to bed", 1, 1), ("to bed now", 0, 1), ("to", 0, 1), ("today", 0, 0), ("bed to", 0, 0), ("t", 0, 0), ("", 0, 0)],
-)
-def test_exact_match_and_next_word_by_hand(answer, exact_match, next_word):
-    scores = completion_scores([answer], [Pair("time to go", "to bed")])
-    assert (scores["exact_match"][0], scores["next_word"][0]) == (exact_match, next_word)
-
-
-def test_rouge_by_hand():
-    # One of two answered words is among the three of the target: precision 1/2, recall 1/3.
-    scores = completion_scores(["love cats"], [Pair("i", "love my dogs")])
-    assert scores.loc[0, list(ROUGE_TYPES)].tolist() == pytest.approx([0.4, 0, 0.4])
-    # No stemmer: "dog" is not "dogs". The longest common subsequence in reversed words is one.
-    scores = completion_scores(["dog", "dogs my love"], [Pair("i", "love my dogs")] * 2)
-    assert scores[list(ROUGE_TYPES)].to_numpy() == pytest.approx(np.array([[0, 0, 0], [1, 0, 1 / 3]]))
-
-
-SENTENCES = st.lists(st.sampled_from(["a", "b", "cats", "cat", "2moro"]), min_size=1, max_size=6).map(" ".join)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4))
-def test_rouge_equals_the_package_row_by_row(answers_and_targets):
-    pairs = [Pair("i", target) for _, target in answers_and_targets]
-    scores = completion_scores([answer for answer, _ in answers_and_targets], pairs)
-    for i, (answer, target) in enumerate(answers_and_targets):
-        expected = RougeScorer(ROUGE_TYPES, use_stemmer=False).score(target, answer)
-        assert [scores.loc[i, name] for name in ROUGE_TYPES] == [expected[name].fmeasure for name in ROUGE_TYPES]
-
-
-@pytest.mark.parametrize("num_answers", [0, 1, 3])
-def test_every_pair_needs_one_answer(num_answers):
-    with pytest.raises(ValueError, match=f"{num_answers} answers for 2 pairs: every pair needs one answer"):
-        completion_scores(["x"] * num_answers, as_pairs(["a b", "c d"]))
 
 
 # Likelihood
@@ -191,105 +153,13 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(tiny_ls
     likelihood = target_likelihood(uniform, tokenizer, cleaned_texts)
     num_targets = np.array([len(split_ids(tokenizer, text)[1]) for text in cleaned_texts])
     assert likelihood["nll"].to_numpy() == pytest.approx(num_targets * nats, rel=1e-5)
-    summary = evaluation_of([0.0] * len(cleaned_texts), likelihood=likelihood).summary(seed=0)
+    answers = ["x"] * len(cleaned_texts)
+    summary = evaluation_of(answers, answers, likelihood=likelihood).summary(seed=0)
     num_words, num_characters = likelihood["words"].sum(), likelihood["characters"].sum()
     expected = math.exp(num_targets.sum() * nats / num_words)
     assert summary["perplexity_per_word"].value == pytest.approx(expected, rel=1e-4)
     expected = num_targets.sum() * math.log2(uniform.config.vocab_size) / num_characters
     assert summary["bits_per_character"].value == pytest.approx(expected, rel=1e-5)
-
-
-# Intervals
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers(0, 10), min_size=1, max_size=40), st.integers(0, 100))
-def test_an_interval_contains_its_mean(tenths, seed):
-    scores = pd.Series(tenths) / 10
-    estimate = bootstrap_mean(scores, seed)
-    assert estimate.value == pytest.approx(scores.mean())
-    assert scores.min() - 1e-9 <= estimate.low <= estimate.value + 1e-9
-    assert estimate.value - 1e-9 <= estimate.high <= scores.max() + 1e-9
-    assert estimate.n == len(scores)
-
-
-def test_an_interval_depends_on_its_seed_alone():
-    scores = pd.Series(np.random.default_rng(0).random(50))
-    assert bootstrap_mean(scores, seed=1) == bootstrap_mean(scores, seed=1)
-    assert bootstrap_mean(scores, seed=1) != bootstrap_mean(scores, seed=2)
-
-
-@pytest.mark.parametrize("scores", [[0.1] * 30, [0.7]])
-def test_constant_scores_have_no_width(scores):
-    estimate = bootstrap_mean(pd.Series(scores), seed=0)
-    assert estimate == Estimate(pytest.approx(scores[0]), estimate.value, estimate.value, len(scores))
-
-
-def test_an_interval_of_a_mean_is_as_wide_as_the_normal_approximation():
-    scores = pd.Series(np.random.default_rng(0).normal(5, 2, size=400))
-    estimate = bootstrap_mean(scores, seed=0)
-    assert width(estimate) == pytest.approx(2 * 1.96 * scores.std() / math.sqrt(400), rel=0.1)
-    assert width(bootstrap_mean(scores[:100], seed=0)) == pytest.approx(2 * width(estimate), rel=0.15)
-
-
-def test_an_interval_covers_the_true_mean_in_95_of_100_data_sets(monkeypatch):
-    monkeypatch.setattr(evaluation, "NUM_RESAMPLES", 400)
-    rng = np.random.default_rng(0)
-    estimates = [bootstrap_mean(pd.Series(rng.random(60)), seed) for seed in range(400)]
-    covered = np.mean([estimate.low <= 0.5 <= estimate.high for estimate in estimates])
-    # Of 400 data sets 0.95 has a standard error of 0.011.
-    assert 0.92 <= covered <= 0.98
-
-
-def test_any_statistic_can_be_resampled():
-    weights, values = np.array([1.0, 3.0, 2.0, 2.0]), np.array([5.0, 1.0, 4.0, 4.0])
-    estimate = bootstrap(lambda rows: (weights * values)[rows].sum() / weights[rows].sum(), 4, seed=0)
-    assert estimate.value == pytest.approx((5 + 3 + 8 + 8) / 8)
-    assert 1 <= estimate.low < estimate.value < estimate.high <= 5
-
-
-def correlated_evaluations():
-    rng = np.random.default_rng(0)
-    difficulty = rng.random(200)
-    better = evaluation_of(difficulty + 0.05 + rng.normal(0, 0.02, 200))
-    return better, evaluation_of(difficulty + rng.normal(0, 0.02, 200))
-
-
-def test_a_system_does_not_differ_from_itself():
-    system, _ = correlated_evaluations()
-    assert paired_difference(system, system, "rouge1", seed=0) == Estimate(0.0, 0.0, 0.0, 200)
-
-
-def test_a_paired_difference_is_first_minus_second():
-    better, worse = correlated_evaluations()
-    difference = paired_difference(better, worse, "rouge1", seed=0)
-    assert difference.value == pytest.approx(better.scores["rouge1"].mean() - worse.scores["rouge1"].mean())
-    assert 0 < difference.low < difference.value < difference.high < 0.1
-    opposite = paired_difference(worse, better, "rouge1", seed=0)
-    assert (opposite.value, opposite.low, opposite.high) == pytest.approx(
-        (-difference.value, -difference.high, -difference.low)
-    )
-
-
-def test_pairing_narrows_the_interval_of_correlated_scores():
-    better, worse = correlated_evaluations()
-    paired = paired_difference(better, worse, "rouge1", seed=0)
-    other_order = evaluation_of(worse.scores["rouge1"].sample(frac=1, random_state=0).to_numpy())
-    unpaired = paired_difference(better, other_order, "rouge1", seed=0)
-    assert paired.value == pytest.approx(unpaired.value)
-    assert width(paired) < width(unpaired) / 5
-
-
-@pytest.mark.parametrize(
-    ("estimate", "text"),
-    [
-        (Estimate(0.12345, 0.1, 0.2, 9), "0.123 (0.100 to 0.200)"),
-        (Estimate(-0.5, -0.75, -0.25, 9), "-0.500 (-0.750 to -0.250)"),
-        (Estimate(123.4, 99.6, 150.2, 9), "123 (100 to 150)"),
-    ],
-)
-def test_an_estimate_reads_with_its_interval(estimate, text):
-    assert str(estimate) == text
 
 
 # Whole evaluations
@@ -300,13 +170,13 @@ def likelihood_by_hand():
 
 
 def test_a_summary_has_likelihoods_only_where_there_are_any():
-    scores = completion_scores(["x", "y"], [Pair("a", "x"), Pair("b", "z")])
-    without = Evaluation("floor", ["x", "y"], scores).summary(seed=0)
-    assert list(without) == COLUMNS
-    summary = Evaluation("model", ["x", "y"], scores, likelihood_by_hand()).summary(seed=0)
-    assert list(summary) == [*COLUMNS, "perplexity_per_word", "bits_per_character"]
-    assert {name: summary[name] for name in COLUMNS} == without
+    without = evaluation_of(["x", "y"], ["x", "z w"]).summary(seed=0)
+    summary = evaluation_of(["x", "y"], ["x", "z w"], likelihood=likelihood_by_hand()).summary(seed=0)
+    assert summary.keys() - without.keys() == {"perplexity_per_word", "bits_per_character"}
     assert without["exact_match"] == Estimate(0.5, 0.0, 1.0, 2)
+    assert without["exact_match_2"].n == 1
+    assert "exact_match_3" not in without
+    assert without["length_ratio"].value == pytest.approx(2 / 3)
     perplexity, bits = summary["perplexity_per_word"], summary["bits_per_character"]
     assert perplexity.value == pytest.approx(math.exp(6 / 5))
     assert (perplexity.low, perplexity.high) == pytest.approx((math.exp(1), math.exp(4 / 3)))
@@ -315,43 +185,77 @@ def test_a_summary_has_likelihoods_only_where_there_are_any():
     assert perplexity.n == bits.n == 2
 
 
-def test_a_system_is_asked_for_the_contexts_only(tiny_lstm, tokenizer):
+def test_a_system_is_asked_for_the_contexts_only():
     texts = ["i want to sleep", "the cat is on the bus to town"]
-    asked = []
-
-    def answer(contexts):
-        asked.append(contexts)
-        return ["sleep", "the town"]
-
-    found = evaluate("system", answer, texts, tiny_lstm, tokenizer)
-    assert asked == [["i want to", "the cat is on the bus"]]
-    assert (found.name, found.answers) == ("system", ["sleep", "the town"])
-    pd.testing.assert_frame_equal(found.scores, completion_scores(["sleep", "the town"], as_pairs(texts)))
-    pd.testing.assert_frame_equal(found.likelihood, target_likelihood(tiny_lstm, tokenizer, texts))
-    assert evaluate("system", answer, texts).likelihood is None
+    table = likelihood_by_hand()
+    system = Parrot([("sleep", -1.0), ("the town", -2.0)], [["eat", "sleep"], ["a", "b", "to"]], table)
+    found = evaluate(system, texts)
+    assert system.asked == [["i want to", "the cat is on the bus"]] * 2
+    assert (found.name, found.answers, found.confidence.tolist()) == ("parrot", ["sleep", "the town"], [-1.0, -2.0])
+    assert found.scores["rouge1"].tolist() == [1.0, 0.5]
+    assert found.scores["next_word"].tolist() == [0.0, 0.0]
+    assert found.scores["next_word_top3"].tolist() == [1.0, 1.0]
+    assert found.likelihood is table
 
 
 def test_a_system_that_leaves_an_answer_out_is_refused():
-    with pytest.raises(ValueError, match="1 answers for 2 pairs"):
-        evaluate("system", lambda contexts: ["x"], ["a b", "c d"])
+    with pytest.raises(ValueError, match="1 answers for 2 targets"):
+        evaluate(Parrot([("x", 0.0)]), ["a b", "c d"])
 
 
-def test_a_table_has_one_row_for_each_system():
-    systems = [evaluation_of([0.0, 0.0], "floor"), evaluation_of([0.5, 0.5], "lstm", likelihood_by_hand())]
-    table = summary_table(systems, seed=0)
-    columns = ["rouge1", "perplexity_per_word", "bits_per_character"]
-    assert (list(table.index), list(table.columns)) == (["floor", "lstm"], columns)
-    assert list(table.loc["floor"]) == ["0.000 (0.000 to 0.000)", "", ""]
-    expected = systems[1].summary(seed=0)
-    assert list(table.loc["lstm"]) == [str(expected[name]) for name in columns]
-    # Whatever the order of the systems, a missing score is an empty cell.
-    assert summary_table(systems[::-1], seed=0)[columns].equals(table.iloc[::-1])
+def test_a_model_answers_through_complete_and_its_likelihood_is_that_of_the_targets(
+    opinionated_lstm, tokenizer, cleaned_texts
+):
+    texts = evaluation_texts(cleaned_texts, 12, seed=0)
+    contexts = [pair.context for pair in as_pairs(texts)]
+    found = evaluate(ModelSystem("LSTM", opinionated_lstm, tokenizer), texts)
+    expected = [row[0] for row in complete(opinionated_lstm, tokenizer, contexts)]
+    assert found.answers == [completion.text for completion in expected]
+    assert found.confidence.tolist() == [completion.confidence for completion in expected]
+    pd.testing.assert_frame_equal(found.likelihood, target_likelihood(opinionated_lstm, tokenizer, texts))
+    # The greedy answer begins with the most probable next word.
+    targets = [pair.target for pair in as_pairs(texts)]
+    first_words = [[answer.split(" ")[0]] for answer in found.answers]
+    assert found.scores["next_word"].tolist() == next_word_scores(first_words, targets)["next_word"].tolist()
 
 
-def test_a_record_survives_json():
-    summary = evaluation_of([0.25, 0.75], likelihood=likelihood_by_hand()).summary(seed=0)
-    record = json.loads(json.dumps(as_record(summary)))
-    assert {name: Estimate(**values) for name, values in record.items()} == summary
+def test_a_paired_difference_is_first_minus_second():
+    better = evaluation_of(["x", "y", "z", "w"], list("xyzv"), name="better")
+    worse = evaluation_of(["x", "x", "x", "w"], list("xyzv"), name="worse")
+    found = paired_difference(better, worse, "rouge1", seed=0)
+    assert found.value == pytest.approx(0.5)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_coverage_shows_the_most_confident_answers_first():
+    confidence = [-1.0, -4.0, -2.0, -3.0]
+    system = evaluation_of(["x", "y", "no", "w"], ["x", "y", "z", "w"], confidence)
+    shares = {c: exact_match_at_coverage(system, c, seed=0) for c in (0.01, 0.25, 0.5, 0.75, 1.0)}
+    assert [found.value for found in shares.values()] == pytest.approx([1, 1, 1 / 2, 2 / 3, 3 / 4])
+    assert [found.n for found in shares.values()] == [1, 1, 2, 3, 4]
+
+
+# Decodings
+
+
+def test_decodings_are_scored_on_the_same_pairs(opinionated_lstm, tokenizer, cleaned_texts):
+    texts = evaluation_texts(cleaned_texts, 10, seed=0)
+    decodings = [GREEDY, Decoding("beam", num_beams=3)]
+    system = ModelSystem("LSTM", opinionated_lstm, tokenizer)
+    table = decoding_evaluations(system, decodings, texts, seed=0)
+    assert table["decoding"].tolist() == decodings
+    assert (table["seconds"] > 0).all()
+    greedy = evaluate(system, texts).summary(seed=0)
+    assert all(table.loc[0, name] == greedy[name] for name in ("rouge1", "rouge2", "exact_match"))
+
+
+def test_the_best_decoding_within_the_time_is_chosen():
+    beam, mbr = Decoding("beam"), Decoding("mbr")
+    rouge1 = [Estimate(value, 0.0, 1.0, 9) for value in (0.1, 0.2, 0.3)]
+    table = pd.DataFrame({"decoding": [GREEDY, beam, mbr], "rouge1": rouge1, "seconds": [0.02, 0.05, 0.4]})
+    assert choose_decoding(table, max_seconds=1.0) == mbr
+    assert choose_decoding(table, max_seconds=0.1) == beam
+    assert choose_decoding(table, max_seconds=0.001) == GREEDY
 
 
 # Timing
@@ -370,9 +274,9 @@ def test_systems_take_turns_and_the_first_prefix_is_not_counted(monkeypatch):
             now += next(durations)
             return ["x"]
 
-        return answer
+        return SimpleNamespace(name=name, complete=answer)
 
     # Medians of 1, 4, 2 and of 30, 20, 70.
-    systems = {"fast": system("fast", [100, 1, 4, 2]), "slow": system("slow", [1000, 30, 20, 70])}
+    systems = [system("fast", [100, 1, 4, 2]), system("slow", [1000, 30, 20, 70])]
     assert suggestion_seconds(systems, ["a", "b", "c", "d"]) == pytest.approx({"fast": 2, "slow": 30})
     assert calls == [(name, [prefix]) for prefix in "abcd" for name in ("fast", "slow")]

@@ -51,14 +51,23 @@ def workplace(tmp_path_factory, cleaned_texts) -> dict:
         "max_pairs": 10,
     }
     tiny = {
-        "solution_lstm": {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8, "batch_size": 32, "max_epochs": 1},
+        "solution_lstm": {
+            "vocab_size": 200,
+            "embedding_dim": 8,
+            "hidden_dim": 8,
+            "batch_size": 32,
+            "max_epochs": 1,
+            "ngram_orders": [1, 2],
+            "decoding_pairs": 5,
+        },
         "solution_pretrained": {
             "model_name": str(folder / "distilgpt2"),
             "finetune_tweets": 64,
             "num_evaluations": 2,
             "val_loss_tweets": 16,
+            "decoding_pairs": 5,
         },
-        "compare": {"timed_prefixes": 3},
+        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2]},
     }
     for name in NAMES:
         papermill.execute_notebook(
@@ -78,7 +87,7 @@ def test_notebooks_train_save_and_compare(workplace):
     [transformer_dir] = models.glob("distilgpt2-*")
     assert not list(models.glob(".*")), "checkpoints and partial folders are gone"
     record = json.loads((lstm_dir / "comparison.json").read_text())
-    assert list(record["systems"]) == ["constant answer", "trigram back-off", "LSTM", "distilgpt2"]
+    assert list(record["systems"]) == ["constant answer", "Kneser-Ney n-gram", "LSTM", "distilgpt2"]
     assert record["num_pairs"] == 10
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name

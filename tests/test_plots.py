@@ -4,12 +4,14 @@ from io import BytesIO
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from src.evaluation import Estimate
-from src.plots import plot_scores, plot_shares, plot_training, plot_tweet_lengths
+from src.evaluation import Evaluation
+from src.intervals import Estimate
+from src.plots import plot_coverage, plot_curves, plot_scores, plot_shares, plot_training, plot_tweet_lengths
 
 matplotlib.use("Agg")
 
@@ -152,4 +154,37 @@ def test_a_metric_that_no_system_has_is_an_empty_panel():
 def test_one_metric_of_one_system_is_one_panel():
     figure = plot_scores({"lstm": {"rouge1": Estimate(0.0, 0.0, 0.0, 1)}}, ["rouge1"])
     assert [len(axes.patches) for axes in figure.axes] == [1]
+    assert_closed_and_drawable(figure)
+
+
+# Coverage and curves
+
+
+def test_coverage_draws_the_running_share_of_the_most_confident_answers():
+    scores = pd.DataFrame({"exact_match": [0.0, 1.0, 1.0, 0.0]})
+    evaluation = Evaluation("LSTM", ["x"] * 4, np.array([-4.0, -1.0, -2.0, -3.0]), scores)
+    figure = plot_coverage([evaluation])
+    [axes] = figure.axes
+    [line] = axes.lines
+    assert line.get_xdata().tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert line.get_ydata().tolist() == pytest.approx([1, 1, 2 / 3, 1 / 2])
+    assert legend(axes) == ["LSTM"]
+    assert_closed_and_drawable(figure)
+
+
+def test_curves_draw_a_line_per_system_and_a_panel_per_metric():
+    table = pd.DataFrame(
+        {
+            "system": ["LSTM", "LSTM", "transformer"],
+            "tweets": [100, 1000, 1000],
+            "rouge1": [ROUGE, ROUGE, ROUGE],
+            "perplexity": [PERPLEXITY, ROUGE, PERPLEXITY],
+        }
+    )
+    figure = plot_curves(table, "tweets", ["rouge1", "perplexity"])
+    assert [axes.get_title() for axes in figure.axes] == ["rouge1", "perplexity"]
+    assert all(axes.get_xscale() == "log" for axes in figure.axes)
+    lines = [container.lines[0] for container in figure.axes[1].containers]
+    assert [line.get_ydata().tolist() for line in lines] == [[300.0, 0.25], [300.0]]
+    assert legend(figure.axes[0]) == ["LSTM", "transformer"]
     assert_closed_and_drawable(figure)

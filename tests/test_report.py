@@ -6,20 +6,37 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.evaluation import Estimate, Evaluation
-from src.report import comparison_record, conclusion, cost_table, difference_sentence, markdown_table, score_table
+from src.evaluation import Evaluation
+from src.intervals import Estimate
+from src.metrics import answer_scores, next_word_scores
+from src.report import (
+    COVERAGES,
+    METRIC_TITLES,
+    as_record,
+    comparison_record,
+    conclusion,
+    cost_table,
+    coverage_table,
+    difference_sentence,
+    floor_sentence,
+    markdown_table,
+    recorded_summaries,
+    score_table,
+    seed_table,
+)
 
 DATA = {"name": "made-up", "source": "made-up.csv", "counts": {"train": 1200}}
 
 
 def evaluation(name: str, mean: float, bits: float | None = None, n: int = 400) -> Evaluation:
-    """A system whose every score is 1 in a share `mean` of the pairs, spread evenly."""
-    ones = (np.arange(n) * 7919 % n < mean * n).astype(float)
-    scores = pd.DataFrame({name: ones for name in ("rouge1", "rouge2", "rougeL", "exact_match", "next_word")})
-    if bits is None:
-        return Evaluation(name, ["answer"] * n, scores)
-    nll = np.full(n, bits * 10 * np.log(2))
-    return Evaluation(name, ["answer"] * n, scores, pd.DataFrame({"nll": nll, "words": 2, "characters": 10}))
+    """A system that is wholly right in a share `mean` of the pairs, spread evenly, and wholly wrong elsewhere."""
+    right = np.arange(n) * 7919 % n < mean * n
+    answers, targets = np.where(right, "to bed", "x y").tolist(), ["to bed"] * n
+    scores = answer_scores(answers, targets).join(next_word_scores([[a.split()[0]] for a in answers], targets))
+    likelihood = None
+    if bits is not None:
+        likelihood = pd.DataFrame({"nll": np.full(n, bits * 10 * np.log(2)), "words": 2, "characters": 10})
+    return Evaluation(name, answers, np.linspace(-5, -1, n), scores, likelihood)
 
 
 @pytest.fixture
@@ -46,8 +63,9 @@ def test_record_survives_json_and_names_what_it_measured(record):
 
 
 def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
-    scores, costs = score_table(record), cost_table(record)
+    scores, costs = score_table(recorded_summaries(record)), cost_table(record)
     assert list(scores.index) == list(costs.index) == ["floor", "LSTM", "transformer"]
+    assert list(scores.columns) == list(METRIC_TITLES.values())
     assert scores.loc["floor", "bits per character"] == "–"
     assert scores.loc["LSTM", "ROUGE-1"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["rouge1"]))
     assert costs.loc["LSTM"].tolist() == ["0.01", "5,000,000", "20"]
@@ -58,10 +76,29 @@ def test_markdown_table_is_rectangular_and_names_data_size_and_seed(record):
     lines = markdown_table(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in rows} == {5}
-    assert len(rows) == 2 + 7 + 3
+    assert len(rows) == 2 + len(METRIC_TITLES) + 3
     assert lines[-1].startswith(
         "400 test pairs of `made-up.csv` (made-up, 1,200 training tweets after cleaning), seed 0"
     )
+
+
+def test_a_summary_survives_the_record():
+    summary = evaluation("LSTM", 0.25, bits=2.0).summary(seed=0)
+    record = json.loads(json.dumps({"systems": {"LSTM": {"metrics": as_record(summary)}}}))
+    assert recorded_summaries(record) == {"LSTM": summary}
+
+
+def test_the_coverage_table_has_a_column_per_coverage(record):
+    table = coverage_table(record)
+    assert list(table.columns) == ["5%", "10%", "25%", "50%", "100%"] and len(COVERAGES) == 5
+    assert list(table.index) == ["floor", "LSTM", "transformer"]
+    assert table.loc["LSTM", "100%"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["exact_match"]))
+
+
+def test_the_seed_table_spreads_over_trainings():
+    summaries = [evaluation("LSTM", mean).summary(seed=0) for mean in (0.1, 0.2, 0.3)]
+    row = seed_table(summaries).loc["ROUGE-1"]
+    assert row.tolist() == pytest.approx([0.2, 0.1, 0.1, 0.3])
 
 
 def test_difference_sentence_names_the_better_one_only_beyond_chance():
@@ -69,17 +106,30 @@ def test_difference_sentence_names_the_better_one_only_beyond_chance():
     for pair in ((low, high), (high, low)):
         assert difference_sentence(*pair, "rouge1", 0).startswith("In ROUGE-1, high is better than low: difference")
     assert "can't be told apart" in difference_sentence(low, evaluation("same", 0.1), "next_word", 0)
+    # Of perplexity less is better.
+    good, bad = evaluation("good", 0.1, bits=1.0), evaluation("bad", 0.1, bits=2.0)
+    for pair in ((good, bad), (bad, good)):
+        sentence = difference_sentence(*pair, "perplexity_per_word", 0)
+        assert sentence.startswith("In perplexity per word, good is better than bad")
+
+
+def test_floor_sentence_wants_intervals_that_do_not_overlap():
+    evaluations = [evaluation("floor", 0.1), evaluation("model", 0.3, bits=1.0), evaluation("n-gram", 0.28, bits=2.0)]
+    summaries = {one.name: one.summary(seed=0) for one in evaluations}
+    assert floor_sentence("model", ["floor"], summaries).endswith(
+        "in ROUGE-1, ROUGE-2, next word right, perplexity per word."
+    )
+    assert floor_sentence("model", ["floor", "n-gram"], summaries) == (
+        "model is clear of every floor, by intervals that do not overlap, in perplexity per word; "
+        "not in ROUGE-1, ROUGE-2, next word right."
+    )
 
 
 def test_conclusion_says_who_is_better_and_at_what_price(record):
-    text = conclusion(
-        record,
-        evaluation("LSTM", 0.1),
-        evaluation("transformer", 0.3),
-        [evaluation("floor", 0.05), evaluation("x", 0.0)],
-    )
+    text = conclusion(record, evaluation("LSTM", 0.1, bits=2.0), evaluation("transformer", 0.3, bits=1.5), ["floor"])
     assert "On 400 test pairs of made-up.csv" in text
     assert "In ROUGE-1, transformer is better than LSTM" in text
-    assert "In ROUGE-1, LSTM is better than floor" in text
+    assert "transformer is clear of every floor" in text
+    assert "LSTM is clear of every floor" in text
     assert "transformer 50 times as long as LSTM" in text
     assert "25 times as large" in text
