@@ -9,7 +9,7 @@ NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
-.PHONY: run test vm vm-run lint table
+.PHONY: run test vm vm-run lint table seeds
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -38,3 +38,7 @@ lint: $(VENV)/installed
 # The result table of the README, from the newest comparison in models/.
 table: $(VENV)/installed
 	$(BIN)/python -m src.report
+
+# The newest LSTM with two other seeds and the plain recipe, for the tables of compare.ipynb: three more trainings.
+seeds: $(VENV)/installed
+	$(BIN)/python -m benchmarks.seeds

@@ -17,7 +17,7 @@ GPU_PARAMETERS = {
         "batch_size": 512,
         "max_tweets_seen": 13_000_000,
         "num_evaluations": 20,
-        "bf16": True,
+        "num_sampled_tokens": 0,
         "num_workers": 4,
         "max_pairs": 5_000,
     },
@@ -32,7 +32,7 @@ GPU_PARAMETERS = {
         "num_workers": 4,
         "max_pairs": 5_000,
     },
-    "compare": {**FOLDERS, "max_pairs": 5_000, "timed_prefixes": 100},
+    "compare": {**FOLDERS, "max_pairs": 20_000, "timed_prefixes": 100},
 }
 
 

@@ -1,0 +1,62 @@
+"""What every benchmark starts with: the corpus, a trained LSTM, and a file of results."""
+
+import os
+from pathlib import Path
+
+import transformers
+
+from src.corpus import load_corpus
+from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
+from src.files import write_json
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.next_token_dataset import NextTokenDataset
+from src.runs import git_commit, library_versions
+from src.tokenization import train_tokenizer
+from src.training import TrainingResult, TrainingSettings, train
+
+RESULTS_DIR = Path(__file__).parent / "results"
+CHECKPOINT_DIR = Path("models/.checkpoints-benchmark")
+
+
+def prepared_corpus() -> tuple[PreparedTweets, dict]:
+    """The best corpus within reach, split with seed 0, and its record."""
+    corpus = load_corpus(data_dir="data")
+    tweets = prepare_tweets(corpus, seed=0)
+    return tweets, corpus_record(corpus, tweets)
+
+
+def train_lstm(train_texts: list[str], val_texts: list[str], sizes: dict, settings: TrainingSettings):
+    """Train a tokenizer and an LSTM as `solution_lstm.ipynb` does.
+
+    Args:
+        sizes: fields of `LSTMConfig`, with `vocab_size`.
+
+    Returns:
+        tokenizer, model in evaluation mode, result of the training.
+    """
+    tokenizer = train_tokenizer(train_texts, sizes["vocab_size"])
+    datasets = [
+        NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
+        for texts in (train_texts, val_texts)
+    ]
+    transformers.set_seed(settings.seed)
+    model = LSTMLM(LSTMConfig(**{**sizes, "vocab_size": len(tokenizer)}))
+    result: TrainingResult = train(model, *datasets, settings, CHECKPOINT_DIR, tokenizer.pad_token_id)
+    return tokenizer, model, result
+
+
+def write_results(name: str, data: dict, settings: dict, rows: list[dict], command: str) -> None:
+    """Write rows with what they were measured on, and by what, to `benchmarks/results/<name>.json`."""
+    RESULTS_DIR.mkdir(exist_ok=True)
+    write_json(
+        RESULTS_DIR / f"{name}.json",
+        {
+            "command": command,
+            "data": data,
+            "settings": settings,
+            "cores": os.cpu_count(),
+            "versions": library_versions(),
+            "git_commit": git_commit(),
+            "rows": rows,
+        },
+    )

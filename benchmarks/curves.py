@@ -1,0 +1,113 @@
+"""Quality against the number of training tweets, and against size and latency.
+
+`python -m benchmarks.curves tweets` and `python -m benchmarks.curves sizes` write
+`benchmarks/results/tweets.json` and `sizes.json`, each with its figure.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pandas as pd
+import torch
+
+from benchmarks.common import CHECKPOINT_DIR, RESULTS_DIR, prepared_corpus, train_lstm, write_results
+from src.data_utils import PreparedTweets
+from src.device import has_fast_bf16
+from src.evaluation import ModelSystem, as_pairs, evaluate, evaluation_texts, suggestion_seconds
+from src.intervals import Estimate
+from src.kneser_ney import KneserNeyLM
+from src.next_token_dataset import NextTokenDataset
+from src.plots import plot_curves
+from src.pretrained_model import load_pretrained
+from src.training import TrainingSettings, train
+
+NUM_PAIRS = 1_000
+METRICS = ("perplexity_per_word", "next_word", "rouge1")
+LSTM_SIZES = {"vocab_size": 12_000, "embedding_dim": 256, "hidden_dim": 640, "num_layers": 1, "dropout": 0.1}
+LSTM_TWEETS = (4_000, 16_000, 64_000)
+TRANSFORMER_TWEETS = (0, 500, 2_000, 8_000)
+NGRAM_ORDER = 4
+SIZES = (
+    {**LSTM_SIZES, "vocab_size": 6_000, "embedding_dim": 64, "hidden_dim": 128},
+    {**LSTM_SIZES, "vocab_size": 8_000, "embedding_dim": 128, "hidden_dim": 256},
+    LSTM_SIZES,
+    {**LSTM_SIZES, "vocab_size": 16_000, "embedding_dim": 512, "hidden_dim": 1_536},
+)
+TWEETS_SEEN = 200_000
+TIMED_PREFIXES = 30
+
+
+def lstm_settings() -> TrainingSettings:
+    return TrainingSettings(
+        max_epochs=10,
+        max_tweets_seen=TWEETS_SEEN,
+        num_evaluations=4,
+        all_tokens_share=0.75,
+        num_sampled_tokens=2_000,
+        bf16=has_fast_bf16(torch.device("cpu")),
+    )
+
+
+def row_of(system: ModelSystem, pair_texts: list[str], **columns) -> dict:
+    summary = evaluate(system, pair_texts).summary(seed=0)
+    return {"system": system.name, **columns, **{metric: summary[metric] for metric in METRICS}}
+
+
+def learning_curves(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[dict]:
+    """One row for each model and number of training tweets."""
+    pair_texts = val_texts[:NUM_PAIRS]
+    for num_tweets in LSTM_TWEETS:
+        train_texts = tweets.texts("train", num_tweets)
+        tokenizer, lstm, _ = train_lstm(train_texts, val_texts, LSTM_SIZES, lstm_settings())
+        yield row_of(ModelSystem("LSTM", lstm, tokenizer), pair_texts, tweets=num_tweets)
+        dataset = NextTokenDataset(train_texts, tokenizer, tokenizer.eos_token_id, context_unit="none")
+        ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
+        ngram = KneserNeyLM.from_dataset(dataset, *ids, NGRAM_ORDER)
+        yield row_of(ModelSystem("Kneser-Ney n-gram", ngram, tokenizer), pair_texts, tweets=num_tweets)
+    for num_tweets in TRANSFORMER_TWEETS:
+        lm = load_pretrained()
+        if num_tweets:
+            settings = TrainingSettings(
+                learning_rate=1e-4, batch_size=32, max_epochs=1, max_tweets_seen=num_tweets, num_evaluations=1
+            )
+            datasets = [
+                NextTokenDataset(texts, lm.tokenizer, lm.tokenizer.eos_token_id, context_unit="words")
+                for texts in (tweets.texts("train", num_tweets), val_texts[:100])
+            ]
+            train(lm.model, *datasets, settings, CHECKPOINT_DIR, lm.tokenizer.pad_token_id)
+        yield row_of(ModelSystem(lm.name, lm.model, lm.tokenizer), pair_texts, tweets=num_tweets)
+
+
+def size_curve(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[dict]:
+    """One row for each size of the LSTM: its scores, its cost in training and for one suggestion."""
+    train_texts, pair_texts = tweets.texts("train"), val_texts[:NUM_PAIRS]
+    systems, rows = [], []
+    for sizes in SIZES:
+        tokenizer, lstm, result = train_lstm(train_texts, val_texts, sizes, lstm_settings())
+        columns = {"parameters": lstm.num_parameters(), "training_seconds": round(result.duration, 1)}
+        rows.append(row_of(ModelSystem("LSTM", lstm, tokenizer), pair_texts, **columns))
+        systems.append(ModelSystem(f"{lstm.num_parameters()}", lstm, tokenizer))
+    prefixes = [pair.context for pair in as_pairs(pair_texts[:TIMED_PREFIXES])]
+    seconds = suggestion_seconds(systems, prefixes)
+    yield from ({**row, "seconds_per_suggestion": seconds[system.name]} for row, system in zip(rows, systems))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("curve", choices=("tweets", "sizes"))
+    curve = parser.parse_args().curve
+    tweets, data = prepared_corpus()
+    val_texts = evaluation_texts(tweets.texts("val"), max_texts=5_000, seed=0)
+    rows = list(learning_curves(tweets, val_texts) if curve == "tweets" else size_curve(tweets, val_texts))
+    records = [
+        {name: asdict(value) if isinstance(value, Estimate) else value for name, value in row.items()} for row in rows
+    ]
+    settings = {"pairs": NUM_PAIRS, "lstm": asdict(lstm_settings()), "seed": 0}
+    write_results(curve, data, settings, records, command=f"python -m benchmarks.curves {curve}")
+    figure = plot_curves(pd.DataFrame(rows), {"tweets": "tweets", "sizes": "parameters"}[curve], METRICS)
+    figure.savefig(RESULTS_DIR / f"{curve}.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Trials for the LSTM: one change at a time, at equal computing time, scored on validation tweets.
+
+`python -m benchmarks.trials NAME ...` trains these trials one after the other on one thread and
+appends a row for each to `benchmarks/results/trials.jsonl`. Equal time means that a trial makes as
+many steps as the base model could in the time of its own: `python -m benchmarks.trials --pace`
+measures all steps in turns first, into `benchmarks/results/pace.json`.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+import transformers
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from benchmarks.common import RESULTS_DIR, prepared_corpus
+from benchmarks.variants import trial_loss, vary, with_start_token
+from src.evaluation import evaluation_texts, target_likelihood
+from src.files import write_json
+from src.intervals import Ratio, estimate
+from src.loss import dataset_nll
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.tokenization import train_tokenizer
+
+LOG = RESULTS_DIR / "trials.jsonl"
+PACE = RESULTS_DIR / "pace.json"
+NUM_VAL_TEXTS = 5_000
+TURNS = 3
+STEPS_IN_TURN = 6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that a trial may change; a dropout, a smoothing, an average or a sample of 0 is off."""
+
+    vocab_size: int = 12_000
+    embedding_dim: int = 256
+    hidden_dim: int = 640
+    num_layers: int = 1
+    dropout: float = 0.1
+    word_dropout: float = 0.0
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    layer_norm: bool = False
+    loss_on: str = "all"
+    label_smoothing: float = 0.0
+    num_samples: int = 0
+    start_token: bool = False
+    frequency_bias: bool = False
+    learning_rate: float = 2e-3
+    batch_size: int = 128
+    schedule: str = "linear"
+    warmup_share: float = 0.05
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    average: float = 0.0
+    num_train: int = 100_000
+    base_steps: int = 1_200
+    seed: int = 0
+
+
+BASE = Trial()
+LONG = replace(BASE, num_train=37_000, base_steps=2_300)
+TRIALS = {
+    "base": BASE,
+    "base, seed 1": replace(BASE, seed=1),
+    "target only": replace(BASE, loss_on="target"),
+    "all then target": replace(BASE, loss_on="all then target"),
+    "vocabulary 4k": replace(BASE, vocab_size=4_000),
+    "vocabulary 8k": replace(BASE, vocab_size=8_000),
+    "vocabulary 16k": replace(BASE, vocab_size=16_000),
+    "two layers of 448": replace(BASE, hidden_dim=448, num_layers=2),
+    "two layers of 640": replace(BASE, num_layers=2),
+    "width 896": replace(BASE, hidden_dim=896),
+    "width 448": replace(BASE, hidden_dim=448),
+    "embedding 384": replace(BASE, embedding_dim=384),
+    "layer norm": replace(BASE, layer_norm=True),
+    "no dropout": replace(BASE, dropout=0.0),
+    "label smoothing 0.1": replace(BASE, label_smoothing=0.1),
+    "sampled softmax 1k": replace(BASE, num_samples=1_000),
+    "sampled softmax 1k, width 896": replace(BASE, num_samples=1_000, hidden_dim=896),
+    "sampled softmax 1k, vocabulary 16k": replace(BASE, num_samples=1_000, vocab_size=16_000),
+    "sampled softmax 4k": replace(BASE, num_samples=4_000),
+    "bias of frequencies": replace(BASE, frequency_bias=True),
+    "start token": replace(BASE, start_token=True),
+    "learning rate 1e-3": replace(BASE, learning_rate=1e-3),
+    "learning rate 4e-3": replace(BASE, learning_rate=4e-3),
+    "batch 64": replace(BASE, batch_size=64),
+    "batch 256": replace(BASE, batch_size=256, learning_rate=3e-3),
+    "cosine": replace(BASE, schedule="cosine"),
+    "one-cycle": replace(BASE, schedule="cosine", warmup_share=0.3, learning_rate=4e-3),
+    "weight decay 0.1": replace(BASE, weight_decay=0.1),
+    "average 0.998": replace(BASE, average=0.998),
+    "long base": LONG,
+    "long dropout 0.3": replace(LONG, dropout=0.3),
+    "long dropout 0.5": replace(LONG, dropout=0.5),
+    "long AWD": replace(LONG, input_dropout=0.25, output_dropout=0.25, word_dropout=0.02, weight_dropout=0.3),
+    "long locked 0.3": replace(LONG, input_dropout=0.3, output_dropout=0.3),
+    "long weight decay 0.1": replace(LONG, weight_decay=0.1),
+}
+
+
+def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
+    warmup = num_steps * trial.warmup_share
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / (num_steps - warmup)
+    return 1 - progress if trial.schedule == "linear" else 0.5 * (1 + np.cos(np.pi * progress))
+
+
+def batches(dataset: NextTokenDataset, batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Indices of batches of similar length, pass after pass."""
+    while True:
+        order = rng.permutation(len(dataset))
+        for start in range(0, len(order), 50 * batch_size):
+            pool = order[start : start + 50 * batch_size]
+            pool = pool[np.argsort(dataset.lengths[pool], kind="stable")]
+            chunks = [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+            for i in rng.permutation(len(chunks)):
+                yield chunks[i].tolist()
+
+
+class TrialRun:
+    """One model, its data and its optimizer."""
+
+    def __init__(self, trial: Trial, tweets):
+        self.trial = trial
+        train_texts = tweets.texts("train", trial.num_train)
+        self.tokenizer = train_tokenizer(train_texts, trial.vocab_size)
+        eos_id = self.tokenizer.eos_token_id
+        self.datasets = {
+            unit: NextTokenDataset(train_texts, self.tokenizer, eos_id, context_unit=unit) for unit in ("none", "words")
+        }
+        transformers.set_seed(trial.seed)
+        config = LSTMConfig(
+            vocab_size=len(self.tokenizer),
+            embedding_dim=trial.embedding_dim,
+            hidden_dim=trial.hidden_dim,
+            num_layers=trial.num_layers,
+            dropout=trial.dropout,
+        )
+        self.model = vary(LSTMLM(config), trial)
+        counts = np.bincount(self.datasets["none"].token_ids, minlength=len(self.tokenizer)) + 1
+        self.frequency = torch.tensor(counts / counts.sum(), dtype=torch.float32)
+        if trial.frequency_bias:
+            with torch.no_grad():
+                self.model.lm_head.bias.copy_(self.frequency.log())
+
+    def train(self, num_steps: int) -> None:
+        trial, model = self.trial, self.model.train()
+        optimizer = torch.optim.AdamW(
+            model.parameters(), trial.learning_rate, weight_decay=trial.weight_decay, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
+        drawn = batches(self.datasets["none"], trial.batch_size, np.random.default_rng(trial.seed))
+        for step in tqdm(range(num_steps), mininterval=30):
+            target_from = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
+            dataset = self.datasets["words" if step >= target_from else "none"]
+            batch = collate_batch([dataset[i] for i in next(drawn)])
+            if trial.start_token:
+                batch = with_start_token(batch, self.tokenizer.eos_token_id)
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = trial_loss(model, batch, trial, self.frequency)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            if average is not None:
+                average.update_parameters(model)
+        if average is not None:
+            model.load_state_dict(average.module.state_dict())
+        model.eval()
+
+    def validation_nll(self, texts: list[str]):
+        """`target_likelihood`, behind a start token where the model has learnt with one."""
+        likelihood = target_likelihood(self.model, self.tokenizer, texts)
+        if self.trial.start_token:
+            dataset = NextTokenDataset(texts, self.tokenizer, self.tokenizer.eos_token_id, context_unit="words")
+            starts = np.insert(dataset.token_ids, dataset.offsets[:-1], self.tokenizer.eos_token_id)
+            dataset.token_ids = starts
+            dataset.offsets = dataset.offsets + np.arange(len(dataset.offsets))
+            dataset.context_lengths = dataset.context_lengths + 1
+            likelihood["nll"] = dataset_nll(self.model, dataset, 64, 0)[0]
+        return likelihood
+
+
+def measure_pace(tweets) -> dict[str, float]:
+    """Seconds of a step of every trial by those of the base model: medians, the trials taking turns."""
+    runs = {name: TrialRun(replace(trial, num_train=20_000), tweets) for name, trial in TRIALS.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(TURNS + 1):
+        for name, run in runs.items():
+            started = time.process_time()
+            run.train(STEPS_IN_TURN)
+            if turn:
+                seconds[name].append(time.process_time() - started)
+    return {name: float(np.median(values) / np.median(seconds["base"])) for name, values in seconds.items()}
+
+
+def run_trial(name: str, tweets, pace: float) -> dict:
+    """Train a trial for its share of steps and score it; `pace` is one of `measure_pace`."""
+    trial = TRIALS[name]
+    num_steps = round(trial.base_steps / pace)
+    run = TrialRun(trial, tweets)
+    started = time.process_time()
+    run.train(num_steps)
+    core_minutes = (time.process_time() - started) / 60
+    likelihood = run.validation_nll(evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0))
+    nll, words, characters = (likelihood[column].to_numpy() for column in ("nll", "words", "characters"))
+    return {
+        "name": name,
+        "parameters": run.model.num_parameters(),
+        "pace": round(pace, 3),
+        "core_minutes": round(core_minutes, 2),
+        "steps": num_steps,
+        "epochs": round(num_steps * trial.batch_size / trial.num_train, 2),
+        "perplexity_per_word": asdict(estimate(Ratio(nll, words, np.exp), seed=0)),
+        "bits_per_character": float(nll.sum() / np.log(2) / characters.sum()),
+        "trial": asdict(trial),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *TRIALS], metavar="NAME")
+    parser.add_argument("--pace", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    tweets, _ = prepared_corpus()
+    if arguments.pace:
+        write_json(PACE, measure_pace(tweets))
+    pace = json.loads(PACE.read_text(encoding="utf-8"))
+    for name in arguments.names:
+        row = run_trial(name, tweets, pace[name])
+        with LOG.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
