@@ -2,7 +2,7 @@
 
 `python -m benchmarks.trials NAME ...` trains these trials one after the other on one thread and
 appends a row for each to `benchmarks/results/trials.jsonl`. Equal time means that a trial makes as
-many steps as the base model could in the time of its own: `python -m benchmarks.trials --pace`
+many steps as the full softmax could in the time of its own: `python -m benchmarks.trials --pace`
 measures all steps in turns first, into `benchmarks/results/pace.json`.
 """
 
@@ -23,7 +23,7 @@ from benchmarks.variants import trial_loss, vary, with_start_token
 from src.evaluation import evaluation_texts, target_likelihood
 from src.files import write_json
 from src.intervals import Ratio, estimate
-from src.loss import dataset_nll
+from src.loss import dataset_nll, token_frequencies
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.tokenization import train_tokenizer
@@ -43,6 +43,7 @@ class Trial:
     embedding_dim: int = 256
     hidden_dim: int = 640
     num_layers: int = 1
+    recurrent_projection: bool = False
     dropout: float = 0.1
     word_dropout: float = 0.0
     input_dropout: float = 0.0
@@ -53,7 +54,6 @@ class Trial:
     label_smoothing: float = 0.0
     num_samples: int = 0
     start_token: bool = False
-    frequency_bias: bool = False
     learning_rate: float = 2e-3
     batch_size: int = 128
     schedule: str = "linear"
@@ -66,44 +66,48 @@ class Trial:
     seed: int = 0
 
 
-BASE = Trial()
+FULL_SOFTMAX = Trial()
+SAMPLED = replace(FULL_SOFTMAX, num_samples=1_000)
+BASE = Trial(num_samples=2_000, learning_rate=4e-3, loss_on="all then target")
+# As many passes over its tweets as the real training makes, on fewer tweets.
 LONG = replace(BASE, num_train=37_000, base_steps=2_300)
 TRIALS = {
+    "full softmax": FULL_SOFTMAX,
+    "sampled softmax": SAMPLED,
+    "sampled, batch 64": replace(SAMPLED, batch_size=64),
+    "sampled, rate 4e-3": replace(SAMPLED, learning_rate=4e-3),
     "base": BASE,
     "base, seed 1": replace(BASE, seed=1),
+    "all tokens": replace(BASE, loss_on="all"),
     "target only": replace(BASE, loss_on="target"),
-    "all then target": replace(BASE, loss_on="all then target"),
     "vocabulary 4k": replace(BASE, vocab_size=4_000),
     "vocabulary 8k": replace(BASE, vocab_size=8_000),
     "vocabulary 16k": replace(BASE, vocab_size=16_000),
     "two layers of 448": replace(BASE, hidden_dim=448, num_layers=2),
-    "two layers of 640": replace(BASE, num_layers=2),
-    "width 896": replace(BASE, hidden_dim=896),
     "width 448": replace(BASE, hidden_dim=448),
+    "width 896": replace(BASE, hidden_dim=896),
+    "recurrent projection": replace(BASE, recurrent_projection=True),
+    "recurrent projection, width 1024": replace(BASE, recurrent_projection=True, hidden_dim=1_024),
+    "embedding 128": replace(BASE, embedding_dim=128),
     "embedding 384": replace(BASE, embedding_dim=384),
     "layer norm": replace(BASE, layer_norm=True),
-    "no dropout": replace(BASE, dropout=0.0),
     "label smoothing 0.1": replace(BASE, label_smoothing=0.1),
-    "sampled softmax 1k": replace(BASE, num_samples=1_000),
-    "sampled softmax 1k, width 896": replace(BASE, num_samples=1_000, hidden_dim=896),
-    "sampled softmax 1k, vocabulary 16k": replace(BASE, num_samples=1_000, vocab_size=16_000),
-    "sampled softmax 4k": replace(BASE, num_samples=4_000),
-    "bias of frequencies": replace(BASE, frequency_bias=True),
     "start token": replace(BASE, start_token=True),
-    "learning rate 1e-3": replace(BASE, learning_rate=1e-3),
-    "learning rate 4e-3": replace(BASE, learning_rate=4e-3),
+    "rate 2e-3": replace(BASE, learning_rate=2e-3),
+    "rate 8e-3": replace(BASE, learning_rate=8e-3),
     "batch 64": replace(BASE, batch_size=64),
-    "batch 256": replace(BASE, batch_size=256, learning_rate=3e-3),
+    "batch 256": replace(BASE, batch_size=256),
     "cosine": replace(BASE, schedule="cosine"),
-    "one-cycle": replace(BASE, schedule="cosine", warmup_share=0.3, learning_rate=4e-3),
+    "one-cycle": replace(BASE, schedule="cosine", warmup_share=0.3, learning_rate=8e-3),
     "weight decay 0.1": replace(BASE, weight_decay=0.1),
     "average 0.998": replace(BASE, average=0.998),
-    "long base": LONG,
-    "long dropout 0.3": replace(LONG, dropout=0.3),
-    "long dropout 0.5": replace(LONG, dropout=0.5),
-    "long AWD": replace(LONG, input_dropout=0.25, output_dropout=0.25, word_dropout=0.02, weight_dropout=0.3),
-    "long locked 0.3": replace(LONG, input_dropout=0.3, output_dropout=0.3),
-    "long weight decay 0.1": replace(LONG, weight_decay=0.1),
+    "500 samples": replace(BASE, num_samples=500),
+    "long": LONG,
+    "long, no dropout": replace(LONG, dropout=0.0),
+    "long, dropout 0.3": replace(LONG, dropout=0.3),
+    "long, AWD": replace(LONG, input_dropout=0.25, output_dropout=0.25, word_dropout=0.02, weight_dropout=0.3),
+    "long, locked 0.3": replace(LONG, input_dropout=0.3, output_dropout=0.3),
+    "long, weight decay 0.1": replace(LONG, weight_decay=0.1),
 }
 
 
@@ -147,11 +151,7 @@ class TrialRun:
             dropout=trial.dropout,
         )
         self.model = vary(LSTMLM(config), trial)
-        counts = np.bincount(self.datasets["none"].token_ids, minlength=len(self.tokenizer)) + 1
-        self.frequency = torch.tensor(counts / counts.sum(), dtype=torch.float32)
-        if trial.frequency_bias:
-            with torch.no_grad():
-                self.model.lm_head.bias.copy_(self.frequency.log())
+        self.frequencies = token_frequencies(self.datasets["none"], len(self.tokenizer))
 
     def train(self, num_steps: int) -> None:
         trial, model = self.trial, self.model.train()
@@ -168,7 +168,7 @@ class TrialRun:
             if trial.start_token:
                 batch = with_start_token(batch, self.tokenizer.eos_token_id)
             with torch.autocast("cpu", torch.bfloat16):
-                loss = trial_loss(model, batch, trial, self.frequency)
+                loss = trial_loss(model, batch, trial, self.frequencies)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
             optimizer.step()
@@ -203,7 +203,7 @@ def measure_pace(tweets) -> dict[str, float]:
             run.train(STEPS_IN_TURN)
             if turn:
                 seconds[name].append(time.process_time() - started)
-    return {name: float(np.median(values) / np.median(seconds["base"])) for name, values in seconds.items()}
+    return {name: float(np.median(values) / np.median(seconds["full softmax"])) for name, values in seconds.items()}
 
 
 def run_trial(name: str, tweets, pace: float) -> dict:

@@ -2,9 +2,9 @@
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, dropout, linear
+from torch.nn.functional import cross_entropy, dropout
 
-from src.loss import target_states, training_loss
+from src.loss import sampled_training_loss, target_states, training_loss
 from src.lstm_backbone import LSTMBackbone
 from src.lstm_model import LSTMLM
 
@@ -76,6 +76,12 @@ class SplitDropout(nn.Module):
 def vary(model: LSTMLM, trial) -> LSTMLM:
     """Put a trial's regularisers and norms into a fresh model."""
     backbone: LSTMBackbone = model.backbone
+    if trial.recurrent_projection:
+        # The projection feeds the recurrence as well (LSTMP; Sak et al., 2014).
+        sizes = trial.embedding_dim, trial.hidden_dim, trial.num_layers
+        backbone.lstm = nn.LSTM(*sizes, batch_first=True, proj_size=trial.embedding_dim)
+        backbone.projection = nn.Identity()
+        backbone._init_weights(backbone.lstm)
     if trial.word_dropout:
         backbone.embedding.__class__ = WordDropoutEmbedding
         backbone.embedding.probability = trial.word_dropout
@@ -105,19 +111,9 @@ def smoothed_loss(model: LSTMLM, batch: dict[str, torch.Tensor], label_smoothing
     return cross_entropy(model.lm_head(hidden).float(), labels, label_smoothing=label_smoothing)
 
 
-def sampled_loss(model: LSTMLM, batch: dict[str, torch.Tensor], frequency: torch.Tensor, num_samples: int):
-    """Softmax over the batch's labels and a unigram sample, corrected for its bias (Jean et al., 2015)."""
-    hidden, labels, _ = target_states(model, batch)
-    sample = torch.multinomial(frequency, num_samples)
-    candidates, positions = torch.cat([labels, sample]).unique(return_inverse=True)
-    log_chance = torch.log(-torch.expm1(torch.log1p(-frequency[candidates]) * (len(labels) + num_samples)))
-    logits = linear(hidden, model.lm_head.weight[candidates], model.lm_head.bias[candidates])
-    return cross_entropy(logits.float() - log_chance, positions[: len(labels)])
-
-
-def trial_loss(model: LSTMLM, batch: dict[str, torch.Tensor], trial, frequency: torch.Tensor) -> torch.Tensor:
+def trial_loss(model: LSTMLM, batch: dict[str, torch.Tensor], trial, frequencies: torch.Tensor) -> torch.Tensor:
     if trial.label_smoothing:
         return smoothed_loss(model, batch, trial.label_smoothing)
     if trial.num_samples:
-        return sampled_loss(model, batch, frequency, trial.num_samples)
+        return sampled_training_loss(model, batch, frequencies, trial.num_samples)
     return training_loss(model, batch)

@@ -1,0 +1,77 @@
+"""What the trials vary: regularisers are off when a model is scored, and everything off is the plain model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.trials import TRIALS, Trial, learning_rate_share
+from benchmarks.variants import smoothed_loss, trial_loss, vary, with_start_token
+from src.loss import token_frequencies, training_loss
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.next_token_dataset import NextTokenDataset, collate_batch
+
+PLAIN = Trial(embedding_dim=16, hidden_dim=24, dropout=0.0)
+REGULARISED = replace(PLAIN, word_dropout=0.3, weight_dropout=0.3, input_dropout=0.3, output_dropout=0.3)
+
+
+def make_model(trial, vocab_size):
+    torch.manual_seed(0)
+    sizes = {"embedding_dim": trial.embedding_dim, "hidden_dim": trial.hidden_dim, "dropout": trial.dropout}
+    return vary(LSTMLM(LSTMConfig(vocab_size=vocab_size, **sizes)), trial).eval()
+
+
+@pytest.fixture(scope="module")
+def dataset(tokenizer, cleaned_texts):
+    return NextTokenDataset(cleaned_texts, tokenizer, tokenizer.eos_token_id)
+
+
+@pytest.fixture(scope="module")
+def batch(dataset):
+    return collate_batch([dataset[i] for i in range(13)])
+
+
+def test_regularisers_are_off_in_evaluation_and_on_in_training(batch, tokenizer):
+    plain, regularised = (make_model(trial, len(tokenizer)) for trial in (PLAIN, REGULARISED))
+    expected = training_loss(plain, batch)
+    torch.testing.assert_close(training_loss(regularised, batch), expected)
+    losses = {training_loss(regularised.train(), batch).item() for _ in range(5)}
+    assert len(losses) == 5 and all(loss > 0 for loss in losses)
+    training_loss(regularised, batch).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in regularised.parameters())
+
+
+def test_layer_norm_changes_the_model(batch, tokenizer):
+    plain, normalised = (make_model(replace(PLAIN, layer_norm=on), len(tokenizer)) for on in (False, True))
+    assert training_loss(plain, batch) != training_loss(normalised, batch)
+
+
+def test_a_start_token_makes_the_first_token_a_target(batch):
+    started = with_start_token(batch, start_id=2)
+    assert (started["input_ids"][:, 0] == 2).all()
+    assert torch.equal(started["input_ids"][:, 1:], batch["input_ids"])
+    assert torch.equal(started["labels"][:, 0], batch["input_ids"][:, 0])
+    assert torch.equal(started["labels"][:, 1:], batch["labels"])
+    assert torch.equal(started["lengths"], batch["lengths"] + 1)
+
+
+def test_each_loss_is_the_one_asked_for(batch, dataset, tokenizer):
+    model, frequencies = make_model(PLAIN, len(tokenizer)), token_frequencies(dataset, len(tokenizer))
+    expected = training_loss(model, batch)
+    torch.testing.assert_close(trial_loss(model, batch, PLAIN, frequencies), expected)
+    torch.testing.assert_close(smoothed_loss(model, batch, 0.0), expected)
+    smoothed = trial_loss(model, batch, replace(PLAIN, label_smoothing=0.1), frequencies)
+    sampled = trial_loss(model, batch, replace(PLAIN, num_samples=50), frequencies)
+    assert len({expected.item(), smoothed.item(), sampled.item()}) == 3
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_schedules_rise_to_one_and_fall_to_nothing(schedule):
+    trial = Trial(schedule=schedule, warmup_share=0.2)
+    shares = [learning_rate_share(step, 100, trial) for step in range(100)]
+    assert max(shares) == pytest.approx(1.0) and 0 <= shares[-1] < 0.02
+    assert shares[:20] == sorted(shares[:20]) and shares[20:] == sorted(shares[20:], reverse=True)
+
+
+def test_trials_differ_from_each_other():
+    assert len(set(TRIALS.values())) == len(TRIALS)
