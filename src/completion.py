@@ -9,7 +9,8 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src.data_utils import clean_string, normalize_tweet
-from src.decoding import GREEDY, Decoding, decode, mean_utilities
+from src.decoding import GREEDY, Decoding, decode
+from src.minimum_bayes_risk import mean_utilities
 from src.next_token_dataset import encode
 from src.word_starts import NewWord, word_starts
 

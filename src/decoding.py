@@ -1,15 +1,14 @@
-"""Ways to decode: their settings, the loop behind them, and the choice by minimum Bayes risk.
+"""Ways to decode: their settings and the loop behind them.
 
 Greedy decoding and sampling run one loop inside transformers' `generate`, which reads a prefix once
 for all of its continuations and drops rows that ended. Beam search is `generate`'s own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal, get_args
 
-import numpy as np
 import torch
 from transformers import Cache, GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -257,20 +256,3 @@ def _beam_search(model: PreTrainedModel, narrow: Narrow, num_beams: int, argumen
         ids = ids[: ids.index(eos_id) + 1] if eos_id in ids else ids
         found.append(Continuation(ids, float(row[: len(ids)].mean())))
     return found
-
-
-def mean_utilities(texts: Sequence[str], utility: Utility) -> np.ndarray:
-    """[texts] mean utility of each text against all of them, ROUGE F1 on words in [0, 1]."""
-    return np.mean([_mean_f1(texts, order) for order in range(1, 3 if utility == "rouge1+rouge2" else 2)], axis=0)
-
-
-def _mean_f1(texts: Sequence[str], order: int) -> np.ndarray:
-    words = [text.split() for text in texts]
-    ngrams = [list(zip(*(text[i:] for i in range(order)))) for text in words]
-    column_of: dict[tuple, int] = {}
-    columns = [column_of.setdefault(ngram, len(column_of)) for text in ngrams for ngram in text]
-    lengths = np.array([len(text) for text in ngrams], dtype=int)
-    counts = np.zeros((len(texts), len(column_of)), dtype=np.int32)
-    np.add.at(counts, (np.repeat(np.arange(len(texts)), lengths), np.array(columns, dtype=int)), 1)
-    overlap = np.minimum(counts[:, None], counts).sum(axis=2)
-    return (2 * overlap / np.maximum(lengths[:, None] + lengths, 1)).mean(axis=1)

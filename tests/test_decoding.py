@@ -8,9 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
 
-from src.decoding import GREEDY, Decoding, decode, draw_from_nucleus, mean_utilities
+from src.decoding import GREEDY, Decoding, decode, draw_from_nucleus
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 
@@ -132,16 +131,3 @@ def test_an_improbable_token_at_the_end_is_never_drawn(monkeypatch):
     points = iter([torch.ones(1, 1), torch.full((1, 1), 0.75)])
     monkeypatch.setattr(torch, "rand", lambda *_, **__: next(points))
     assert draw_from_nucleus(probabilities, 1.0).tolist() == [1]
-
-
-# Utilities
-
-
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "2", "the"]), max_size=6).map(" ".join), min_size=1, max_size=6))
-def test_utilities_are_those_of_rouge_score(texts):
-    scorer = RougeScorer(["rouge1", "rouge2"])
-    scores = [[scorer.score(reference, text) for reference in texts] for text in texts]
-    rouge1 = np.array([np.mean([score["rouge1"].fmeasure for score in row]) for row in scores])
-    rouge2 = np.array([np.mean([score["rouge2"].fmeasure for score in row]) for row in scores])
-    np.testing.assert_allclose(mean_utilities(texts, "rouge1"), rouge1, atol=1e-12)
-    np.testing.assert_allclose(mean_utilities(texts, "rouge1+rouge2"), (rouge1 + rouge2) / 2, atol=1e-12)
