@@ -54,7 +54,7 @@ def target_nll(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[
 
 
 def training_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The mean of `target_nll` in a batch, float32 scalar, in a fraction of its memory and time."""
+    """The mean of `target_nll` in a batch, float32 scalar, without ever holding all logits."""
     hidden, labels, _ = target_states(model, batch)
     output_layer = model.get_output_embeddings()
     return BlockwiseCrossEntropy.apply(hidden, output_layer.weight, output_layer.bias, labels)

@@ -24,7 +24,7 @@ from src.next_token_dataset import NextTokenDataset, collate_batch, unmask_conte
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of one training; the defaults are those of the LSTM.
+    """Settings of one training.
 
     Attributes:
         learning_rate: peak of a schedule with linear warm-up and linear decay to zero.
