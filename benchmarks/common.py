@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 
 import transformers
+from transformers import PreTrainedTokenizerBase
 
 from src.corpus import load_corpus
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
+from src.evaluation import ModelSystem
 from src.files import write_json
+from src.kneser_ney import KneserNeyLM
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset
 from src.runs import git_commit, library_versions
@@ -15,6 +18,7 @@ from src.tokenization import train_tokenizer
 from src.training import TrainingResult, TrainingSettings, train
 
 RESULTS_DIR = Path(__file__).parent / "results"
+NGRAM_ORDER = 4
 CHECKPOINT_DIR = Path("models/.checkpoints-benchmark")
 
 
@@ -43,6 +47,13 @@ def train_lstm(train_texts: list[str], val_texts: list[str], sizes: dict, settin
     model = LSTMLM(LSTMConfig(**{**sizes, "vocab_size": len(tokenizer)}))
     result: TrainingResult = train(model, *datasets, settings, CHECKPOINT_DIR, tokenizer.pad_token_id)
     return tokenizer, model, result
+
+
+def ngram_system(train_texts: list[str], tokenizer: PreTrainedTokenizerBase) -> ModelSystem:
+    """The floor: a Kneser-Ney n-gram model over the same pieces."""
+    dataset = NextTokenDataset(train_texts, tokenizer, tokenizer.eos_token_id, context_unit="none")
+    ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
+    return ModelSystem("Kneser-Ney n-gram", KneserNeyLM.from_dataset(dataset, *ids, NGRAM_ORDER), tokenizer)
 
 
 def write_results(name: str, data: dict, settings: dict, rows: list[dict], command: str) -> None:

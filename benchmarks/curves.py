@@ -11,12 +11,11 @@ from dataclasses import asdict
 import pandas as pd
 import torch
 
-from benchmarks.common import CHECKPOINT_DIR, RESULTS_DIR, prepared_corpus, train_lstm, write_results
+from benchmarks.common import CHECKPOINT_DIR, RESULTS_DIR, ngram_system, prepared_corpus, train_lstm, write_results
 from src.data_utils import PreparedTweets
 from src.device import has_fast_bf16
 from src.evaluation import ModelSystem, as_pairs, evaluate, evaluation_texts, suggestion_seconds
 from src.intervals import Estimate
-from src.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset
 from src.plots import plot_curves
 from src.pretrained_model import load_pretrained
@@ -24,10 +23,9 @@ from src.training import TrainingSettings, train
 
 NUM_PAIRS = 1_000
 METRICS = ("perplexity_per_word", "next_word", "rouge1")
-LSTM_SIZES = {"vocab_size": 12_000, "embedding_dim": 256, "hidden_dim": 640, "num_layers": 1, "dropout": 0.1}
+LSTM_SIZES = {"vocab_size": 12_000, "embedding_dim": 256, "hidden_dim": 640, "num_layers": 1, "dropout": 0.3}
 LSTM_TWEETS = (4_000, 16_000, 64_000)
 TRANSFORMER_TWEETS = (0, 500, 2_000, 8_000)
-NGRAM_ORDER = 4
 SIZES = (
     {**LSTM_SIZES, "vocab_size": 6_000, "embedding_dim": 64, "hidden_dim": 128},
     {**LSTM_SIZES, "vocab_size": 8_000, "embedding_dim": 128, "hidden_dim": 256},
@@ -61,10 +59,7 @@ def learning_curves(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[di
         train_texts = tweets.texts("train", num_tweets)
         tokenizer, lstm, _ = train_lstm(train_texts, val_texts, LSTM_SIZES, lstm_settings())
         yield row_of(ModelSystem("LSTM", lstm, tokenizer), pair_texts, tweets=num_tweets)
-        dataset = NextTokenDataset(train_texts, tokenizer, tokenizer.eos_token_id, context_unit="none")
-        ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
-        ngram = KneserNeyLM.from_dataset(dataset, *ids, NGRAM_ORDER)
-        yield row_of(ModelSystem("Kneser-Ney n-gram", ngram, tokenizer), pair_texts, tweets=num_tweets)
+        yield row_of(ngram_system(train_texts, tokenizer), pair_texts, tweets=num_tweets)
     for num_tweets in TRANSFORMER_TWEETS:
         lm = load_pretrained()
         if num_tweets:

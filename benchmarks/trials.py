@@ -2,12 +2,11 @@
 
 `python -m benchmarks.trials NAME ...` trains these trials one after the other on one thread and
 appends a row for each to `benchmarks/results/trials.jsonl`. Equal time means that a trial makes as
-many steps as the full softmax could in the time of its own: `python -m benchmarks.trials --pace`
-measures all steps in turns first, into `benchmarks/results/pace.json`.
+many steps as the full softmax could in the time of its own; the pace is measured first, in turns.
 """
 
-import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +18,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from benchmarks.common import RESULTS_DIR, prepared_corpus
-from benchmarks.variants import trial_loss, vary, with_start_token
+from benchmarks.variants import SPELLINGS, trial_loss, vary, with_noise, with_start_token
+from src.data_utils import split_x_target_by_words
 from src.evaluation import evaluation_texts, target_likelihood
-from src.files import write_json
 from src.intervals import Ratio, estimate
 from src.loss import dataset_nll, token_frequencies
 from src.lstm_model import LSTMLM, LSTMConfig
@@ -29,16 +28,16 @@ from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.tokenization import train_tokenizer
 
 LOG = RESULTS_DIR / "trials.jsonl"
-PACE = RESULTS_DIR / "pace.json"
 NUM_VAL_TEXTS = 5_000
-TURNS = 3
-STEPS_IN_TURN = 6
+TURNS = 5
+STEPS_IN_TURN = 4
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Everything that a trial may change; a dropout, a smoothing, an average or a sample of 0 is off."""
+    """Everything that a trial may change; a dropout, a noise, a smoothing, an average or a sample of 0 is off."""
 
+    spelling: str = "as it is"
     vocab_size: int = 12_000
     embedding_dim: int = 256
     hidden_dim: int = 640
@@ -49,10 +48,12 @@ class Trial:
     input_dropout: float = 0.0
     output_dropout: float = 0.0
     weight_dropout: float = 0.0
+    noise: float = 0.0
     layer_norm: bool = False
     loss_on: str = "all"
     label_smoothing: float = 0.0
     num_samples: int = 0
+    num_samples_on_target: int | None = None
     start_token: bool = False
     learning_rate: float = 2e-3
     batch_size: int = 128
@@ -61,16 +62,15 @@ class Trial:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     average: float = 0.0
-    num_train: int = 100_000
-    base_steps: int = 1_200
+    num_train: int = 40_000
+    base_steps: int = 900
     seed: int = 0
 
 
-FULL_SOFTMAX = Trial()
+FULL_SOFTMAX = Trial(num_train=100_000, base_steps=1_200)
 SAMPLED = replace(FULL_SOFTMAX, num_samples=1_000)
-BASE = Trial(num_samples=2_000, learning_rate=4e-3, loss_on="all then target")
 # As many passes over its tweets as the real training makes, on fewer tweets.
-LONG = replace(BASE, num_train=37_000, base_steps=2_300)
+BASE = Trial(num_samples=2_000, learning_rate=4e-3, loss_on="all then target")
 TRIALS = {
     "full softmax": FULL_SOFTMAX,
     "sampled softmax": SAMPLED,
@@ -102,12 +102,25 @@ TRIALS = {
     "weight decay 0.1": replace(BASE, weight_decay=0.1),
     "average 0.998": replace(BASE, average=0.998),
     "500 samples": replace(BASE, num_samples=500),
-    "long": LONG,
-    "long, no dropout": replace(LONG, dropout=0.0),
-    "long, dropout 0.3": replace(LONG, dropout=0.3),
-    "long, AWD": replace(LONG, input_dropout=0.25, output_dropout=0.25, word_dropout=0.02, weight_dropout=0.3),
-    "long, locked 0.3": replace(LONG, input_dropout=0.3, output_dropout=0.3),
-    "long, weight decay 0.1": replace(LONG, weight_decay=0.1),
+    "whole vocabulary on the target": replace(BASE, num_samples_on_target=0),
+    "no dropout": replace(BASE, dropout=0.0),
+    "dropout 0.2": replace(BASE, dropout=0.2),
+    "dropout 0.3": replace(BASE, dropout=0.3),
+    "dropout 0.4": replace(BASE, dropout=0.4),
+    "dropout 0.3, rate 8e-3": replace(BASE, dropout=0.3, learning_rate=8e-3),
+    "dropout 0.3, batch 64": replace(BASE, dropout=0.3, batch_size=64),
+    "locked dropout 0.3": replace(BASE, input_dropout=0.3, output_dropout=0.3),
+    "locked dropout 0.2 and 0.4": replace(BASE, input_dropout=0.2, output_dropout=0.4),
+    "locked dropout 0.3, weight dropout 0.3": replace(BASE, input_dropout=0.3, output_dropout=0.3, weight_dropout=0.3),
+    "word dropout 0.1, dropout 0.3": replace(BASE, dropout=0.3, word_dropout=0.1),
+    "dropout 0.3, two layers of 448": replace(BASE, dropout=0.3, hidden_dim=448, num_layers=2),
+    "dropout 0.3, recurrent projection, width 1024": replace(
+        BASE, dropout=0.3, recurrent_projection=True, hidden_dim=1_024
+    ),
+    "noise 0.1": replace(BASE, noise=0.1),
+    "noise 0.1, dropout 0.3": replace(BASE, noise=0.1, dropout=0.3),
+    "digits as zeros": replace(BASE, spelling="digits as zeros"),
+    "letters at most twice in a row": replace(BASE, spelling="letters at most twice in a row"),
 }
 
 
@@ -136,7 +149,7 @@ class TrialRun:
 
     def __init__(self, trial: Trial, tweets):
         self.trial = trial
-        train_texts = tweets.texts("train", trial.num_train)
+        train_texts = [SPELLINGS[trial.spelling](text) for text in tweets.texts("train", trial.num_train)]
         self.tokenizer = train_tokenizer(train_texts, trial.vocab_size)
         eos_id = self.tokenizer.eos_token_id
         self.datasets = {
@@ -167,8 +180,13 @@ class TrialRun:
             batch = collate_batch([dataset[i] for i in next(drawn)])
             if trial.start_token:
                 batch = with_start_token(batch, self.tokenizer.eos_token_id)
+            if trial.noise:
+                batch = with_noise(batch, self.frequencies, trial.noise)
+            num_samples = trial.num_samples
+            if step >= target_from and trial.num_samples_on_target is not None:
+                num_samples = trial.num_samples_on_target
             with torch.autocast("cpu", torch.bfloat16):
-                loss = trial_loss(model, batch, trial, self.frequencies)
+                loss = trial_loss(model, batch, trial.label_smoothing, num_samples, self.frequencies)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
             optimizer.step()
@@ -193,29 +211,37 @@ class TrialRun:
         return likelihood
 
 
-def measure_pace(tweets) -> dict[str, float]:
-    """Seconds of a step of every trial by those of the base model: medians, the trials taking turns."""
-    runs = {name: TrialRun(replace(trial, num_train=20_000), tweets) for name, trial in TRIALS.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+def measure_pace(trial: Trial, tweets) -> float:
+    """Seconds of a step of a trial by those of the full softmax: medians, the two taking turns."""
+    runs = [TrialRun(replace(each, num_train=20_000), tweets) for each in (FULL_SOFTMAX, trial)]
+    seconds: list[list[float]] = [[], []]
     for turn in range(TURNS + 1):
-        for name, run in runs.items():
+        for run, values in zip(runs, seconds):
             started = time.process_time()
             run.train(STEPS_IN_TURN)
             if turn:
-                seconds[name].append(time.process_time() - started)
-    return {name: float(np.median(values) / np.median(seconds["full softmax"])) for name, values in seconds.items()}
+                values.append(time.process_time() - started)
+    return float(np.median(seconds[1]) / np.median(seconds[0]))
 
 
-def run_trial(name: str, tweets, pace: float) -> dict:
-    """Train a trial for its share of steps and score it; `pace` is one of `measure_pace`."""
+def spelt_alike(text: str) -> bool:
+    """Whether every spelling leaves a text as it is: only there are perplexities of spellings the same question."""
+    return all(spell(text) == text for spell in SPELLINGS.values())
+
+
+def run_trial(name: str, tweets) -> dict:
+    """Train a trial for as many steps as its pace allows, and score it."""
     trial = TRIALS[name]
+    pace = measure_pace(trial, tweets)
     num_steps = round(trial.base_steps / pace)
     run = TrialRun(trial, tweets)
     started = time.process_time()
     run.train(num_steps)
     core_minutes = (time.process_time() - started) / 60
-    likelihood = run.validation_nll(evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0))
+    texts = evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0)
+    likelihood = run.validation_nll([SPELLINGS[trial.spelling](text) for text in texts])
     nll, words, characters = (likelihood[column].to_numpy() for column in ("nll", "words", "characters"))
+    plain = np.array([spelt_alike(split_x_target_by_words(text)[1]) for text in texts])
     return {
         "name": name,
         "parameters": run.model.num_parameters(),
@@ -224,23 +250,17 @@ def run_trial(name: str, tweets, pace: float) -> dict:
         "steps": num_steps,
         "epochs": round(num_steps * trial.batch_size / trial.num_train, 2),
         "perplexity_per_word": asdict(estimate(Ratio(nll, words, np.exp), seed=0)),
+        "perplexity_of_plain_targets": asdict(estimate(Ratio(nll[plain], words[plain], np.exp), seed=0)),
         "bits_per_character": float(nll.sum() / np.log(2) / characters.sum()),
         "trial": asdict(trial),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *TRIALS], metavar="NAME")
-    parser.add_argument("--pace", action="store_true")
-    arguments = parser.parse_args()
     torch.set_num_threads(1)
     tweets, _ = prepared_corpus()
-    if arguments.pace:
-        write_json(PACE, measure_pace(tweets))
-    pace = json.loads(PACE.read_text(encoding="utf-8"))
-    for name in arguments.names:
-        row = run_trial(name, tweets, pace[name])
+    for name in sys.argv[1:]:
+        row = run_trial(name, tweets)
         with LOG.open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
 

@@ -1,5 +1,7 @@
 """Variations on the LSTM and its loss that the trials compare; what did not pay stays here, out of `src/`."""
 
+import re
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, dropout
@@ -7,6 +9,12 @@ from torch.nn.functional import cross_entropy, dropout
 from src.loss import sampled_training_loss, target_states, training_loss
 from src.lstm_backbone import LSTMBackbone
 from src.lstm_model import LSTMLM
+
+SPELLINGS = {
+    "as it is": lambda text: text,
+    "digits as zeros": lambda text: re.sub(r"\d", "0", text),
+    "letters at most twice in a row": lambda text: re.sub(r"([a-z])\1{2,}", r"\1\1", text),
+}
 
 
 class LockedDropout(nn.Module):
@@ -105,15 +113,28 @@ def with_start_token(batch: dict[str, torch.Tensor], start_id: int) -> dict[str,
     }
 
 
+def with_noise(batch: dict[str, torch.Tensor], frequencies: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
+    """The batch with a share of the tokens that are read replaced by drawn ones (Xie et al., 2017)."""
+    input_ids = batch["input_ids"]
+    drawn = torch.multinomial(frequencies, input_ids.numel(), replacement=True).view_as(input_ids)
+    return {**batch, "input_ids": torch.where(torch.rand(input_ids.shape) < share, drawn, input_ids)}
+
+
 def smoothed_loss(model: LSTMLM, batch: dict[str, torch.Tensor], label_smoothing: float) -> torch.Tensor:
     """Label smoothing (Szegedy et al., 2016)."""
     hidden, labels, _ = target_states(model, batch)
     return cross_entropy(model.lm_head(hidden).float(), labels, label_smoothing=label_smoothing)
 
 
-def trial_loss(model: LSTMLM, batch: dict[str, torch.Tensor], trial, frequencies: torch.Tensor) -> torch.Tensor:
-    if trial.label_smoothing:
-        return smoothed_loss(model, batch, trial.label_smoothing)
-    if trial.num_samples:
-        return sampled_training_loss(model, batch, frequencies, trial.num_samples)
+def trial_loss(
+    model: LSTMLM,
+    batch: dict[str, torch.Tensor],
+    label_smoothing: float,
+    num_samples: int,
+    frequencies: torch.Tensor,
+) -> torch.Tensor:
+    if label_smoothing:
+        return smoothed_loss(model, batch, label_smoothing)
+    if num_samples:
+        return sampled_training_loss(model, batch, frequencies, num_samples)
     return training_loss(model, batch)

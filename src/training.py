@@ -38,7 +38,8 @@ class TrainingSettings:
         patience: evaluations without a better validation loss before the training stops.
         all_tokens_share: share of the steps, the first ones, in which the loss counts the tokens of
             the context too: a model that starts from nothing learns the language from them.
-        num_sampled_tokens: tokens of a sampled softmax beside a batch's own; 0: the whole vocabulary.
+        num_sampled_tokens: tokens of a sampled softmax beside a batch's own, as long as the loss counts
+            all tokens; 0: the whole vocabulary. Over the few tokens of the targets it always is the whole.
         bf16: mixed precision, see `src.device.has_fast_bf16`.
         num_workers: processes that prepare batches.
         seed: of the order of the texts and of the dropout.
@@ -107,17 +108,17 @@ class TargetLossTrainer(Trainer):
         self.all_tokens_share = settings.all_tokens_share
         # The library's mixed precision is tied to model(...), which the loss never calls, and outlives the training.
         self.autocast = partial(torch.autocast, self.args.device.type, torch.bfloat16, enabled=settings.bf16)
-        self.loss = training_loss
-        if settings.num_sampled_tokens:
+        self.all_tokens_loss = training_loss
+        if num_samples := settings.num_sampled_tokens:
             frequencies = token_frequencies(self.train_dataset, self.model.config.vocab_size).to(self.args.device)
-            self.loss = partial(sampled_training_loss, frequencies=frequencies, num_samples=settings.num_sampled_tokens)
+            self.all_tokens_loss = partial(sampled_training_loss, frequencies=frequencies, num_samples=num_samples)
         self.started = time.perf_counter()
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
-        if self.state.global_step < self.all_tokens_share * self.state.max_steps:
-            inputs = unmask_context(inputs)
         with self.autocast():
-            return self.loss(model, inputs)
+            if self.state.global_step < self.all_tokens_share * self.state.max_steps:
+                return self.all_tokens_loss(model, unmask_context(inputs))
+            return training_loss(model, inputs)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Mean over all target tokens; the library's loop would average the means of the batches."""

@@ -251,8 +251,9 @@ def test_decodings_are_scored_on_the_same_pairs(opinionated_lstm, tokenizer, cle
 
 def test_the_best_decoding_within_the_time_is_chosen():
     beam, mbr = Decoding("beam"), Decoding("mbr")
-    rouge1 = [Estimate(value, 0.0, 1.0, 9) for value in (0.1, 0.2, 0.3)]
-    table = pd.DataFrame({"decoding": [GREEDY, beam, mbr], "rouge1": rouge1, "seconds": [0.02, 0.05, 0.4]})
+    rouge = {"rouge1": (0.10, 0.09, 0.10), "rouge2": (0.01, 0.03, 0.04)}
+    scores = {name: [Estimate(value, 0.0, 1.0, 9) for value in values] for name, values in rouge.items()}
+    table = pd.DataFrame({"decoding": [GREEDY, beam, mbr], **scores, "seconds": [0.02, 0.05, 0.4]})
     assert choose_decoding(table, max_seconds=1.0) == mbr
     assert choose_decoding(table, max_seconds=0.1) == beam
     assert choose_decoding(table, max_seconds=0.001) == GREEDY

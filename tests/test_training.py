@@ -1,13 +1,14 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from src.loss import dataset_nll, training_loss
+from src.loss import dataset_nll, sampled_training_loss, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset
 from src.training import TrainingSettings, train
@@ -164,12 +165,24 @@ def test_the_context_counts_in_the_first_share_of_the_steps(datasets, tokenizer,
 
 def test_a_sampled_softmax_trains_to_a_loss_near_that_over_the_whole_vocabulary(datasets, tokenizer, tmp_path):
     losses = []
-    for num_sampled_tokens in (0, 300):
+    for num_sampled_tokens in (0, 3_000):
         model = make_lstm(len(tokenizer))
-        settings = replace(SETTINGS, num_sampled_tokens=num_sampled_tokens)
+        settings = replace(SETTINGS, all_tokens_share=1.0, num_sampled_tokens=num_sampled_tokens)
         losses.append(train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss)
     assert losses[1] != losses[0]
-    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[1] == pytest.approx(losses[0], rel=0.03)
+
+
+def test_only_while_all_tokens_count_is_the_vocabulary_sampled(datasets, tokenizer, tmp_path, monkeypatch):
+    called = []
+    for name, loss in {"sampled": sampled_training_loss, "whole": training_loss}.items():
+        recording = partial(
+            lambda name, loss, *args, **kwargs: called.append(name) or loss(*args, **kwargs), name, loss
+        )
+        monkeypatch.setattr(f"src.training.{loss.__name__}", recording)
+    settings = replace(SETTINGS, all_tokens_share=0.75, num_sampled_tokens=100)
+    train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
+    assert called == ["sampled"] * 24 + ["whole"] * 8
 
 
 def test_checkpoints_of_a_training_that_was_cut_off_do_not_matter(datasets, tokenizer, tmp_path):
