@@ -25,7 +25,7 @@ NUM_PAIRS = 1_000
 METRICS = ("perplexity_per_word", "next_word", "rouge1")
 LSTM_SIZES = {"vocab_size": 12_000, "embedding_dim": 256, "hidden_dim": 640, "num_layers": 1, "dropout": 0.3}
 LSTM_TWEETS = (4_000, 16_000, 64_000)
-TRANSFORMER_TWEETS = (0, 500, 2_000, 8_000)
+TRANSFORMER_TWEETS = (0, 500, 2_000, 4_000)
 SIZES = (
     {**LSTM_SIZES, "vocab_size": 6_000, "embedding_dim": 64, "hidden_dim": 128},
     {**LSTM_SIZES, "vocab_size": 8_000, "embedding_dim": 128, "hidden_dim": 256},

@@ -17,8 +17,8 @@ from src.evaluation import ModelSystem, evaluate, evaluation_texts
 from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
 from src.runs import find_run
 
-NUM_TWEETS = 40_000
-NUM_SAMPLED = 20_000
+NUM_TWEETS = 20_000
+NUM_SAMPLED = 10_000
 NUM_PAIRS = 2_000
 SAMPLING = Decoding("nucleus", num_samples=1, temperature=1.0, top_p=1.0)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.trials import TRIALS, Trial, learning_rate_share
-from benchmarks.variants import smoothed_loss, trial_loss, vary, with_start_token
+from benchmarks.trials import TRIALS, Trial, learning_rate_share, spelt_alike
+from benchmarks.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise, with_start_token
 from src.loss import token_frequencies, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
@@ -55,13 +55,32 @@ def test_a_start_token_makes_the_first_token_a_target(batch):
     assert torch.equal(started["lengths"], batch["lengths"] + 1)
 
 
+def test_noise_replaces_a_share_of_what_is_read_and_nothing_else(batch, dataset, tokenizer):
+    frequencies = token_frequencies(dataset, len(tokenizer))
+    torch.manual_seed(0)
+    noisy = with_noise(batch, frequencies, 0.3)
+    assert 0.1 < (noisy["input_ids"] != batch["input_ids"]).float().mean() < 0.4
+    assert torch.equal(noisy["labels"], batch["labels"]) and torch.equal(noisy["lengths"], batch["lengths"])
+    assert torch.equal(with_noise(batch, frequencies, 0.0)["input_ids"], batch["input_ids"])
+
+
+def test_spellings_change_only_what_they_name():
+    spelt = {name: spell("sooo good at 10 am") for name, spell in SPELLINGS.items()}
+    assert spelt == {
+        "as it is": "sooo good at 10 am",
+        "digits as zeros": "sooo good at 00 am",
+        "letters at most twice in a row": "soo good at 10 am",
+    }
+    assert spelt_alike("good at noon") and not spelt_alike("good at 10") and not spelt_alike("sooo good")
+
+
 def test_each_loss_is_the_one_asked_for(batch, dataset, tokenizer):
     model, frequencies = make_model(PLAIN, len(tokenizer)), token_frequencies(dataset, len(tokenizer))
     expected = training_loss(model, batch)
-    torch.testing.assert_close(trial_loss(model, batch, PLAIN, frequencies), expected)
+    torch.testing.assert_close(trial_loss(model, batch, 0.0, 0, frequencies), expected)
     torch.testing.assert_close(smoothed_loss(model, batch, 0.0), expected)
-    smoothed = trial_loss(model, batch, replace(PLAIN, label_smoothing=0.1), frequencies)
-    sampled = trial_loss(model, batch, replace(PLAIN, num_samples=50), frequencies)
+    smoothed = trial_loss(model, batch, 0.1, 0, frequencies)
+    sampled = trial_loss(model, batch, 0.0, 50, frequencies)
     assert len({expected.item(), smoothed.item(), sampled.item()}) == 3
 
 
