@@ -5,8 +5,8 @@ appends a row for each to `benchmarks/results/trials.jsonl`. Equal time means th
 many steps as the full softmax could in the time of its own; the pace is measured first, in turns.
 """
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -253,9 +253,12 @@ def run_trial(name: str, tweets) -> dict:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="+", choices=TRIALS, metavar="NAME")
+    names = parser.parse_args().names
     torch.set_num_threads(1)
     tweets, _ = prepared_corpus()
-    for name in sys.argv[1:]:
+    for name in names:
         row = run_trial(name, tweets)
         with LOG.open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
