@@ -12,6 +12,7 @@ from src.data_utils import clean_string, normalize_tweet
 from src.decoding import GREEDY, Decoding, decode
 from src.minimum_bayes_risk import mean_utilities
 from src.next_token_dataset import encode
+from src.prefix_memory import PrefixMemory
 from src.word_starts import NewWord, word_starts
 
 MAX_NEW_TOKENS = 20
@@ -42,6 +43,7 @@ def complete(
     half_typed: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 64,
+    memory: PrefixMemory | None = None,
 ) -> list[list[Completion]]:
     """Complete prefixes with new words, in n different ways each.
 
@@ -62,6 +64,8 @@ def complete(
             model reads the words before it, and suggestions begin with a word that begins with
             its letters (token healing); as many tokens as these have letters may spell it.
         batch_size: prefixes decoded together; fewer where each has many continuations.
+        memory: of one text that is being typed, kept from call to call: what the model has read of it
+            is not read again.
 
     Returns:
         n completions for each prefix, best first: "greedy" by the probability of the first token,
@@ -70,12 +74,14 @@ def complete(
 
     Raises:
         ValueError: a prefix has no letters or digits, or only a half-typed word; n isn't positive,
-            or more than the samples of "mbr".
+            or more than the samples of "mbr"; there is a memory but not one prefix.
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one suggestion")
     if decoding.method == "mbr" and decoding.num_samples < n:
         raise ValueError(f"num_samples is {decoding.num_samples}: mbr can't choose {n} suggestions among them")
+    if memory is not None and len(prefixes) != 1:
+        raise ValueError(f"memory is of one text, but there are {len(prefixes)} prefixes: give one at a time")
     split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
     prefix_ids = encode(tokenizer, [words for words, _ in split])
     typed = [letters for _, letters in split]
@@ -85,13 +91,13 @@ def complete(
     size = max(1, min(batch_size, 4 * batch_size // _num_continuations(decoding, n)))
     batches = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     completions: list[list[Completion]] = [[] for _ in prefixes]
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(decoding.seed)
-        for batch in tqdm(batches, "completing", leave=False, mininterval=1, disable=len(batches) < 2):
-            ids, letters = [prefix_ids[i] for i in batch], [typed[i] for i in batch]
-            found = _complete_batch(model, tokenizer, ids, letters, n, decoding, max_tokens[batch[0]])
-            for i, suggestions in zip(batch, found):
-                completions[i] = suggestions
+    generator = torch.Generator(model.device).manual_seed(decoding.seed)
+    for batch in tqdm(batches, "completing", leave=False, mininterval=1, disable=len(batches) < 2):
+        ids, letters = [prefix_ids[i] for i in batch], [typed[i] for i in batch]
+        limit = max_tokens[batch[0]]
+        found = _complete_batch(model, tokenizer, ids, letters, n, decoding, limit, generator, memory)
+        for i, suggestions in zip(batch, found):
+            completions[i] = suggestions
     return completions
 
 
@@ -124,6 +130,8 @@ def _complete_batch(
     n: int,
     decoding: Decoding,
     max_new_tokens: int,
+    generator: torch.Generator,
+    memory: PrefixMemory | None,
 ) -> list[list[Completion]]:
     starts = word_starts(tokenizer, model.config.vocab_size)
     found: list[dict[str, Completion]] = [{} for _ in prefix_ids]
@@ -132,7 +140,8 @@ def _complete_batch(
         if not lacking:
             break
         narrow = NewWord(starts, [typed[i] for i in lacking])
-        groups = decode(model, tokenizer, [prefix_ids[i] for i in lacking], attempt, k, narrow, max_new_tokens)
+        ids = [prefix_ids[i] for i in lacking]
+        groups = decode(model, tokenizer, ids, attempt, k, narrow, max_new_tokens, generator, memory)
         for i, group in zip(lacking, groups):
             texts = tokenizer.batch_decode([one.token_ids for one in group], skip_special_tokens=True)
             completions = [Completion(clean_string(text), one.confidence) for text, one in zip(texts, group)]

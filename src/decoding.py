@@ -12,13 +12,14 @@ from typing import Literal, get_args
 import torch
 from transformers import Cache, GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
+from src.prefix_memory import PrefixMemory
+from src.sampling import Choose, most_probable, sampler
+
 Method = Literal["greedy", "beam", "nucleus", "mbr"]
 Utility = Literal["rouge1", "rouge1+rouge2"]
 # Of methods that differ from the rest.
 NUM_SAMPLES = {"mbr": 16}
 TOP_P = {"nucleus": 0.9}
-# From scores [rows, vocab] and a number k to k tokens of each row, int64 [rows, k].
-Choose = Callable[[torch.Tensor, int], torch.Tensor]
 # From scores [rows, vocab], new ids [rows, steps] and each row's prefix [rows] to scores, -inf where a token is barred.
 Narrow = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -97,6 +98,8 @@ def decode(
     k: int,
     narrow: Narrow,
     max_new_tokens: int,
+    generator: torch.Generator | None = None,
+    memory: PrefixMemory | None = None,
 ) -> list[list[Continuation]]:
     """Continue every prefix of a batch k times.
 
@@ -105,6 +108,8 @@ def decode(
 
     Args:
         narrow: bars tokens; log-probabilities are among those that it leaves.
+        generator: of samples; None draws from the global one.
+        memory: of the one prefix in the batch; beam search does without.
 
     Returns:
         At most k continuations for each prefix; fewer where fewer have any probability.
@@ -122,7 +127,8 @@ def decode(
     if decoding.method == "beam":
         found = _beam_search(model, narrow, k, arguments)
     else:
-        choose = sampler(decoding.temperature, decoding.top_p) if decoding.is_random else most_probable
+        choose = sampler(decoding.temperature, decoding.top_p, generator) if decoding.is_random else most_probable
+        arguments |= memory.recall(prefix_ids[0]) if memory is not None else {}
         found = model.generate(**arguments, custom_generate=continue_rows, choose=choose, narrow=narrow, k=k)
     groups = [found[i : i + k] for i in range(0, len(found), k)]
     return [[continuation for continuation in group if isfinite(continuation.confidence)] for group in groups]
@@ -158,7 +164,7 @@ def continue_rows(
     for step in range(generation_config.max_length - prefix_length):
         model_inputs = model.prepare_inputs_for_generation(
             input_ids,
-            next_sequence_length=1 if step and model_kwargs["use_cache"] else None,
+            next_sequence_length=1 if _has_read(model_kwargs) else None,
             is_first_iteration=step == 0,
             **model_kwargs,
         )
@@ -183,6 +189,12 @@ def continue_rows(
     return [Continuation(ids, total / len(ids)) for ids, total in zip(token_ids, totals.tolist())]
 
 
+def _has_read(model_kwargs: dict) -> bool:
+    """Whether a cache or a state holds all tokens but the last."""
+    cache = model_kwargs.get("past_key_values")
+    return "state" in model_kwargs or (cache is not None and cache.get_seq_length() > 0)
+
+
 def _take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
     """What a model remembers of some rows of its batch: mask and positions, cache or state."""
     taken = {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in model_kwargs.items()}
@@ -191,45 +203,6 @@ def _take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
     if (state := taken.get("state")) is not None:
         taken["state"] = tuple(part[:, rows] for part in state)
     return taken
-
-
-def most_probable(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """The k tokens with the highest scores, best first, int64 [rows, k]."""
-    return scores.topk(k, dim=1).indices
-
-
-def sampler(temperature: float, top_p: float) -> Choose:
-    """Draws tokens from the nucleus of the scores' softmax, with replacement."""
-
-    def choose(scores: torch.Tensor, k: int) -> torch.Tensor:
-        probabilities = (scores / temperature).softmax(dim=1)
-        return torch.stack([draw_from_nucleus(probabilities, top_p) for _ in range(k)], dim=1)
-
-    return choose
-
-
-def draw_from_nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """One token of each row, int64 [rows], from the smallest set that has probability `top_p`.
-
-    A token is in this set if all more probable ones have less than `top_p` together. If the drawn
-    one isn't, nothing less probable is either, and the next draw is among the rest: the same
-    distribution as from sorted probabilities, in a fraction of the time.
-    """
-    tokens = torch.empty(len(probabilities), dtype=torch.long, device=probabilities.device)
-    rows = torch.arange(len(probabilities), device=probabilities.device)
-    while len(rows):
-        cumulative = probabilities.cumsum(dim=1)
-        points = torch.rand(len(rows), 1, device=rows.device) * cumulative[:, -1:]
-        drawn = torch.searchsorted(cumulative, points, right=True).clamp(max=probabilities.shape[1] - 1)
-        tokens[rows] = drawn[:, 0]
-        probability = probabilities.gather(1, drawn)
-        # Rounding may put a point behind everything that has a probability.
-        outside = probability[:, 0] == 0
-        if top_p < 1:
-            outside |= torch.where(probabilities > probability, probabilities, 0).sum(dim=1) >= top_p
-        rows, probabilities, probability = rows[outside], probabilities[outside], probability[outside]
-        probabilities = torch.where(probabilities > probability, probabilities, 0)
-    return tokens
 
 
 def _beam_search(model: PreTrainedModel, narrow: Narrow, num_beams: int, arguments: dict) -> list[Continuation]:

@@ -123,7 +123,7 @@ class LSTMBackbone(LSTMPreTrainedModel):
         return LSTMOutput(last_hidden_state=hidden, state=state)
 
     def _step(self, embedded: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """`self.lstm` for one token of each row, in a third of the time: oneDNN rearranges all weights for each call."""
+        """`self.lstm` for one token of each row, without rearranging all weights for it as oneDNN does at each call."""
         output = embedded[:, 0]
         layers = []
         for weights, hidden, cell in zip(self.lstm.all_weights, *state):

@@ -17,6 +17,7 @@ from src.completion import best_answers, complete, split_prefix
 from src.data_utils import clean_string
 from src.decoding import GREEDY, Decoding
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.prefix_memory import MAX_PREFIXES, PrefixMemory
 from src.word_starts import word_starts
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
@@ -574,3 +575,58 @@ def test_fewer_than_one_suggestion_is_refused(make, n):
 def test_more_suggestions_than_samples_of_mbr_are_refused(make):
     with pytest.raises(ValueError, match="num_samples is 4: mbr can't choose 5 suggestions among them"):
         complete(*make("lstm"), ["fine"], n=5, decoding=Decoding("mbr", num_samples=4))
+
+
+# A text that is being typed
+
+
+def keystrokes(text):
+    """The text letter by letter, then its last words taken back, then others typed."""
+    typed = [text[:end] for end in range(5, len(text) + 1)]
+    return [*typed, text[:12], text[:9], text[:9] + "and so", text]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@every_decoding
+def test_suggestions_while_typing_are_those_without_a_memory(make, kind, decoding):
+    model, tokenizer = make(kind)
+    memory = PrefixMemory(model)
+    for text in keystrokes("the weather today is so lovely"):
+        without = complete(model, tokenizer, [text], 3, decoding, half_typed=True)
+        remembered = complete(model, tokenizer, [text], 3, decoding, half_typed=True, memory=memory)
+        assert [one.text for one in remembered[0]] == [one.text for one in without[0]]
+        confidences = [[one.confidence for one in group[0]] for group in (remembered, without)]
+        assert confidences[0] == pytest.approx(confidences[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_token_of_a_text_is_read_once_however_it_is_typed(make, kind, monkeypatch):
+    model, tokenizer = make(kind)
+    read, forward = [], model.base_model.forward
+
+    def spy(*arguments, **named):
+        read.extend(named.get("input_ids", arguments[0] if arguments else None).flatten().tolist())
+        return forward(*arguments, **named)
+
+    monkeypatch.setattr(model.base_model, "forward", spy)
+    token_ids = tokenizer("the weather today is so lovely", add_special_tokens=False)["input_ids"]
+    memory = PrefixMemory(model)
+    for end in [*range(1, len(token_ids) + 1), 3, 2, len(token_ids)]:
+        memory.recall(token_ids[:end])
+    # The last one is for `generate` to read.
+    assert read == token_ids[:-1]
+
+
+def test_what_was_read_first_is_forgotten_first(make):
+    model, _ = make("lstm")
+    memory = PrefixMemory(model)
+    for token in range(3, 3 + MAX_PREFIXES + 5):
+        memory.recall([token, 4, 5])
+    assert len(memory.read) == MAX_PREFIXES
+    assert (3, 4) not in memory.read and (MAX_PREFIXES + 7, 4) in memory.read
+
+
+def test_a_memory_is_of_one_text(make):
+    model, tokenizer = make("lstm")
+    with pytest.raises(ValueError, match="memory is of one text, but there are 2 prefixes"):
+        complete(model, tokenizer, ["good morning", "i am"], memory=PrefixMemory(model))

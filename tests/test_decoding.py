@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.decoding import GREEDY, Decoding, decode, draw_from_nucleus
+from src.decoding import GREEDY, Decoding, decode
+from src.sampling import draw_from_nucleus
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 
