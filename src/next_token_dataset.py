@@ -10,9 +10,12 @@ three (75%, rounded down) are the context:
     trained on    no       no      yes    yes      yes
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 import torch
@@ -24,6 +27,7 @@ from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
 
 IGNORE_INDEX = -100
 TOKENIZER_BATCH = 10_000
+TOKEN_FILE = "token_ids.int32"
 ContextUnit = Literal["tokens", "words", "none"]
 
 
@@ -31,13 +35,15 @@ class NextTokenDataset(Dataset):
     """Texts tokenized once into one flat array of ids, each text followed by `eos_id`.
 
     Args:
-        texts: cleaned texts.
+        texts: cleaned texts, read once and in order; any number, with a folder.
         tokenizer: any Hugging Face tokenizer; its special tokens are not added.
         eos_id: id appended to every text; a training target like any other.
         max_len: ids kept per text with its end, the last ones; None keeps all.
         context_unit: what the masked 75% are counted in. "tokens": of the tweet's own
             tokens. "words": exactly where `split_x_target_by_words` cuts. "none": nothing
             is masked, every token after the first is a target.
+        folder: where the ids are written while texts are read, to be read from there, memory-mapped,
+            now and by `load`; None keeps them in memory.
 
     Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length.
     Unless the unit is tokens and no text was cut to `max_len`, they also hold `context_length`, the
@@ -46,40 +52,38 @@ class NextTokenDataset(Dataset):
 
     def __init__(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         tokenizer: PreTrainedTokenizerBase,
         eos_id: int,
         max_len: int | None = None,
         context_unit: ContextUnit = "tokens",
+        folder: str | Path | None = None,
     ):
         if max_len is not None and max_len < 2:
             raise ValueError(f"max_len is {max_len}, but a token and its end need at least 2")
         if context_unit not in get_args(ContextUnit):
             raise ValueError(f"context_unit is {context_unit!r}: choose one of {get_args(ContextUnit)}")
-        ids, context_lengths = [], []
-        for start in tqdm(range(0, len(texts), TOKENIZER_BATCH), "tokenizing", leave=False, mininterval=1):
-            batch = list(texts[start : start + TOKENIZER_BATCH])
-            batch_ids = encode(tokenizer, batch)
-            ids += batch_ids
-            if context_unit == "words":
-                contexts = encode(tokenizer, [split_x_target_by_words(text)[0] for text in batch])
-                context_lengths += [len(context) for context in contexts]
-            else:
-                share = CONTEXT_SHARE if context_unit == "tokens" else 0.0
-                context_lengths += [int(len(text_ids) * share) for text_ids in batch_ids]
-        if empty := [i for i, text_ids in enumerate(ids) if not text_ids]:
-            raise ValueError(f"text {empty[0]} has no tokens ({texts[empty[0]]!r}); drop empty texts first")
-        kept = [len(text_ids) if max_len is None else min(len(text_ids), max_len - 1) for text_ids in ids]
-        self.offsets = np.cumsum([0] + [length + 1 for length in kept])
-        self.token_ids = np.fromiter(
-            (token for text_ids, length in zip(ids, kept) for token in (*text_ids[-length:], eos_id)),
-            dtype=np.int32,
-            count=self.offsets[-1],
-        )
-        dropped = np.array([len(text_ids) for text_ids in ids], dtype=np.int64) - kept
-        self.context_lengths = None
-        if context_unit != "tokens" or dropped.any():
-            self.context_lengths = np.maximum(np.array(context_lengths, dtype=np.int64) - dropped, 0)
+        counts = [np.zeros((3, 0), dtype=np.int64)]
+        with _token_file(folder) as file:
+            for batch in _batches(texts):
+                ids, context_lengths = _tokenize(batch, tokenizer, context_unit)
+                if [] in ids:
+                    i = ids.index([])
+                    place = sum(each.shape[1] for each in counts) + i
+                    raise ValueError(f"text {place} has no tokens ({batch[i]!r}); drop empty texts first")
+                kept = ids if max_len is None else [text_ids[1 - max_len :] for text_ids in ids]
+                file.write(np.fromiter(chain.from_iterable((*one, eos_id) for one in kept), np.int32).tobytes())
+                counts.append(np.array([[len(one) for one in kept], [len(one) for one in ids], context_lengths]))
+            kept_lengths, lengths, context_lengths = np.concatenate(counts, axis=1)
+            self.offsets = np.concatenate([[0], np.cumsum(kept_lengths + 1)])
+            self.context_lengths = None
+            if context_unit != "tokens" or (kept_lengths < lengths).any():
+                self.context_lengths = np.maximum(context_lengths - (lengths - kept_lengths), 0)
+            if folder is None:
+                self.token_ids = np.frombuffer(file.getbuffer(), np.int32)
+        if folder is not None:
+            self._save_counts(Path(folder))
+            vars(self).update(vars(self.load(folder)))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -99,30 +103,65 @@ class NextTokenDataset(Dataset):
             item["context_length"] = int(self.context_lengths[index])
         return item
 
-    def save(self, folder: str | Path) -> None:
-        """Write the arrays as `.npy` files, to be read again by `load` without the texts."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, array in vars(self).items():
-            path = folder / f"{name}.npy"
-            path.unlink(missing_ok=True)
-            if array is not None:
-                np.save(path, array)
+    def _save_counts(self, folder: Path) -> None:
+        if self.context_lengths is not None:
+            np.save(folder / "context_lengths.npy", self.context_lengths)
+        # The last one, and so the mark of a whole dataset.
+        np.save(folder / "offsets.npy", self.offsets)
 
     @classmethod
     def load(cls, folder: str | Path) -> "NextTokenDataset":
-        """Open saved arrays memory-mapped: items are read from disk when they are asked for.
+        """Open what was written to a folder, memory-mapped: items are read from disk when they are asked for.
 
         Raises:
-            FileNotFoundError: the folder holds no saved dataset.
+            FileNotFoundError: the folder holds no whole dataset.
         """
         folder = Path(folder)
         dataset = cls.__new__(cls)
         dataset.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
-        dataset.token_ids = np.load(folder / "token_ids.npy", mmap_mode="r")
+        # An empty file can't be mapped.
+        dataset.token_ids = np.empty(0, np.int32)
+        if len(dataset):
+            dataset.token_ids = np.memmap(folder / TOKEN_FILE, np.int32, mode="r")
         lengths_path = folder / "context_lengths.npy"
         dataset.context_lengths = np.load(lengths_path, mmap_mode="r") if lengths_path.exists() else None
         return dataset
+
+
+@contextmanager
+def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
+    """Where ids go, in memory or in a folder that holds no dataset from then on until it is whole."""
+    if folder is None:
+        yield BytesIO()
+        return
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("offsets.npy", "context_lengths.npy"):
+        (folder / name).unlink(missing_ok=True)
+    with (folder / TOKEN_FILE).open("wb") as file:
+        yield file
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of texts, with a progress bar."""
+    total = len(texts) if isinstance(texts, Sized) else None
+    texts = iter(texts)
+    with tqdm(desc="tokenizing", total=total, unit=" texts", unit_scale=True, leave=False, mininterval=1) as bar:
+        while batch := list(islice(texts, TOKENIZER_BATCH)):
+            yield batch
+            bar.update(len(batch))
+
+
+def _tokenize(
+    texts: list[str], tokenizer: PreTrainedTokenizerBase, context_unit: ContextUnit
+) -> tuple[list[list[int]], list[int]]:
+    """The ids of each text, and how many of them are its context."""
+    ids = encode(tokenizer, texts)
+    if context_unit == "words":
+        contexts = encode(tokenizer, [split_x_target_by_words(text)[0] for text in texts])
+        return ids, [len(context) for context in contexts]
+    share = CONTEXT_SHARE if context_unit == "tokens" else 0.0
+    return ids, [int(len(text_ids) * share) for text_ids in ids]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:

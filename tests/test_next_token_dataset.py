@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from src import next_token_dataset
 from src.data_utils import split_x_target_by_words
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch, unmask_context
 
@@ -217,27 +218,45 @@ def test_a_mask_in_words_stays_at_its_place_when_the_beginning_is_cut_off(tokeni
 
 @pytest.mark.parametrize("context_unit", ["tokens", "words"])
 @pytest.mark.parametrize("max_len", [None, 4])
-def test_a_loaded_dataset_is_the_same_and_memory_mapped(tokenizer, cleaned_texts, tmp_path, context_unit, max_len):
+def test_a_dataset_in_a_folder_is_the_same_and_memory_mapped(tokenizer, cleaned_texts, tmp_path, context_unit, max_len):
     dataset = NextTokenDataset(cleaned_texts, tokenizer, EOS, max_len, context_unit)
-    dataset.save(tmp_path / "new" / "folder")
-    loaded = NextTokenDataset.load(tmp_path / "new" / "folder")
-    assert isinstance(loaded.token_ids, np.memmap)
-    assert_same_items(loaded, dataset)
-    assert np.array_equal(loaded.lengths, dataset.lengths)
-    batch, loaded_batch = collate_batch(list(dataset)), collate_batch(list(loaded))
-    assert all(torch.equal(batch[name], loaded_batch[name]) for name in batch)
+    folder = tmp_path / "new" / "folder"
+    written = NextTokenDataset(cleaned_texts, tokenizer, EOS, max_len, context_unit, folder)
+    for mapped in (written, NextTokenDataset.load(folder)):
+        assert isinstance(mapped.token_ids, np.memmap)
+        assert_same_items(mapped, dataset)
+        assert np.array_equal(mapped.lengths, dataset.lengths)
+        batch, mapped_batch = collate_batch(list(dataset)), collate_batch(list(mapped))
+        assert all(torch.equal(batch[name], mapped_batch[name]) for name in batch)
 
 
-def test_a_dataset_saved_over_another_replaces_all_of_it(tokenizer, cleaned_texts, tmp_path):
-    NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words").save(tmp_path)
-    dataset = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="tokens")
-    dataset.save(tmp_path)
+def test_a_dataset_written_over_another_replaces_all_of_it(tokenizer, cleaned_texts, tmp_path):
+    NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words", folder=tmp_path)
+    dataset = NextTokenDataset(cleaned_texts[:9], tokenizer, EOS, context_unit="tokens", folder=tmp_path)
     assert_same_items(NextTokenDataset.load(tmp_path), dataset)
+    assert_same_items(dataset, NextTokenDataset(cleaned_texts[:9], tokenizer, EOS))
 
 
-def test_an_empty_dataset_is_saved_and_loaded(tokenizer, tmp_path):
-    NextTokenDataset([], tokenizer, EOS).save(tmp_path)
+def test_an_empty_dataset_is_written_and_loaded(tokenizer, tmp_path):
+    NextTokenDataset([], tokenizer, EOS, folder=tmp_path)
     assert len(NextTokenDataset.load(tmp_path)) == 0
+
+
+def test_a_folder_whose_writing_was_cut_off_holds_no_dataset(tokenizer, cleaned_texts, tmp_path):
+    NextTokenDataset(cleaned_texts, tokenizer, EOS, folder=tmp_path)
+    with pytest.raises(ValueError, match="text 1 has no tokens"):
+        NextTokenDataset(["the bus", ""], tokenizer, EOS, folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"offsets\.npy"):
+        NextTokenDataset.load(tmp_path)
+
+
+def test_texts_may_come_one_by_one_and_in_any_number_of_batches(tokenizer, cleaned_texts, monkeypatch):
+    expected = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words")
+    monkeypatch.setattr(next_token_dataset, "TOKENIZER_BATCH", 7)
+    dataset = NextTokenDataset(iter(cleaned_texts), tokenizer, EOS, context_unit="words")
+    assert_same_items(dataset, expected)
+    with pytest.raises(ValueError, match="text 80 has no tokens"):
+        NextTokenDataset([*cleaned_texts, ""], tokenizer, EOS)
 
 
 def test_without_a_context_every_token_after_the_first_is_trained(tokenizer, cleaned_texts):
