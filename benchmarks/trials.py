@@ -10,11 +10,13 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 
 import numpy as np
 import torch
 import transformers
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import BatchSampler
 from tqdm import tqdm
 
 from benchmarks.common import RESULTS_DIR, prepared_corpus
@@ -24,7 +26,7 @@ from src.evaluation import evaluation_texts, target_likelihood
 from src.intervals import Ratio, estimate
 from src.loss import dataset_nll, token_frequencies
 from src.lstm_model import LSTMLM, LSTMConfig
-from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.next_token_dataset import NextTokenDataset, SimilarLengthSampler, collate_batch
 from src.tokenization import train_tokenizer
 
 LOG = RESULTS_DIR / "trials.jsonl"
@@ -73,6 +75,7 @@ SAMPLED = replace(FULL_SOFTMAX, num_samples=1_000)
 # As many passes over its tweets as the real training makes, on fewer tweets.
 BASE = Trial(num_samples=2_000, learning_rate=4e-3, loss_on="all then target")
 KEPT = replace(BASE, dropout=0.3, num_samples_on_target=0)
+LONG = replace(KEPT, num_train=120_000, base_steps=2_700)
 TRIALS = {
     "full softmax": FULL_SOFTMAX,
     "sampled softmax": SAMPLED,
@@ -88,6 +91,8 @@ TRIALS = {
     "whole vocabulary on the target": replace(BASE, num_samples_on_target=0),
     "kept": KEPT,
     "kept, seed 1": replace(KEPT, seed=1),
+    "three times as long": LONG,
+    "three times as long, rate 8e-3": replace(LONG, learning_rate=8e-3),
     "all tokens to the end": replace(KEPT, loss_on="all"),
     "target only": replace(KEPT, loss_on="target"),
     "6,000 samples": replace(KEPT, num_samples=6_000),
@@ -127,16 +132,12 @@ def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
     return 1 - progress if trial.schedule == "linear" else 0.5 * (1 + np.cos(np.pi * progress))
 
 
-def batches(dataset: NextTokenDataset, batch_size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Indices of batches of similar length, pass after pass."""
-    while True:
-        order = rng.permutation(len(dataset))
-        for start in range(0, len(order), 50 * batch_size):
-            pool = order[start : start + 50 * batch_size]
-            pool = pool[np.argsort(dataset.lengths[pool], kind="stable")]
-            chunks = [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
-            for i in rng.permutation(len(chunks)):
-                yield chunks[i].tolist()
+def batches(dataset: NextTokenDataset, batch_size: int, seed: int) -> Iterator[list[int]]:
+    """Indices of batches, pass after pass."""
+    sampler = SimilarLengthSampler(dataset.lengths, batch_size, seed)
+    for epoch in count():
+        sampler.set_epoch(epoch)
+        yield from BatchSampler(sampler, batch_size, drop_last=False)
 
 
 class TrialRun:
@@ -169,7 +170,7 @@ class TrialRun:
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
-        drawn = batches(self.datasets["none"], trial.batch_size, np.random.default_rng(trial.seed))
+        drawn = batches(self.datasets["none"], trial.batch_size, trial.seed)
         for step in tqdm(range(num_steps), mininterval=30):
             target_from = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
             dataset = self.datasets["words" if step >= target_from else "none"]

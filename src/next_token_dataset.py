@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
@@ -27,6 +27,7 @@ from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
 
 IGNORE_INDEX = -100
 TOKENIZER_BATCH = 10_000
+POOL_BATCHES = 50
 TOKEN_FILE = "token_ids.int32"
 ContextUnit = Literal["tokens", "words", "none"]
 
@@ -126,6 +127,39 @@ class NextTokenDataset(Dataset):
         lengths_path = folder / "context_lengths.npy"
         dataset.context_lengths = np.load(lengths_path, mmap_mode="r") if lengths_path.exists() else None
         return dataset
+
+
+class SimilarLengthSampler(Sampler[int]):
+    """Indices in random order, every `batch_size` of them of texts of similar length: few pads, and few steps.
+
+    In pools of 50 batches, drawn at random, texts are sorted by length, ties at random, and cut into
+    batches; the batches of a pool come in random order. (Batches that come in the order of their
+    length, as transformers' "group_by_length" gives them, pull the weights to and fro.)
+
+    Args:
+        lengths: int [texts].
+        seed: an epoch's order depends on it and on the number of the epoch alone.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(len(self))
+        # Any batch may come last, but only the last may be incomplete.
+        rest, order = np.split(order, [len(order) % self.batch_size])
+        for start in range(0, len(order), POOL_BATCHES * self.batch_size):
+            pool = order[start : start + POOL_BATCHES * self.batch_size]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")].reshape(-1, self.batch_size)
+            yield from rng.permutation(pool).flatten().tolist()
+        yield from rest.tolist()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from src.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
-from src.next_token_dataset import NextTokenDataset, collate_batch, unmask_context
+from src.next_token_dataset import NextTokenDataset, SimilarLengthSampler, collate_batch, unmask_context
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,9 @@ class TargetLossTrainer(Trainer):
             self.all_tokens_loss = partial(sampled_training_loss, frequencies=frequencies, num_samples=num_samples)
         self.started = time.perf_counter()
 
+    def _get_train_sampler(self, train_dataset=None) -> SimilarLengthSampler:
+        return SimilarLengthSampler(self.train_dataset.lengths, self.args.train_batch_size, self.args.seed)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
         with self.autocast():
             if self.state.global_step < self.all_tokens_share * self.state.max_steps:
@@ -182,7 +185,6 @@ def training_arguments(
         max_steps=num_steps,
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=settings.batch_size,
-        train_sampling_strategy="group_by_length",
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=math.ceil(num_steps * settings.warmup_share),

@@ -6,11 +6,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import BatchSampler
 from transformers import PreTrainedTokenizerFast
 
 from src import next_token_dataset
 from src.data_utils import split_x_target_by_words
-from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch, unmask_context
+from src.next_token_dataset import (
+    IGNORE_INDEX,
+    NextTokenDataset,
+    SimilarLengthSampler,
+    collate_batch,
+    unmask_context,
+)
 
 EOS = 2
 
@@ -276,3 +283,38 @@ def test_an_unmasked_batch_is_that_of_a_dataset_without_a_mask(tokenizer, cleane
         expected = collate_batch([plain[i] for i in indices], pad_id=EOS)
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+# Batches of similar length
+
+
+def sampled_batches(lengths, batch_size, seed=0, epoch=0):
+    sampler = SimilarLengthSampler(np.array(lengths, dtype=np.int64), batch_size, seed)
+    sampler.set_epoch(epoch)
+    return list(BatchSampler(sampler, batch_size, drop_last=False))
+
+
+@given(st.lists(st.integers(1, 30), max_size=300), st.integers(1, 9), st.integers(0, 3))
+def test_every_text_comes_once_and_only_the_last_batch_is_incomplete(lengths, batch_size, epoch):
+    batches = sampled_batches(lengths, batch_size, epoch=epoch)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+
+
+def test_a_batch_has_few_pads_but_batches_are_in_no_order():
+    lengths = np.random.default_rng(0).integers(2, 40, 20_000)
+    batches = sampled_batches(lengths, 32)[:-1]
+    longest = np.array([lengths[batch].max() for batch in batches])
+    assert (longest * 32).sum() < 1.05 * lengths.sum()
+    in_turn = np.corrcoef(longest[:-1], longest[1:])[0, 1]
+    assert abs(in_turn) < 0.15
+
+
+def test_an_order_depends_on_the_seed_and_the_epoch_alone():
+    lengths = np.random.default_rng(0).integers(2, 40, 1_000)
+    torch.manual_seed(0)
+    first = sampled_batches(lengths, 16, seed=3, epoch=2)
+    torch.manual_seed(1)
+    assert sampled_batches(lengths, 16, seed=3, epoch=2) == first
+    assert sampled_batches(lengths, 16, seed=4, epoch=2) != first
+    assert sampled_batches(lengths, 16, seed=3, epoch=3) != first
