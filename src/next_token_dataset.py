@@ -130,11 +130,11 @@ class NextTokenDataset(Dataset):
 
 
 class SimilarLengthSampler(Sampler[int]):
-    """Indices in random order, every `batch_size` of them of texts of similar length: few pads, and few steps.
+    """Indices in random order, every `batch_size` of them of texts of similar length, so that few are padded.
 
     In pools of 50 batches, drawn at random, texts are sorted by length, ties at random, and cut into
-    batches; the batches of a pool come in random order. (Batches that come in the order of their
-    length, as transformers' "group_by_length" gives them, pull the weights to and fro.)
+    batches; the batches of a pool come in random order. (Those of transformers' "group_by_length"
+    come in the order of their lengths.)
 
     Args:
         lengths: int [texts].
