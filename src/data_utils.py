@@ -162,10 +162,11 @@ def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chun
 
 
 def _clean(texts: pd.Series, chunk_size: int) -> pd.Series:
-    chunks = [
-        clean_strings(normalize_tweets(texts.iloc[start : start + chunk_size]))
-        for start in tqdm(range(0, len(texts), chunk_size), "cleaning", leave=False, mininterval=1)
-    ]
+    chunks = []
+    with tqdm(desc="cleaning", total=len(texts), unit=" rows", unit_scale=True, leave=False, mininterval=1) as bar:
+        for start in range(0, len(texts), chunk_size):
+            chunks.append(clean_strings(normalize_tweets(texts.iloc[start : start + chunk_size])))
+            bar.update(len(chunks[-1]))
     return pd.concat(chunks) if chunks else texts.astype(object)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.reference_loop import ReferenceDataset, reference_collate, reference_loss
 from benchmarks.trials import TRIALS, Trial, learning_rate_share, spelt_alike
 from benchmarks.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise, with_start_token
 from src.loss import token_frequencies, training_loss
@@ -94,3 +95,15 @@ def test_schedules_rise_to_one_and_fall_to_nothing(schedule):
 
 def test_trials_differ_from_each_other():
     assert len(set(TRIALS.values())) == len(TRIALS)
+
+
+def test_the_usual_loop_has_the_loss_and_the_gradients_of_ours(cleaned_texts, tokenizer):
+    model = make_model(PLAIN, len(tokenizer))
+    texts = cleaned_texts[:13]
+    items = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
+    usual = reference_loss(model, *reference_collate(list(ReferenceDataset(texts, tokenizer))))
+    ours = training_loss(model, collate_batch(list(items)))
+    torch.testing.assert_close(usual, ours, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad(loss, list(model.parameters())) for loss in (usual, ours)]
+    for of_usual, of_ours in zip(*gradients):
+        torch.testing.assert_close(of_usual, of_ours, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,114 @@
+"""Milliseconds of a suggestion of five tokens, of a keystroke, and prefixes a second in batches."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from src.completion import best_answers, complete
+from src.decoding import GREEDY, Decoding
+from src.evaluation import ModelSystem
+from src.next_token_dataset import encode
+from src.prefix_memory import PrefixMemory
+
+WAYS = {
+    "greedy": {"n": 1, "decoding": GREEDY},
+    "3 suggestions": {"n": 3, "decoding": GREEDY},
+    "MBR over 16 samples": {"n": 1, "decoding": Decoding("mbr")},
+}
+NUM_TOKENS = 5
+
+
+@contextmanager
+def five_tokens(model: PreTrainedModel) -> Iterator[None]:
+    """No suggestion ends before its fifth token."""
+    least = model.generation_config.min_new_tokens
+    model.generation_config.min_new_tokens = NUM_TOKENS
+    yield
+    model.generation_config.min_new_tokens = least
+
+
+@contextmanager
+def timed_forward(model: PreTrainedModel) -> Iterator[list[float]]:
+    """The seconds of every forward pass."""
+    forward, seconds = model.forward, []
+
+    def timed(*args, **kwargs):
+        started = time.perf_counter()
+        output = forward(*args, **kwargs)
+        seconds.append(time.perf_counter() - started)
+        return output
+
+    model.forward = timed
+    yield seconds
+    del model.forward
+
+
+def latency(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
+    """Quantiles over prefixes, one at a time, the systems and the ways taking turns."""
+    seconds: dict[tuple[str, str], list[float]] = {(system.name, way): [] for system in systems for way in WAYS}
+    shares: dict[tuple[str, str], list[float]] = {key: [] for key in seconds}
+    for prefix in [*prefixes[:3], *prefixes]:
+        for system in systems:
+            for way, arguments in WAYS.items():
+                with five_tokens(system.model), timed_forward(system.model) as forward_seconds:
+                    started = time.perf_counter()
+                    complete(system.model, system.tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
+                    duration = time.perf_counter() - started
+                seconds[system.name, way].append(duration)
+                shares[system.name, way].append(sum(forward_seconds) / duration)
+    return [
+        {
+            "model": name,
+            "way": way,
+            **{f"p{q} ms": round(1e3 * float(np.quantile(values[3:], q / 100)), 2) for q in (50, 90, 99)},
+            "in the model": f"{np.median(shares[name, way]):.0%}",
+        }
+        for (name, way), values in seconds.items()
+    ]
+
+
+def keystrokes(systems: list[ModelSystem], texts: list[str]) -> list[dict]:
+    """Of texts typed letter by letter: the time of the greedy suggestion after each letter, with and without memory."""
+    rows = []
+    for system in systems:
+        model, tokenizer = system.model, system.tokenizer
+        seconds: dict[str, list[float]] = {"from the start": [], "with memory": []}
+        for text in texts:
+            memory = PrefixMemory(model)
+            for end in range(text.index(" ") + 2, len(text) + 1):
+                for name, kept in {"from the start": None, "with memory": memory}.items():
+                    started = time.perf_counter()
+                    complete(model, tokenizer, [text[:end]], half_typed=True, max_new_tokens=NUM_TOKENS, memory=kept)
+                    seconds[name].append(time.perf_counter() - started)
+        rows += [
+            {
+                "model": system.name,
+                "keystroke": name,
+                **{f"p{q} ms": round(1e3 * float(np.quantile(values, q / 100)), 2) for q in (50, 90, 99)},
+            }
+            for name, values in seconds.items()
+        ]
+    return rows
+
+
+def tokenizer_share(system: ModelSystem, prefixes: list[str]) -> float:
+    """Milliseconds that cleaning and tokenizing take for one prefix."""
+    started = time.perf_counter()
+    for prefix in prefixes:
+        encode(system.tokenizer, [prefix])
+    return 1e3 * (time.perf_counter() - started) / len(prefixes)
+
+
+def throughput(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
+    """Prefixes a second in batches, greedy, each ending where the model ends it."""
+    rows = []
+    for system in systems:
+        some = prefixes if system.name == "LSTM" else prefixes[: len(prefixes) // 8]
+        started = time.perf_counter()
+        best_answers(system.model, system.tokenizer, some)
+        per_second = len(some) / (time.perf_counter() - started)
+        rows.append({"model": system.name, "prefixes per second": round(per_second, 1)})
+    return rows
