@@ -9,7 +9,7 @@ NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
-.PHONY: run test vm vm-run lint table seeds
+.PHONY: run test vm vm-run lint table seeds bench
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -42,3 +42,7 @@ table: $(VENV)/installed
 # The newest LSTM with two other seeds and the plain recipe, for the tables of compare.ipynb: three more trainings.
 seeds: $(VENV)/installed
 	$(BIN)/python -m benchmarks.seeds
+
+# How fast everything is on this machine: the tables at the end of benchmarks/RESULTS.md.
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks.speed

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
+import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
@@ -40,6 +41,7 @@ class Loop:
     Attributes:
         reference: the usual recipe of `benchmarks.reference_loop`.
         loss_on: "target" or "all" tokens.
+        similar_lengths: batches of texts of similar length, not at random.
     """
 
     vocab_size: int = 12_000
@@ -50,6 +52,7 @@ class Loop:
     loss_on: str = "target"
     bf16: bool = False
     num_sampled_tokens: int = 0
+    similar_lengths: bool = True
 
 
 REFERENCE = Loop(vocab_size=30_522, hidden_dim=512, batch_size=256, reference=True)
@@ -80,7 +83,8 @@ class RunningLoop:
             return
         dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
         self.frequencies = token_frequencies(dataset, len(tokenizer))
-        sampler = SimilarLengthSampler(dataset.lengths, loop.batch_size, seed=0)
+        lengths = dataset.lengths if loop.similar_lengths else np.ones(len(dataset))
+        sampler = SimilarLengthSampler(lengths, loop.batch_size, seed=0)
         self.batches = endless(
             lambda: DataLoader(dataset, loop.batch_size, sampler=sampler, collate_fn=collate_batch, drop_last=True)
         )

@@ -210,17 +210,24 @@ def update_readme(readme: str | Path = "README.md", models_dir: str | Path = "mo
     Raises:
         ValueError: there is no comparison yet, or the README has no markers.
     """
-    readme = Path(readme)
     comparisons = sorted(Path(models_dir).glob(f"lstm_lm-*/{COMPARISON_FILE}"))
     if not comparisons:
         raise ValueError(f"no {COMPARISON_FILE} in {models_dir}: run compare.ipynb first")
-    text = readme.read_text(encoding="utf-8")
-    if TABLE_START not in text or TABLE_END not in text:
-        raise ValueError(f"{readme} has no lines {TABLE_START!r} and {TABLE_END!r} to put the table between")
-    before, rest = text.split(TABLE_START)
-    after = rest.split(TABLE_END)[1]
     table = markdown_table(json.loads(comparisons[-1].read_text(encoding="utf-8")))
-    write_atomically(readme, f"{before}{TABLE_START}\n{table}{TABLE_END}{after}")
+    replace_between(readme, TABLE_START, TABLE_END, table)
+
+
+def replace_between(page: str | Path, start: str, end: str, new: str) -> None:
+    """Replace what stands between two lines of a page.
+
+    Raises:
+        ValueError: the page has no such lines.
+    """
+    text = Path(page).read_text(encoding="utf-8")
+    if start not in text or end not in text:
+        raise ValueError(f"{page} has no lines {start!r} and {end!r} to put a table between")
+    before, rest = text.split(start)
+    write_atomically(page, f"{before}{start}\n{new}{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

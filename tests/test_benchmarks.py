@@ -1,13 +1,19 @@
-"""What the trials vary: regularisers are off when a model is scored, and everything off is the plain model."""
+"""The benchmarks: what trials vary, that losses compared in speed are the same, and a corpus made larger."""
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.data_speed import write_varied_csv
+from benchmarks.finetuning_speed import library_loss
 from benchmarks.reference_loop import ReferenceDataset, reference_collate, reference_loss
 from benchmarks.trials import TRIALS, Trial, learning_rate_share, spelt_alike
 from benchmarks.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise, with_start_token
+from src.corpus import Corpus, read_sentiment140
+from src.examples import TWEETS
 from src.loss import token_frequencies, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
@@ -107,3 +113,21 @@ def test_the_usual_loop_has_the_loss_and_the_gradients_of_ours(cleaned_texts, to
     gradients = [torch.autograd.grad(loss, list(model.parameters())) for loss in (usual, ours)]
     for of_usual, of_ours in zip(*gradients):
         torch.testing.assert_close(of_usual, of_ours, rtol=1e-4, atol=1e-5)
+
+
+def test_the_librarys_loss_in_fine_tuning_is_ours(batch, tokenizer):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=2, eos_token_id=2)).eval()
+    torch.testing.assert_close(library_loss(model, batch), training_loss(model, batch))
+
+
+def test_a_repeated_corpus_is_read_whole_and_its_repetitions_are_no_duplicates(tmp_path):
+    tweets = pd.DataFrame({"text": TWEETS, "user": "anna", "date": "Mon Apr 06 22:19:45 PDT 2009"})
+    corpus = Corpus("sentiment140", "made up", "", tweets, ())
+    num_rows = 20 * len(TWEETS) + 3
+    write_varied_csv(corpus, tmp_path / "tweets.csv.zip", num_rows)
+    read = read_sentiment140(tmp_path / "tweets.csv.zip")
+    assert len(read.tweets) == num_rows and read.bad_rows == ()
+    assert read.tweets["text"].iloc[: len(TWEETS)].tolist() == list(TWEETS)
+    assert read.tweets["text"].nunique() > 0.95 * num_rows

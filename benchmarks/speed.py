@@ -1,0 +1,148 @@
+"""How fast everything is on this machine: `make bench`, or `python -m benchmarks.speed PART ...`.
+
+Each part writes `benchmarks/results/speed-<part>.json`; the tables in `benchmarks/RESULTS.md` are made from them.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks import data_speed, finetuning_speed, suggestion_speed, training_parts, training_speed
+from benchmarks.common import RESULTS_DIR, prepared_corpus, write_results
+from benchmarks.timing import machine_limits
+from src.corpus import load_corpus
+from src.evaluation import ModelSystem, as_pairs, evaluation_texts
+from src.lstm_model import load_lstm_lm
+from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
+from src.report import replace_between
+from src.runs import RunError, find_run
+
+RESULTS_PAGE = Path(__file__).parent / "RESULTS.md"
+START, END = "<!-- speed: make bench -->", "<!-- end of speed -->"
+NUM_TRAIN = 40_000
+NUM_PREFIXES = 100
+NUM_TYPED = 10
+NUM_IN_BATCHES = 2_000
+
+
+def machine() -> dict[str, list[dict]]:
+    limits = machine_limits()
+    return {
+        "What the machine can do": [
+            {"": "threads", "value": torch.get_num_threads()},
+            *({"": name, "value": round(value, 1)} for name, value in limits.items()),
+        ]
+    }
+
+
+def training() -> dict[str, list[dict]]:
+    tweets, _ = prepared_corpus()
+    texts = tweets.texts("train", NUM_TRAIN)
+    rows = training_speed.training_speed(texts, machine_limits())
+    for row in rows:
+        row["peak MB"] = round(float(in_its_own_process("training_memory", row["loop"])))
+    return {
+        "Training: tweets a second": rows,
+        "What the Trainer adds to a step": training_parts.trainer_overhead(texts),
+        "Where a step's time goes": training_parts.step_profile(texts),
+        "What was tried to shorten a step": training_parts.tried_options(texts),
+    }
+
+
+def finetuning() -> dict[str, list[dict]]:
+    tweets, _ = prepared_corpus()
+    texts = tweets.texts("train", NUM_TRAIN)
+    return {"Fine-tuning: tweets a second": finetuning_speed.finetuning_speed(texts)}
+
+
+def data() -> dict[str, list[dict]]:
+    corpus = load_corpus(data_dir="data")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tweets.csv.zip"
+        data_speed.write_varied_csv(corpus, path, data_speed.NUM_ROWS)
+        stages = data_speed.preparation_speed(path)
+        growth = data_speed.growth(corpus, Path(folder) / "growth")
+    stages.append({"stage": "peak MB", "seconds": "", "rows per second": in_its_own_process("data_memory")})
+    return {"Data: 1.6 million rows, zipped": stages, "Data: how the stages grow": growth}
+
+
+def suggestions() -> dict[str, list[dict]]:
+    tweets, _ = prepared_corpus()
+    texts = evaluation_texts(tweets.texts("val"), NUM_IN_BATCHES, seed=0)
+    prefixes = [pair.context for pair in as_pairs(texts)]
+    systems = trained_systems()
+    throughput = suggestion_speed.throughput(systems, prefixes)
+    torch.set_num_threads(1)
+    return {
+        "Suggestions of five tokens, one thread": suggestion_speed.latency(systems, prefixes[:NUM_PREFIXES]),
+        "A keystroke, one thread": suggestion_speed.keystrokes(systems, texts[:NUM_TYPED]),
+        "In batches, all threads": throughput,
+    }
+
+
+def trained_systems() -> list[ModelSystem]:
+    """The newest LSTM and the newest fine-tuned transformer, or the untouched one."""
+    tokenizer, lstm, _, _ = load_lstm_lm(find_run("lstm_lm"))
+    try:
+        lm = load_pretrained(find_run(*PRETRAINED_NAMES))
+    except RunError:
+        lm = load_pretrained()
+    return [ModelSystem("LSTM", lstm, tokenizer), ModelSystem(lm.name, lm.model, lm.tokenizer)]
+
+
+def training_memory(loop: str) -> float:
+    tweets, _ = prepared_corpus()
+    return training_speed.peak_megabytes(loop, tweets.texts("train", NUM_TRAIN))
+
+
+def data_memory() -> float:
+    with TemporaryDirectory() as folder:
+        return data_speed.peak_megabytes(Path(folder))
+
+
+def in_its_own_process(name: str, *arguments: str) -> str:
+    """What one of this module's functions returns, printed by a process that does nothing else."""
+    code = f"import sys; from benchmarks import speed; print(speed.{name}(*sys.argv[1:]))"
+    completed = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return completed.stdout.strip()
+
+
+PARTS = {part.__name__: part for part in (machine, training, finetuning, data, suggestions)}
+
+
+def write_page() -> None:
+    """Put the tables of all parts into the page."""
+    sections = []
+    for part in PARTS:
+        path = RESULTS_DIR / f"speed-{part}.json"
+        if path.exists():
+            for table in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+                sections += [f"### {table['title']}", markdown(table["rows"])]
+    replace_between(RESULTS_PAGE, START, END, "\n\n".join(sections) + "\n")
+
+
+def markdown(rows: list[dict]) -> str:
+    """A table with a row for each dict."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
+    parts = parser.parse_args().parts or list(PARTS)
+    _, record = prepared_corpus()
+    for part in parts:
+        tables = [{"title": title, "rows": rows} for title, rows in PARTS[part]().items()]
+        settings = {"threads": torch.get_num_threads(), "seed": 0}
+        write_results(f"speed-{part}", record, settings, tables, command=f"python -m benchmarks.speed {part}")
+        write_page()
+
+
+if __name__ == "__main__":
+    main()
