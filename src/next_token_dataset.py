@@ -190,10 +190,13 @@ def _tokenize(
     texts: list[str], tokenizer: PreTrainedTokenizerBase, context_unit: ContextUnit
 ) -> tuple[list[list[int]], list[int]]:
     """The ids of each text, and how many of them are its context."""
-    ids = encode(tokenizer, texts)
     if context_unit == "words":
-        contexts = encode(tokenizer, [split_x_target_by_words(text)[0] for text in texts])
-        return ids, [len(context) for context in contexts]
+        # A space begins a word in every tokenizer, so that no token reaches across it.
+        pairs = [split_x_target_by_words(text) for text in texts]
+        contexts = encode(tokenizer, [context for context, _ in pairs])
+        targets = encode(tokenizer, [f" {target}" if target else "" for _, target in pairs])
+        return [context + target for context, target in zip(contexts, targets)], [len(one) for one in contexts]
+    ids = encode(tokenizer, texts)
     share = CONTEXT_SHARE if context_unit == "tokens" else 0.0
     return ids, [int(len(text_ids) * share) for text_ids in ids]
 

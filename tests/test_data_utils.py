@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src import data_utils
 from src.corpus import BadRow, Corpus
 from src.data_utils import (
     clean_string,
@@ -261,9 +262,19 @@ class TestColumns:
         assert result.index.tolist() == ["x", "x", "y"]
 
 
-def test_clean_strings_equals_clean_string_on_every_character():
+def test_every_space_of_unicode_is_one():
     characters = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
-    assert clean_strings(pd.Series(characters, dtype=object)).tolist() == [clean_string(c) for c in characters]
+    expected = [re.sub(r"\s+", " ", re.sub(r"[^a-z0-9\s]", "", f"a{c}b".lower())).strip() for c in characters]
+    assert clean_strings(pd.Series(f"a{c}b" for c in characters)).tolist() == expected
+
+
+@given(tweets_like)
+def test_looking_first_whether_there_is_anything_to_do_changes_nothing(text):
+    expected = data_utils.UTF8_READ_AS_LATIN1.sub(data_utils._repair_match, text)
+    expected = data_utils._unescape_entities(expected)
+    for pattern in (data_utils.URL, data_utils.RETWEET_MARK, data_utils.MENTION):
+        expected = pattern.sub(" ", expected)
+    assert normalize_tweet(text) == expected
 
 
 def test_shares_of_raw_tweets():
