@@ -34,10 +34,9 @@ def target_states(
         `hidden` [targets, width], `labels`, int64 [targets], and `rows`, int64 [targets], the
         batch row of each.
     """
-    input_ids, labels = batch["input_ids"], batch["labels"]
-    positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-    attention_mask = (positions < batch["lengths"][:, None]).long()
-    hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    labels = batch["labels"]
+    # Pads are behind all tokens of their row, where a causal model can't see them from: no mask is needed.
+    hidden = model.base_model(input_ids=batch["input_ids"]).last_hidden_state
     is_target = labels != IGNORE_INDEX
     return hidden[is_target], labels[is_target], is_target.nonzero()[:, 0]
 
