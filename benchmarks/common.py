@@ -19,7 +19,8 @@ from src.training import TrainingResult, TrainingSettings, train
 
 RESULTS_DIR = Path(__file__).parent / "results"
 NGRAM_ORDER = 4
-CHECKPOINT_DIR = Path("models/.checkpoints-benchmark")
+# Of this process: two benchmarks may run beside each other.
+CHECKPOINT_DIR = Path(f"models/.checkpoints-benchmark-{os.getpid()}")
 
 
 def prepared_corpus() -> tuple[PreparedTweets, dict]:
