@@ -1,8 +1,8 @@
 """The LSTM of the newest run with other seeds, and the plain recipe that it has to beat, as run folders.
 
 `make seeds` trains `lstm_seed1`, `lstm_seed2` and `lstm_recipe` beside `models/lstm_lm-<timestamp>`: the seeds for
-as many steps, the recipe for as many seconds as the last of them took. `compare.ipynb` takes those that it finds into its tables. One of
-them alone: `python -m benchmarks.seeds lstm_recipe`.
+as many steps, the recipe for as many seconds as the last of them took. `compare.ipynb` takes those that it finds
+into its tables. One of them alone: `python -m benchmarks.seeds lstm_recipe`.
 
 The recipe: 256/512, one layer, 30,522 pieces (the size of BERT's vocabulary), the loss on the target only, AdamW
 with 2e-3, no dropout.
