@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from src.completion import complete
+from src.export import export_onnx
 from src.lstm_model import load_lstm_lm
-from src.onnx_lstm import FILES, OnnxLSTM
+from src.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.prefix_memory import PrefixMemory
 from src.prefixes import Completion
 from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
@@ -16,7 +17,7 @@ Completer = Callable[[Sequence[str], int], list[list[Completion]]]
 
 
 def newest_completers(models_dir: str | Path = "models") -> dict[str, Completer]:
-    """The LSTM, its int8 export, and the fine-tuned transformer, as far as they are there.
+    """The LSTM, its int8 export, made where it is missing, and the fine-tuned transformer if there is one.
 
     Raises:
         RunError: there is no LSTM.
@@ -24,9 +25,10 @@ def newest_completers(models_dir: str | Path = "models") -> dict[str, Completer]
     run_dir = find_run("lstm_lm", models_dir=models_dir)
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     completers = {"LSTM": with_memory(model, tokenizer)}
-    if (run_dir / FILES["int8"]).is_file():
-        onnx_lstm = OnnxLSTM(run_dir)
-        completers["LSTM int8"] = lambda prefixes, n: onnx_lstm.complete(prefixes, n, half_typed=True)
+    if not (run_dir / INT8_FILE).is_file():
+        export_onnx(run_dir)
+    onnx_lstm = OnnxLSTM(run_dir)
+    completers["LSTM int8"] = lambda prefixes, n: onnx_lstm.complete(prefixes, n, half_typed=True)
     for transformer_dir in find_runs(*PRETRAINED_NAMES, models_dir=models_dir)[:1]:
         lm = load_pretrained(transformer_dir)
         completers[lm.name] = with_memory(lm.model, lm.tokenizer)

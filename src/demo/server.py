@@ -9,12 +9,14 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.demo.completers import Completer
 from src.prefixes import Completion
@@ -56,12 +58,15 @@ class Turnstile:
     def __init__(self, completer: Completer):
         self.completer, self.lock, self.waiting = completer, asyncio.Lock(), 0
 
-    async def answer(self, text: str) -> Answer:
+    async def answer(self, text: str, has_gone: Callable[[], Awaitable[bool]]) -> Answer:
+        """Answer in turn, but not to a question that the page has given up for a newer one."""
         if self.waiting >= MAX_WAITING:
             raise HTTPException(503, "Too many people are typing; try again in a moment.")
         self.waiting += 1
         try:
             async with self.lock:
+                if await has_gone():
+                    raise HTTPException(408, "The question was taken back.")
                 started = time.perf_counter()
                 suggestions = await run_in_threadpool(suggest, self.completer, text)
                 milliseconds = 1e3 * (time.perf_counter() - started)
@@ -85,6 +90,39 @@ def suggest(completer: Completer, text: str) -> list[Completion]:
         return []
 
 
+class Guard:
+    """Refuses other origins and long bodies, and tells the browser to trust nothing but this page."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif refusal := refuse(scope["scheme"], scope["method"], Headers(scope=scope)):
+            await refusal(scope, receive, send)
+        else:
+
+            async def send_with_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                await send(message)
+
+            await self.app(scope, receive, send_with_headers)
+
+
+def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
+    """What is answered to a request that must not reach the models; None to any other."""
+    origin, length = headers.get("origin"), headers.get("content-length", "")
+    if origin is not None and origin != f"{scheme}://{headers.get('host')}":
+        return JSONResponse({"detail": f"Requests from {origin} are not answered."}, 403)
+    if method == "POST" and not length.isdecimal():
+        return JSONResponse({"detail": "Say how long the request is (Content-Length)."}, 411)
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        return JSONResponse({"detail": f"A request has at most {MAX_BODY_BYTES:,} bytes."}, 413)
+    return None
+
+
 def create_app(completers: dict[str, Completer], hosts: list[str] = LOCAL_HOSTS) -> FastAPI:
     """The page and its questions.
 
@@ -95,19 +133,7 @@ def create_app(completers: dict[str, Completer], hosts: list[str] = LOCAL_HOSTS)
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
     turnstiles = {name: Turnstile(completer) for name, completer in completers.items()}
 
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        origin = request.headers.get("origin")
-        if origin is not None and origin != f"{request.url.scheme}://{request.headers.get('host')}":
-            return JSONResponse({"detail": f"Requests from {origin} are not answered."}, 403)
-        if request.method == "POST" and not request.headers.get("content-length", "").isdecimal():
-            return JSONResponse({"detail": "Say how long the request is (Content-Length)."}, 411)
-        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-            return JSONResponse({"detail": f"A request has at most {MAX_BODY_BYTES:,} bytes."}, 413)
-        response = await call_next(request)
-        response.headers.update(SECURITY_HEADERS)
-        return response
-
+    app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     @app.get("/models")
@@ -115,10 +141,10 @@ def create_app(completers: dict[str, Completer], hosts: list[str] = LOCAL_HOSTS)
         return list(turnstiles)
 
     @app.post("/suggestions")
-    async def suggestions(question: Question) -> Answer:
+    async def suggestions(question: Question, request: Request) -> Answer:
         if question.model not in turnstiles:
             raise HTTPException(404, f"There is no model {question.model!r}; there are {', '.join(turnstiles)}.")
-        return await turnstiles[question.model].answer(question.text)
+        return await turnstiles[question.model].answer(question.text, request.is_disconnected)
 
     app.mount("/", StaticFiles(directory=PAGE_DIR, html=True))
     return app
