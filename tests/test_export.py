@@ -5,16 +5,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from src.completion import complete
 from src.corpus import read_sentiment140
 from src.data_utils import prepare_tweets, split_x_target_by_words
+from src.evaluation import ModelSystem, evaluate, evaluation_texts
 from src.examples import PROMPTS
 from src.export import export_onnx
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.onnx_lstm import OnnxLSTM, best_first
+from src.onnx_system import OnnxSystem
 from src.runs import RunError, find_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +103,19 @@ def test_bad_questions_are_refused(run_dir, tmp_path):
 def test_best_first_sorts_all_values(n):
     values = np.random.default_rng(0).permutation(10.0 * np.arange(10))
     assert values[list(best_first(values, n))].tolist() == sorted(values, reverse=True)
+
+
+def test_float32_scores_as_torch_does(run_dir, cleaned_texts):
+    tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
+    texts = evaluation_texts(cleaned_texts, 40, seed=0)
+    expected, found = (
+        evaluate(system, texts)
+        for system in (ModelSystem("torch", model, tokenizer), OnnxSystem("onnx", OnnxLSTM(run_dir, "float32")))
+    )
+    assert found.answers == expected.answers
+    pd.testing.assert_frame_equal(found.scores, expected.scores)
+    pd.testing.assert_frame_equal(found.likelihood, expected.likelihood, rtol=1e-4)
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
