@@ -100,6 +100,7 @@ TRIALS = {
     "vocabulary 8k": replace(KEPT, vocab_size=8_000),
     "three times as long": LONG,
     "three times as long, rate 8e-3": replace(LONG, learning_rate=8e-3),
+    "three times as long, layer norm": replace(LONG, layer_norm=True),
     "half as long": HALF,
     "half, seed 1": replace(HALF, seed=1),
     "half, all tokens to the end": replace(HALF, loss_on="all"),
