@@ -1,11 +1,13 @@
 """One trainer for both models: transformers' own, with our loss on our batches."""
 
+import json
 import math
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from tqdm import tqdm
@@ -18,8 +20,12 @@ from transformers import (
     TrainingArguments,
 )
 
+from src.checkpoints import RESULT_FILE, open_checkpoints, seconds_until, training_identity
+from src.files import write_json
 from src.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
 from src.next_token_dataset import NextTokenDataset, SimilarLengthSampler, collate_batch, unmask_context
+
+Resume = Literal["auto", "never"]
 
 
 @dataclass(frozen=True)
@@ -73,19 +79,22 @@ class TrainingResult:
         history: one dict per evaluation: step, epoch, tweets_seen, train_loss and val_loss
             (nats per target token), learning_rate, seconds.
         best_val_loss: nats per target token.
-        duration: seconds, with the evaluations.
+        duration: seconds, with the evaluations; of a resumed training also those before it was cut off.
+        resumed_at: step that the training went on from; 0: it started anew.
     """
 
     history: list[dict]
     best_val_loss: float
     duration: float
+    resumed_at: int = 0
 
 
 class ProgressBar(TrainerCallback):
     """One bar over the steps with the newest validation loss, in place of the library's printing."""
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self.bar = tqdm(total=state.max_steps, desc="training", unit="step", mininterval=5)
+        done = state.global_step
+        self.bar = tqdm(total=state.max_steps, initial=done, desc="training", unit="step", mininterval=5)
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         self.bar.update()
@@ -144,6 +153,7 @@ def train(
     settings: TrainingSettings,
     checkpoint_dir: str | Path,
     pad_id: int,
+    resume: Resume = "auto",
 ) -> TrainingResult:
     """Train a model in place and leave it with the weights of its best evaluation.
 
@@ -151,12 +161,17 @@ def train(
         model: on the device to train on.
         train_dataset: its masked labels count from `settings.all_tokens_share` of the steps on.
         val_dataset: scored at every evaluation; decides on the best weights and on stopping.
-        checkpoint_dir: holds the best weights while training; emptied at the start, removed at the end.
+        checkpoint_dir: holds the training as it was at its last and at its best evaluation, also when it is
+            complete: remove it once the model is saved.
         pad_id: of the model's tokenizer.
+        resume: "auto" goes on from the last checkpoint if `checkpoint_dir` holds one of the same settings,
+            data and first weights, and gives a complete training as it is; "never" starts anew.
     """
     checkpoint_dir = Path(checkpoint_dir)
-    # What a training that was cut off has left can't be continued and would be taken for our own.
-    shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    if resume == "never":
+        shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    identity = training_identity(model, {"train": train_dataset, "val": val_dataset}, asdict(settings))
+    checkpoint = open_checkpoints(checkpoint_dir, identity)
     num_steps = settings.num_steps(len(train_dataset))
     trainer = TargetLossTrainer(
         model=model,
@@ -168,11 +183,26 @@ def train(
         settings=settings,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    shutil.rmtree(checkpoint_dir)
+    result_path = checkpoint_dir / RESULT_FILE
+    if result_path.exists():
+        record = json.loads(result_path.read_text(encoding="utf-8"))
+        trainer.state.best_model_checkpoint = str(checkpoint_dir / record.pop("best_checkpoint"))
+        trainer._load_best_model()
+        model.eval()
+        return TrainingResult(**{**record, "resumed_at": record["history"][-1]["step"]})
+    if checkpoint is not None:
+        trainer.started -= seconds_until(checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     model.eval()
-    history = training_history(trainer.state.log_history, settings.batch_size)
-    return TrainingResult(history, float(trainer.state.best_metric), time.perf_counter() - trainer.started)
+    result = TrainingResult(
+        resumed_at=int(checkpoint.name.split("-")[1]) if checkpoint else 0,
+        history=training_history(trainer.state.log_history, settings.batch_size),
+        best_val_loss=float(trainer.state.best_metric),
+        duration=time.perf_counter() - trainer.started,
+    )
+    best_checkpoint = Path(trainer.state.best_model_checkpoint).name
+    write_json(result_path, {**vars(result), "best_checkpoint": best_checkpoint})
+    return result
 
 
 def training_arguments(
@@ -196,7 +226,6 @@ def training_arguments(
         save_strategy="steps",
         save_steps=steps_between,
         save_total_limit=1,
-        save_only_model=True,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,

@@ -1,5 +1,6 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -50,7 +51,6 @@ def test_training_lowers_the_validation_loss(make_model, datasets, tokenizer, tm
     assert result.best_val_loss < before - 0.3
     assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
     assert not model.training
-    assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr().out == ""
 
 
@@ -186,15 +186,6 @@ def test_only_while_all_tokens_count_is_the_vocabulary_sampled(datasets, tokeniz
     assert called == ["sampled"] * 24 + ["whole"] * 8
 
 
-def test_checkpoints_of_a_training_that_was_cut_off_do_not_matter(datasets, tokenizer, tmp_path):
-    leftover = tmp_path / "checkpoints" / "checkpoint-99999"
-    leftover.mkdir(parents=True)
-    (leftover / "model.safetensors").write_bytes(b"half a fi")
-    model, undisturbed = make_lstm(len(tokenizer)), make_lstm(len(tokenizer))
-    result = train(model, *datasets, SETTINGS, tmp_path / "checkpoints", 0)
-    assert result.best_val_loss == train(undisturbed, *datasets, SETTINGS, tmp_path / "other", 0).best_val_loss
-
-
 def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monkeypatch):
     batches = []
 
@@ -208,3 +199,117 @@ def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monk
     texts_of_epochs = [sorted(text for batch in epoch for text in batch) for epoch in epochs]
     assert all(texts == texts_of_epochs[0] for texts in texts_of_epochs)
     assert len({str(epoch) for epoch in epochs}) == 4
+
+
+# Going on after an interruption
+
+
+class Interrupted(Exception):
+    """The power goes."""
+
+
+def interrupt_after(monkeypatch, num_steps):
+    """Losses of this many steps, then the end."""
+    steps = iter(range(num_steps))
+
+    def failing_loss(model, batch):
+        if next(steps, None) is None:
+            raise Interrupted
+        return training_loss(model, batch)
+
+    monkeypatch.setattr(training, "training_loss", failing_loss)
+
+
+def train_with_interruptions(make_model, datasets, folder, settings, monkeypatch, numbers_of_steps):
+    for num_steps in numbers_of_steps:
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            interrupt_after(patch, num_steps)
+            train(make_model(300), *datasets, settings, folder, 0)
+    model = make_model(300)
+    return model, train(model, *datasets, settings, folder, 0)
+
+
+@pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
+@pytest.mark.parametrize("numbers_of_steps", [[3], [9], [16], [13, 2, 12]])
+def test_a_resumed_training_is_the_uninterrupted_one(make_model, datasets, tmp_path, monkeypatch, numbers_of_steps):
+    undisturbed = make_model(300)
+    expected = train(undisturbed, *datasets, SETTINGS, tmp_path / "whole", 0)
+    model, result = train_with_interruptions(
+        make_model, datasets, tmp_path / "cut", SETTINGS, monkeypatch, numbers_of_steps
+    )
+    for tensor, whole in zip(model.state_dict().values(), undisturbed.state_dict().values()):
+        assert torch.equal(tensor, whole)
+    timeless = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
+    assert timeless == [{name: value for name, value in row.items() if name != "seconds"} for row in expected.history]
+    assert result.best_val_loss == expected.best_val_loss
+    assert result.resumed_at == {(3,): 0, (9,): 8, (16,): 16, (13, 2, 12): 16}[tuple(numbers_of_steps)]
+    seconds = [row["seconds"] for row in result.history]
+    assert seconds == sorted(seconds) and seconds[-1] <= result.duration + 0.1
+
+
+def test_a_sampled_softmax_in_bf16_resumes_with_the_same_samples(datasets, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, num_sampled_tokens=50, all_tokens_share=0.6, bf16=True)
+    undisturbed = make_lstm(300, dropout=0.3)
+    train(undisturbed, *datasets, settings, tmp_path / "whole", 0)
+    make_model = partial(make_lstm, dropout=0.3)
+    model, result = train_with_interruptions(make_model, datasets, tmp_path / "cut", settings, monkeypatch, [8])
+    assert result.resumed_at == 24
+    assert all(map(torch.equal, model.state_dict().values(), undisturbed.state_dict().values()))
+
+
+def test_a_complete_training_is_given_again_without_a_step(datasets, tmp_path, monkeypatch):
+    first = make_lstm(300)
+    result = train(first, *datasets, SETTINGS, tmp_path, 0)
+    interrupt_after(monkeypatch, 0)
+    again = make_lstm(300)
+    assert train(again, *datasets, SETTINGS, tmp_path, 0) == replace(result, resumed_at=32)
+    assert all(map(torch.equal, again.state_dict().values(), first.state_dict().values()))
+    assert not again.training
+
+
+def other_training(change, datasets):
+    """Settings, model and datasets, one of which is another one."""
+    train_dataset, val_dataset = datasets
+    settings = replace(SETTINGS, seed=1) if change == "settings" else SETTINGS
+    model = make_lstm(300)
+    if change == "weights":
+        model.lm_head.bias.data[5] += 1
+    if change == "data":
+        train_dataset = deepcopy(train_dataset)
+        train_dataset.token_ids[3] += 1
+    return model, train_dataset, val_dataset, settings
+
+
+@pytest.mark.parametrize("change", ["settings", "weights", "data", "resume"])
+def test_another_training_starts_anew(datasets, tmp_path, monkeypatch, change):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 20)
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path / "cut", 0)
+    model, *rest = other_training(change, datasets)
+    expected_model, *_ = other_training(change, datasets)
+    train(expected_model, *rest, tmp_path / "whole", 0)
+    result = train(model, *rest, tmp_path / "cut", 0, resume="never" if change == "resume" else "auto")
+    assert result.resumed_at == 0
+    assert all(map(torch.equal, model.state_dict().values(), expected_model.state_dict().values()))
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(datasets, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 20)
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    half = tmp_path / "checkpoint-24"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half a fi")
+    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
+
+
+def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, num_evaluations=6, patience=100)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 230)
+        train(make_lstm(300), *datasets, settings, tmp_path, 0)
+    kept = {path.name for path in tmp_path.glob("checkpoint-*")}
+    result = train(make_lstm(300), *datasets, settings, tmp_path, 0)
+    best = min(result.history, key=lambda row: row["val_loss"])["step"]
+    assert best < 200 and kept == {f"checkpoint-{best}", "checkpoint-200"}
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{best}"]
