@@ -1,29 +1,25 @@
-"""One trainer for both models: transformers' own, with our loss on our batches."""
+"""One training for both models: its settings, its result, and how it goes on after an interruption."""
 
 import json
 import math
 import shutil
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
-from tqdm import tqdm
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     PrinterCallback,
-    Trainer,
-    TrainerCallback,
     TrainingArguments,
 )
 
 from src.checkpoints import RESULT_FILE, open_checkpoints, seconds_until, training_identity
 from src.files import write_json
-from src.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
-from src.next_token_dataset import NextTokenDataset, SimilarLengthSampler, collate_batch, unmask_context
+from src.next_token_dataset import NextTokenDataset
+from src.trainer import ProgressBar, TargetLossTrainer
 
 Resume = Literal["auto", "never"]
 
@@ -89,63 +85,6 @@ class TrainingResult:
     resumed_at: int = 0
 
 
-class ProgressBar(TrainerCallback):
-    """One bar over the steps with the newest validation loss, in place of the library's printing."""
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        done = state.global_step
-        self.bar = tqdm(total=state.max_steps, initial=done, desc="training", unit="step", mininterval=5)
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        self.bar.update()
-        # The last evaluation may come before the next log is due; the history wants both.
-        control.should_log |= control.should_evaluate
-
-    def on_evaluate(self, args, state, control, metrics, **kwargs) -> None:
-        self.bar.set_postfix(val_loss=f"{metrics['eval_loss']:.3f}", refresh=False)
-
-    def on_train_end(self, args, state, control, **kwargs) -> None:
-        self.bar.close()
-
-
-class TargetLossTrainer(Trainer):
-    """transformers' Trainer with the loss at target positions and an exact validation loss."""
-
-    def __init__(self, *args, pad_id: int, settings: TrainingSettings, **kwargs):
-        super().__init__(*args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
-        self.pad_id = pad_id
-        self.all_tokens_share = settings.all_tokens_share
-        # The library's mixed precision is tied to model(...), which the loss never calls, and outlives the training.
-        self.autocast = partial(torch.autocast, self.args.device.type, torch.bfloat16, enabled=settings.bf16)
-        self.all_tokens_loss = training_loss
-        if num_samples := settings.num_sampled_tokens:
-            frequencies = token_frequencies(self.train_dataset, self.model.config.vocab_size).to(self.args.device)
-            self.all_tokens_loss = partial(sampled_training_loss, frequencies=frequencies, num_samples=num_samples)
-        self.started = time.perf_counter()
-
-    def _get_train_sampler(self, train_dataset=None) -> SimilarLengthSampler:
-        return SimilarLengthSampler(self.train_dataset.lengths, self.args.train_batch_size, self.args.seed)
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
-        with self.autocast():
-            if self.state.global_step < self.all_tokens_share * self.state.max_steps:
-                return self.all_tokens_loss(model, unmask_context(inputs))
-            return training_loss(model, inputs)
-
-    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
-        """Mean over all target tokens; the library's loop would average the means of the batches."""
-        batch_size = self.args.per_device_eval_batch_size
-        with self.autocast():
-            nll, num_targets = dataset_nll(self.model, self.eval_dataset, batch_size, self.pad_id)
-        metrics = {"eval_loss": nll.sum() / num_targets.sum(), "seconds": time.perf_counter() - self.started}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _issue_warnings_after_load(self, load_result) -> None:
-        """Says that tied weights are missing from a checkpoint, where they are saved once: nothing to tell."""
-
-
 def train(
     model: PreTrainedModel,
     train_dataset: NextTokenDataset,
@@ -180,7 +119,9 @@ def train(
         eval_dataset=val_dataset,
         callbacks=[EarlyStoppingCallback(settings.patience), ProgressBar()],
         pad_id=pad_id,
-        settings=settings,
+        bf16=settings.bf16,
+        all_tokens_share=settings.all_tokens_share,
+        num_sampled_tokens=settings.num_sampled_tokens,
     )
     trainer.remove_callback(PrinterCallback)
     result_path = checkpoint_dir / RESULT_FILE

@@ -1,20 +1,26 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
+import random
+import signal
+import subprocess
+import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from src import training
+from src import trainer
 from src.loss import dataset_nll, sampled_training_loss, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.training import TrainingSettings, train
 
+ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, num_evaluations=4)
 
 
@@ -134,7 +140,7 @@ def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, 
         dtypes.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
         return training_loss(model, batch)
 
-    monkeypatch.setattr("src.training.training_loss", recording_loss)
+    monkeypatch.setattr("src.trainer.training_loss", recording_loss)
     losses = {}
     for bf16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         model = make_model(vocab_size=300)
@@ -157,7 +163,7 @@ def test_the_context_counts_in_the_first_share_of_the_steps(datasets, tokenizer,
         shares.append(((batch["labels"] != -100).sum() / is_token.sum()).item())
         return training_loss(model, batch)
 
-    monkeypatch.setattr("src.training.training_loss", recording_loss)
+    monkeypatch.setattr("src.trainer.training_loss", recording_loss)
     settings = replace(SETTINGS, all_tokens_share=0.75)
     train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
     assert shares[:24] == [1.0] * 24
@@ -180,7 +186,7 @@ def test_only_while_all_tokens_count_is_the_vocabulary_sampled(datasets, tokeniz
         recording = partial(
             lambda name, loss, *args, **kwargs: called.append(name) or loss(*args, **kwargs), name, loss
         )
-        monkeypatch.setattr(f"src.training.{loss.__name__}", recording)
+        monkeypatch.setattr(f"src.trainer.{loss.__name__}", recording)
     settings = replace(SETTINGS, all_tokens_share=0.75, num_sampled_tokens=100)
     train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
     assert called == ["sampled"] * 24 + ["whole"] * 8
@@ -193,7 +199,7 @@ def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monk
         batches.append(sorted(tuple(item["input_ids"].tolist()) for item in batch))
         return collate_batch(batch, pad_id)
 
-    monkeypatch.setattr(training, "collate_batch", spy)
+    monkeypatch.setattr(trainer, "collate_batch", spy)
     train(make_lstm(len(tokenizer)), *datasets, SETTINGS, tmp_path / "checkpoints", 0)
     epochs = [batches[start : start + 8] for start in range(0, 32, 8)]
     texts_of_epochs = [sorted(text for batch in epoch for text in batch) for epoch in epochs]
@@ -217,7 +223,7 @@ def interrupt_after(monkeypatch, num_steps):
             raise Interrupted
         return training_loss(model, batch)
 
-    monkeypatch.setattr(training, "training_loss", failing_loss)
+    monkeypatch.setattr(trainer, "training_loss", failing_loss)
 
 
 def train_with_interruptions(make_model, datasets, folder, settings, monkeypatch, numbers_of_steps):
@@ -313,3 +319,18 @@ def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
     best = min(result.history, key=lambda row: row["val_loss"])["step"]
     assert best < 200 and kept == {f"checkpoint-{best}", "checkpoint-200"}
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{best}"]
+
+
+def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
+    def run(folder, seconds):
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "tests.killed_training", str(folder), str(seconds)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True).returncode
+
+    assert run(tmp_path / "whole", 0) == 0
+    rng = random.Random(0)
+    codes = [run(tmp_path / "killed", rng.uniform(0.2, 1.5)) for _ in range(3)]
+    assert -signal.SIGKILL in codes
+    assert run(tmp_path / "killed", 0) == 0
+    whole, killed = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "killed"))
+    assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
