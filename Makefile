@@ -9,7 +9,7 @@ NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
-.PHONY: run test vm vm-run lint table seeds bench
+.PHONY: run test vm vm-run lint table seeds bench demo
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -34,6 +34,10 @@ vm-run: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# A page to type in, on this machine: http://127.0.0.1:8000
+demo: $(VENV)/installed
+	$(BIN)/python -m src.demo
 
 # The result table of the README, from the newest comparison in models/.
 table: $(VENV)/installed

@@ -32,12 +32,13 @@ SIZES = (
     LSTM_SIZES,
     {**LSTM_SIZES, "vocab_size": 16_000, "embedding_dim": 512, "hidden_dim": 1_536},
 )
-TWEETS_SEEN = 200_000
+TWEETS_SEEN = 120_000
 TIMED_PREFIXES = 30
 
 
 def lstm_settings() -> TrainingSettings:
     return TrainingSettings(
+        learning_rate=4e-3,
         max_epochs=10,
         max_tweets_seen=TWEETS_SEEN,
         num_evaluations=4,

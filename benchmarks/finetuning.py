@@ -38,9 +38,7 @@ RECIPES = (
     Recipe(1e-4),
     Recipe(3e-5),
     Recipe(3e-4),
-    Recipe(1e-4, batch_size=8),
     Recipe(1e-3, lora_rank=16),
-    Recipe(3e-4, lora_rank=16),
 )
 
 

@@ -1,8 +1,8 @@
 """The LSTM of the newest run with other seeds, and the plain recipe that it has to beat, as run folders.
 
 `make seeds` trains `lstm_seed1`, `lstm_seed2` and `lstm_recipe` beside `models/lstm_lm-<timestamp>`: the seeds for
-as many steps, the recipe for as many seconds. `compare.ipynb` takes those that it finds into its tables. One of
-them alone: `python -m benchmarks.seeds lstm_recipe`.
+as many steps, the recipe for as many seconds as the last of them took. `compare.ipynb` takes those that it finds
+into its tables. One of them alone: `python -m benchmarks.seeds lstm_recipe`.
 
 The recipe: 256/512, one layer, 30,522 pieces (the size of BERT's vocabulary), the loss on the target only, AdamW
 with 2e-3, no dropout.
@@ -39,24 +39,25 @@ def sizes_of(meta: dict) -> dict:
     }
 
 
-def recipe_settings(meta: dict, train_texts: list[str], val_texts: list[str]) -> TrainingSettings:
-    """The recipe's settings for the seconds of a run, from the pace of a rehearsal."""
+def recipe_settings(seconds: float, train_texts: list[str], val_texts: list[str]) -> TrainingSettings:
+    """The recipe's settings for a training of so many seconds, from the pace of a rehearsal."""
     plain = TrainingSettings(learning_rate=2e-3, weight_decay=0.01, num_evaluations=1)
     rehearsal = replace(plain, max_tweets_seen=REHEARSAL_TWEETS)
     _, _, result = train_lstm(train_texts, val_texts[:100], RECIPE_SIZES, rehearsal)
-    tweets_seen = int(REHEARSAL_TWEETS * meta["duration_seconds"] / result.duration)
+    tweets_seen = int(REHEARSAL_TWEETS * seconds / result.duration)
     return replace(plain, max_tweets_seen=tweets_seen, max_epochs=100, num_evaluations=8)
 
 
 def train_beside(name: str) -> None:
     """Train one of the models and save it with its scores on validation pairs."""
     tweets, data = prepared_corpus()
-    meta = read_meta(find_run("lstm_lm", data=data))
     train_texts = tweets.texts("train")
     val_texts = evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0)
     if name == RECIPE:
-        sizes, settings = RECIPE_SIZES, recipe_settings(meta, train_texts, val_texts)
+        seconds = read_meta(find_run("lstm_seed*", "lstm_lm", data=data))["duration_seconds"]
+        sizes, settings = RECIPE_SIZES, recipe_settings(seconds, train_texts, val_texts)
     else:
+        meta = read_meta(find_run("lstm_lm", data=data))
         sizes, settings = sizes_of(meta), replace(settings_of(meta), seed=SEEDS[name])
     tokenizer, model, result = train_lstm(train_texts, val_texts, sizes, settings)
     summary = evaluate(ModelSystem(name, model, tokenizer), val_texts[:NUM_PAIRS]).summary(seed=0)

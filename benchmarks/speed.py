@@ -14,6 +14,7 @@ import torch
 
 from benchmarks import data_speed, finetuning_speed, suggestion_speed, training_parts, training_speed
 from benchmarks.common import RESULTS_DIR, prepared_corpus, write_results
+from benchmarks.costs import cost_table
 from benchmarks.timing import machine_limits
 from src.corpus import load_corpus
 from src.evaluation import ModelSystem, as_pairs, evaluation_texts
@@ -24,6 +25,7 @@ from src.runs import RunError, find_run
 
 RESULTS_PAGE = Path(__file__).parent / "RESULTS.md"
 START, END = "<!-- speed: make bench -->", "<!-- end of speed -->"
+TRAINING, DATA = "Training: tweets a second", "Data: 1.6 million rows, zipped"
 NUM_TRAIN = 40_000
 NUM_PREFIXES = 100
 NUM_TYPED = 10
@@ -47,7 +49,7 @@ def training() -> dict[str, list[dict]]:
     for row in rows:
         row["peak MB"] = round(float(in_its_own_process("training_memory", row["loop"])))
     return {
-        "Training: tweets a second": rows,
+        TRAINING: rows,
         "What the Trainer adds to a step": training_parts.trainer_overhead(texts),
         "Where a step's time goes": training_parts.step_profile(texts),
         "What was tried to shorten a step": training_parts.tried_options(texts),
@@ -68,7 +70,7 @@ def data() -> dict[str, list[dict]]:
         stages = data_speed.preparation_speed(path)
         growth = data_speed.growth(corpus, Path(folder) / "growth")
     stages.append({"stage": "peak MB", "seconds": "", "rows per second": in_its_own_process("data_memory")})
-    return {"Data: 1.6 million rows, zipped": stages, "Data: how the stages grow": growth}
+    return {DATA: stages, "Data: how the stages grow": growth}
 
 
 def suggestions() -> dict[str, list[dict]]:
@@ -117,12 +119,17 @@ PARTS = {part.__name__: part for part in (machine, training, finetuning, data, s
 
 def write_page() -> None:
     """Put the tables of all parts into the page."""
-    sections = []
+    tables: dict[str, list[dict]] = {}
     for part in PARTS:
         path = RESULTS_DIR / f"speed-{part}.json"
         if path.exists():
-            for table in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-                sections += [f"### {table['title']}", markdown(table["rows"])]
+            rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+            tables |= {table["title"]: table["rows"] for table in rows}
+    if TRAINING in tables and DATA in tables:
+        [loop] = [row for row in tables[TRAINING] if row["loop"] == training_speed.NOTEBOOK_LOOP]
+        [preparation] = [row for row in tables[DATA] if row["stage"] == "all"]
+        tables["What more tweets would cost, computed"] = cost_table(loop, preparation)
+    sections = [f"### {title}\n\n{markdown(rows)}" for title, rows in tables.items()]
     replace_between(RESULTS_PAGE, START, END, "\n\n".join(sections) + "\n")
 
 

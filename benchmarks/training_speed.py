@@ -58,13 +58,14 @@ class Loop:
 REFERENCE = Loop(vocab_size=30_522, hidden_dim=512, batch_size=256, reference=True)
 SAME_SIZES = replace(REFERENCE, reference=False)
 OWN_TOKENIZER = replace(SAME_SIZES, vocab_size=12_000)
+NOTEBOOK_LOOP = "the notebook's, all tokens, sampled softmax"
 LOOPS = {
     "usual loop: 30,522 pieces, 256/512, batch 256": REFERENCE,
     "ours, same pieces and sizes": SAME_SIZES,
     "ours, 12,000 pieces": OWN_TOKENIZER,
     "ours, 12,000 pieces, bf16": replace(OWN_TOKENIZER, bf16=True),
     "the notebook's: 256/640, batch 128, bf16, targets": Loop(bf16=True),
-    "the notebook's, all tokens, sampled softmax": Loop(bf16=True, loss_on="all", num_sampled_tokens=2_000),
+    NOTEBOOK_LOOP: Loop(bf16=True, loss_on="all", num_sampled_tokens=2_000),
     "the notebook's, all tokens, whole vocabulary": Loop(bf16=True, loss_on="all"),
 }
 

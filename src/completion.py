@@ -1,36 +1,19 @@
 """Tweet completions from any causal language model of transformers."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.data_utils import clean_string, normalize_tweet
+from src.cleaning import clean_string
 from src.decoding import GREEDY, Decoding, decode
 from src.minimum_bayes_risk import mean_utilities
+from src.new_word import NewWord, word_starts
 from src.next_token_dataset import encode
 from src.prefix_memory import PrefixMemory
-from src.word_starts import NewWord, word_starts
-
-MAX_NEW_TOKENS = 20
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A suggestion.
-
-    Attributes:
-        text: cleaned words, without the prefix but with the whole of a half-typed word.
-        confidence: mean log-probability of its tokens and its end, in nats, at most 0; that of
-            the first token is among those that begin a word, that of the tokens that spell a
-            half-typed word among those that can.
-    """
-
-    text: str
-    confidence: float
+from src.prefixes import MAX_NEW_TOKENS, Completion, split_prefix
 
 
 @torch.no_grad()
@@ -106,20 +89,6 @@ def best_answers(
 ) -> list[str]:
     """The text of the one best completion of each prefix."""
     return [completions[0].text for completions in complete(model, tokenizer, prefixes, decoding=decoding)]
-
-
-def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
-    """Cleaned whole words, and the letters of a word behind them that is still being typed, or ""."""
-    cleaned = clean_string(normalize_tweet(prefix))
-    if cleaned == "":
-        raise ValueError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
-    # What one more letter would do tells: it belongs to the last word, or it begins another one.
-    if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
-        return cleaned, ""
-    words, _, letters = cleaned.rpartition(" ")
-    if words == "":
-        raise ValueError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
-    return words, letters
 
 
 def _complete_batch(

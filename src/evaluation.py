@@ -114,6 +114,11 @@ def target_likelihood(
     """
     dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
     nll, _ = dataset_nll(model, dataset, batch_size, tokenizer.pad_token_id)
+    return likelihood_table(texts, nll)
+
+
+def likelihood_table(texts: Sequence[str], nll: np.ndarray) -> pd.DataFrame:
+    """The table of `target_likelihood` from the nats of every text's target and its end, float64 [texts]."""
     targets = pd.Series([pair.target for pair in as_pairs(texts)], dtype=object)
     return pd.DataFrame({"nll": nll, "words": targets.str.count(" ") + 2, "characters": targets.str.len() + 1})
 

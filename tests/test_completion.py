@@ -17,8 +17,8 @@ from src.completion import best_answers, complete, split_prefix
 from src.data_utils import clean_string
 from src.decoding import GREEDY, Decoding
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.new_word import barred, word_starts
 from src.prefix_memory import MAX_PREFIXES, PrefixMemory
-from src.word_starts import word_starts
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 END = "<|endoftext|>"
@@ -204,10 +204,12 @@ def test_one_suggestion_is_the_greedy_one_with_its_mean_log_probability(make, ki
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_the_mask_lets_only_beginnings_of_words_through(make, kind):
     _, tokenizer = make(kind)
-    mask = word_starts(tokenizer, len(tokenizer) + 5).mask("", ())
-    assert torch.equal(mask[:-5], spelling_mask(tokenizer, "", []))
-    assert not mask[-5:].any()
-    assert 0 < mask.sum() < len(tokenizer)
+    vocab_size = len(tokenizer) + 5
+    candidates = word_starts(tokenizer, vocab_size).candidates("", ())
+    assert sorted(candidates) == spelling_mask(tokenizer, "", []).nonzero().flatten().tolist()
+    assert 0 < len(candidates) < len(tokenizer)
+    mask = barred(word_starts(tokenizer, vocab_size), "", (), vocab_size)
+    assert sorted(candidates) == (~mask).nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -494,11 +496,12 @@ def test_a_piece_with_all_letters_goes_before_one_with_some(make):
     starts = word_starts(tokenizer, len(tokenizer))
     pieces = np.array(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
     assert {"t", "to", "today"} <= set(pieces)
-    assert set(pieces[starts.mask("toda", ())]) == {piece for piece in pieces if piece.startswith("toda")}
-    assert set(pieces[starts.mask("toxy", ())]) == {"to"}
+    assert set(pieces[starts.candidates("toda", ())]) == {piece for piece in pieces if piece.startswith("toda")}
+    assert set(pieces[starts.candidates("toxy", ())]) == {"to"}
     to = int(np.flatnonzero(pieces == "to")[0])
-    assert set(pieces[starts.mask("toxy", (to,))]) == {"##x"}
-    assert starts.mask("to", (to,)).all()
+    assert set(pieces[starts.candidates("toxy", (to,))]) == {"##x"}
+    assert starts.candidates("to", (to,)) is None
+    assert not barred(starts, "to", (to,), len(tokenizer)).any()
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src import data_utils
+from src import cleaning
 from src.corpus import BadRow, Corpus
 from src.data_utils import (
     clean_string,
@@ -270,9 +270,9 @@ def test_every_space_of_unicode_is_one():
 
 @given(tweets_like)
 def test_looking_first_whether_there_is_anything_to_do_changes_nothing(text):
-    expected = data_utils.UTF8_READ_AS_LATIN1.sub(data_utils._repair_match, text)
-    expected = data_utils._unescape_entities(expected)
-    for pattern in (data_utils.URL, data_utils.RETWEET_MARK, data_utils.MENTION):
+    expected = cleaning.UTF8_READ_AS_LATIN1.sub(cleaning._repair_match, text)
+    expected = cleaning._unescape_entities(expected)
+    for pattern in (cleaning.URL, cleaning.RETWEET_MARK, cleaning.MENTION):
         expected = pattern.sub(" ", expected)
     assert normalize_tweet(text) == expected
 

@@ -1,0 +1,1 @@
+"""A page in which one types and the models complete."""

@@ -1,0 +1,176 @@
+"use strict";
+
+// One box per model that is shown; its newest question is the only one whose answer counts.
+const boxes = [];
+const everyModel = "side by side";
+const settings = { model: document.getElementById("model"), threshold: document.getElementById("threshold") };
+const strokes = { made: 0, saved: 0 };
+
+class Box {
+  constructor(model) {
+    const copy = document.getElementById("box").content.cloneNode(true);
+    this.root = copy.querySelector(".box");
+    this.text = copy.querySelector("textarea");
+    this.mirror = copy.querySelector(".mirror");
+    this.typed = copy.querySelector(".typed");
+    this.ghost = copy.querySelector(".ghost");
+    this.cost = copy.querySelector(".cost");
+    this.alternatives = copy.querySelector(".alternatives");
+    copy.querySelector("h2").textContent = model;
+    this.model = model;
+    this.question = 0;
+    this.waiting = null;
+    this.suggestions = [];
+    this.dismissed = false;
+    this.text.addEventListener("input", () => this.changed());
+    this.text.addEventListener("keydown", (event) => this.key(event));
+    this.text.addEventListener("scroll", () => { this.mirror.scrollTop = this.text.scrollTop; });
+    for (const name of ["click", "keyup", "focus", "blur"]) this.text.addEventListener(name, () => this.show());
+  }
+
+  changed() {
+    this.dismissed = false;
+    this.suggest([]);
+    this.ask();
+  }
+
+  suggest(suggestions) {
+    this.suggestions = suggestions;
+    this.list();
+    this.show();
+  }
+
+  async ask() {
+    const number = ++this.question;
+    if (this.waiting) this.waiting.abort();
+    this.waiting = new AbortController();
+    const text = this.text.value;
+    if (text.trim() === "") { this.cost.textContent = ""; return; }
+    try {
+      const response = await fetch("suggestions", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ model: this.model, text: text.slice(-2000) }),
+        signal: this.waiting.signal,
+      });
+      const answer = await response.json();
+      // A newer letter has been typed since.
+      if (number !== this.question) return;
+      if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : "The text was refused.");
+      complain("");
+      this.suggest(answer.suggestions.map((one) => ({
+        text: one.text,
+        rest: continuation(one.text, answer.typed, text),
+        chance: Math.exp(one.confidence),
+      })));
+      this.cost.textContent = `${answer.milliseconds.toFixed(1)} ms`;
+    } catch (error) {
+      if (error.name === "AbortError" || number !== this.question) return;
+      complain(error instanceof TypeError ? "The server does not answer: is it still running?" : error.message);
+    }
+  }
+
+  // The suggestion at the caret, or "" where none is to be seen.
+  best() {
+    const atEnd = this.text.selectionStart === this.text.value.length;
+    const [best] = this.suggestions;
+    const isSure = best && best.chance * 100 >= Number(settings.threshold.value);
+    return atEnd && isSure && !this.dismissed ? best.rest : "";
+  }
+
+  show() {
+    this.typed.textContent = this.text.value;
+    this.ghost.textContent = this.best();
+    this.mirror.scrollTop = this.text.scrollTop;
+  }
+
+  list() {
+    this.alternatives.replaceChildren(...this.suggestions.map((one) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      const confidence = document.createElement("span");
+      button.type = "button";
+      button.textContent = `${one.text} `;
+      confidence.className = "confidence";
+      confidence.textContent = `${(one.chance * 100).toFixed(0)}% a token`;
+      button.append(confidence);
+      button.addEventListener("click", () => { this.accept(one.rest); this.text.focus(); });
+      item.append(button);
+      return item;
+    }));
+  }
+
+  key(event) {
+    if (!event.isComposing && !["Shift", "Control", "Alt", "Meta"].includes(event.key)) count(1, 0);
+    const ghost = this.best();
+    if (ghost === "") return;
+    const all = event.key === "End" || (event.key === "Tab" && event.shiftKey);
+    if (all) this.accept(ghost);
+    else if (event.key === "Tab" || event.key === "ArrowRight") this.accept(/^\s*\S+/.exec(ghost)[0]);
+    else if (event.key === "Escape") { this.dismissed = true; this.show(); }
+    else return;
+    event.preventDefault();
+  }
+
+  accept(words) {
+    const rest = this.suggestions.find((one) => one.rest.startsWith(words)).rest.slice(words.length);
+    this.text.value += words;
+    this.text.selectionStart = this.text.selectionEnd = this.text.value.length;
+    count(0, words.length - 1);
+    this.changed();
+    // What is left of it stays in sight until the answer comes.
+    if (rest) this.suggest([{ text: rest.trim(), rest, chance: 1 }]);
+  }
+}
+
+// What a suggestion adds to the text: without the letters that are typed, behind a space where one is needed.
+function continuation(suggestion, typed, text) {
+  const letters = typed.toLowerCase().replace(/[^a-z0-9]/g, "");
+  if (letters && suggestion.startsWith(letters)) return suggestion.slice(letters.length);
+  return /\s$/.test(text) ? suggestion : " " + suggestion;
+}
+
+function count(made, saved) {
+  strokes.made += made;
+  strokes.saved += saved;
+  const share = (100 * strokes.saved) / Math.max(1, strokes.made + strokes.saved);
+  document.getElementById("saved").textContent =
+    `${strokes.made} keystrokes made, ${strokes.saved} saved (${share.toFixed(0)}%).`;
+}
+
+function complain(message) {
+  const place = document.getElementById("error");
+  place.textContent = message;
+  place.hidden = message === "";
+}
+
+function rebuild(models) {
+  const text = boxes.length ? boxes[0].text.value : "";
+  const chosen = settings.model.value === everyModel ? models : [settings.model.value];
+  for (const box of boxes) box.question += 1;
+  boxes.splice(0, boxes.length, ...chosen.map((model) => new Box(model)));
+  document.getElementById("boxes").replaceChildren(...boxes.map((box) => box.root));
+  for (const box of boxes) {
+    box.text.value = text;
+    // Side by side all boxes have one text.
+    box.text.addEventListener("input", () => {
+      for (const other of boxes) if (other !== box) { other.text.value = box.text.value; other.changed(); }
+    });
+    box.changed();
+  }
+  boxes[0].text.focus();
+}
+
+async function start() {
+  const models = await (await fetch("models")).json();
+  for (const name of models.length > 1 ? [...models, everyModel] : models) settings.model.add(new Option(name));
+  settings.model.addEventListener("change", () => rebuild(models));
+  settings.threshold.addEventListener("input", () => {
+    document.getElementById("threshold-value").textContent = `${settings.threshold.value}%`;
+    for (const box of boxes) box.show();
+  });
+  document.getElementById("settings").addEventListener("submit", (event) => event.preventDefault());
+  rebuild(models);
+}
+
+start().catch(() => complain("The server does not answer: is it still running?"));

@@ -1,0 +1,150 @@
+"""What the page asks: suggestions from the models of a few run folders. It listens on this machine only.
+
+A request is answered in its turn or, where too many wait, refused at once: somebody who types wants the
+answer to the newest letter, not to all.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.demo.completers import Completer
+from src.prefixes import Completion
+
+PAGE_DIR = Path(__file__).parent / "page"
+LOCAL_HOSTS = ["127.0.0.1", "localhost"]
+MAX_BODY_BYTES = 200_000
+MAX_CHARACTERS = 20_000
+# A tweet is shorter; what stands before is not read.
+MAX_WORDS = 60
+MAX_WAITING = 64
+NUM_SUGGESTIONS = 3
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Question(BaseModel):
+    """A text as it stands in the box, and the model that is to go on with it."""
+
+    model: str
+    text: str = Field(max_length=MAX_CHARACTERS)
+
+
+class Answer(BaseModel):
+    """Suggestions, best first; `typed` is how much of a half-typed word each of them begins with."""
+
+    suggestions: list[Completion]
+    typed: str
+    milliseconds: float
+
+
+class Turnstile:
+    """One model's work, one question at a time."""
+
+    def __init__(self, completer: Completer):
+        self.completer, self.lock, self.waiting = completer, asyncio.Lock(), 0
+
+    async def answer(self, text: str, has_gone: Callable[[], Awaitable[bool]]) -> Answer:
+        """Answer in turn, but not to a question that the page has given up for a newer one."""
+        if self.waiting >= MAX_WAITING:
+            raise HTTPException(503, "Too many people are typing; try again in a moment.")
+        self.waiting += 1
+        try:
+            async with self.lock:
+                if await has_gone():
+                    raise HTTPException(408, "The question was taken back.")
+                started = time.perf_counter()
+                suggestions = await run_in_threadpool(suggest, self.completer, text)
+                milliseconds = 1e3 * (time.perf_counter() - started)
+        finally:
+            self.waiting -= 1
+        return Answer(suggestions=suggestions, typed=half_typed_word(text), milliseconds=milliseconds)
+
+
+def half_typed_word(text: str) -> str:
+    """The word that is still being typed: the last one, unless a space follows it."""
+    return text.split()[-1] if text and not text[-1].isspace() else ""
+
+
+def suggest(completer: Completer, text: str) -> list[Completion]:
+    """Three suggestions; none for a text without a whole word."""
+    letters = half_typed_word(text)
+    words = text.removesuffix(letters).split()[-MAX_WORDS:]
+    try:
+        return completer([" ".join([*words, letters])], NUM_SUGGESTIONS)[0]
+    except ValueError:
+        return []
+
+
+class Guard:
+    """Refuses other origins and long bodies, and tells the browser to trust nothing but this page."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif refusal := refuse(scope["scheme"], scope["method"], Headers(scope=scope)):
+            await refusal(scope, receive, send)
+        else:
+
+            async def send_with_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                await send(message)
+
+            await self.app(scope, receive, send_with_headers)
+
+
+def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
+    """What is answered to a request that must not reach the models; None to any other."""
+    origin, length = headers.get("origin"), headers.get("content-length", "")
+    if origin is not None and origin != f"{scheme}://{headers.get('host')}":
+        return JSONResponse({"detail": f"Requests from {origin} are not answered."}, 403)
+    if method == "POST" and not length.isdecimal():
+        return JSONResponse({"detail": "Say how long the request is (Content-Length)."}, 411)
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        return JSONResponse({"detail": f"A request has at most {MAX_BODY_BYTES:,} bytes."}, 413)
+    return None
+
+
+def create_app(completers: dict[str, Completer], hosts: list[str] = LOCAL_HOSTS) -> FastAPI:
+    """The page and its questions.
+
+    Args:
+        completers: by the name that the page shows.
+        hosts: names under which the page may be reached.
+    """
+    app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
+    turnstiles = {name: Turnstile(completer) for name, completer in completers.items()}
+
+    app.add_middleware(Guard)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+
+    @app.get("/models")
+    def models() -> list[str]:
+        return list(turnstiles)
+
+    @app.post("/suggestions")
+    async def suggestions(question: Question, request: Request) -> Answer:
+        if question.model not in turnstiles:
+            raise HTTPException(404, f"There is no model {question.model!r}; there are {', '.join(turnstiles)}.")
+        return await turnstiles[question.model].answer(question.text, request.is_disconnected)
+
+    app.mount("/", StaticFiles(directory=PAGE_DIR, html=True))
+    return app

@@ -1,0 +1,36 @@
+"""What every completer is asked, and what it answers: prefixes as somebody typed them, and suggestions."""
+
+from dataclasses import dataclass
+
+from src.cleaning import clean_string, normalize_tweet
+
+MAX_NEW_TOKENS = 20
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A suggestion.
+
+    Attributes:
+        text: cleaned words, without the prefix but with the whole of a half-typed word.
+        confidence: mean log-probability of its tokens and its end, in nats, at most 0; that of
+            the first token is among those that begin a word, that of the tokens that spell a
+            half-typed word among those that can.
+    """
+
+    text: str
+    confidence: float
+
+
+def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
+    """Cleaned whole words, and the letters of a word behind them that is still being typed, or ""."""
+    cleaned = clean_string(normalize_tweet(prefix))
+    if cleaned == "":
+        raise ValueError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
+    # What one more letter would do tells: it belongs to the last word, or it begins another one.
+    if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
+        return cleaned, ""
+    words, _, letters = cleaned.rpartition(" ")
+    if words == "":
+        raise ValueError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
+    return words, letters
