@@ -11,6 +11,10 @@ from src.loss import dataset_nll, sampled_training_loss, token_frequencies, trai
 from src.next_token_dataset import SimilarLengthSampler, collate_batch, unmask_context
 
 
+class TrainingError(RuntimeError):
+    """A training can't go on; the message says where it stands and what to change."""
+
+
 class ProgressBar(TrainerCallback):
     """One bar over the steps with the newest validation loss, in place of the library's printing."""
 
@@ -53,8 +57,16 @@ class TargetLossTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
         with self.autocast():
             if self.state.global_step < self.all_tokens_share * self.state.max_steps:
-                return self.all_tokens_loss(model, unmask_context(inputs))
-            return training_loss(model, inputs)
+                loss = self.all_tokens_loss(model, unmask_context(inputs))
+            else:
+                loss = training_loss(model, inputs)
+        if not loss.isfinite():
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.state.global_step} with a learning rate of "
+                f"{self._get_learning_rate():.2g}: choose a lower one; the last good weights are in "
+                f"{self.state.best_model_checkpoint or 'no checkpoint yet'}"
+            )
+        return loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         """Mean over all target tokens; the library's loop would average the means of the batches."""

@@ -18,6 +18,7 @@ from src import trainer
 from src.loss import dataset_nll, sampled_training_loss, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.trainer import TrainingError
 from src.training import TrainingSettings, train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -334,3 +335,18 @@ def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_
     assert run(tmp_path / "killed", 0) == 0
     whole, killed = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "killed"))
     assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_loss_that_is_no_number_stops_the_training(datasets, tmp_path, monkeypatch, value):
+    steps = iter(range(100))
+
+    def failing_loss(model, batch):
+        return training_loss(model, batch) + (float(value) if next(steps) == 13 else 0)
+
+    monkeypatch.setattr(trainer, "training_loss", failing_loss)
+    with pytest.raises(
+        TrainingError, match=rf"the loss is {value} at step 13 with a learning rate of 0\.0.*heckpoint-8"
+    ):
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    assert (tmp_path / "checkpoint-8" / "model.safetensors").exists()
