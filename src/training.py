@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from accelerate import PartialState
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -107,10 +108,12 @@ def train(
             data and first weights, and gives a complete training as it is; "never" starts anew.
     """
     checkpoint_dir = Path(checkpoint_dir)
-    if resume == "never":
-        shutil.rmtree(checkpoint_dir, ignore_errors=True)
     identity = training_identity(model, {"train": train_dataset, "val": val_dataset}, asdict(settings))
-    checkpoint = open_checkpoints(checkpoint_dir, identity)
+    processes = PartialState(cpu=model.device.type == "cpu")
+    if resume == "never" and processes.is_main_process:
+        shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    with processes.main_process_first():
+        checkpoint = open_checkpoints(checkpoint_dir, identity)
     num_steps = settings.num_steps(len(train_dataset))
     trainer = TargetLossTrainer(
         model=model,
@@ -142,7 +145,8 @@ def train(
         duration=time.perf_counter() - trainer.started,
     )
     best_checkpoint = Path(trainer.state.best_model_checkpoint).name
-    write_json(result_path, {**vars(result), "best_checkpoint": best_checkpoint})
+    if trainer.is_world_process_zero():
+        write_json(result_path, {**vars(result), "best_checkpoint": best_checkpoint})
     return result
 
 
@@ -150,11 +154,14 @@ def training_arguments(
     settings: TrainingSettings, num_steps: int, checkpoint_dir: Path, device: torch.device
 ) -> TrainingArguments:
     """The library's arguments for our settings."""
+    num_processes = PartialState(cpu=device.type == "cpu").num_processes
+    if settings.batch_size % num_processes:
+        raise ValueError(f"batch_size is {settings.batch_size}: choose a multiple of the {num_processes} processes")
     steps_between = math.ceil(num_steps / settings.num_evaluations)
     return TrainingArguments(
         output_dir=str(checkpoint_dir),
         max_steps=num_steps,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // num_processes,
         per_device_eval_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -172,6 +179,7 @@ def training_arguments(
         greater_is_better=False,
         dataloader_num_workers=settings.num_workers,
         use_cpu=device.type == "cpu",
+        ddp_backend="gloo" if device.type == "cpu" and num_processes > 1 else None,
         remove_unused_columns=False,
         report_to="none",
         disable_tqdm=True,

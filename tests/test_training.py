@@ -1,5 +1,6 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -322,19 +324,45 @@ def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{best}"]
 
 
-def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
-    def run(folder, seconds):
-        folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "tests.killed_training", str(folder), str(seconds)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True).returncode
+def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
+    """`tests.killed_training` in processes of its own."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, *launcher, "-m", "tests.killed_training", str(folder), str(seconds), str(dropout)]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
 
-    assert run(tmp_path / "whole", 0) == 0
+
+def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
+    assert run_training(tmp_path / "whole").returncode == 0
     rng = random.Random(0)
-    codes = [run(tmp_path / "killed", rng.uniform(0.2, 1.5)) for _ in range(3)]
+    codes = [run_training(tmp_path / "killed", rng.uniform(0.2, 1.5)).returncode for _ in range(3)]
     assert -signal.SIGKILL in codes
-    assert run(tmp_path / "killed", 0) == 0
-    whole, killed = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "killed"))
+    assert run_training(tmp_path / "killed").returncode == 0
+    whole, killed = (torch.load(tmp_path / name / "result.pt") for name in ("whole", "killed"))
     assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
+
+
+# What launches a process for each GPU, on CPUs.
+TWO_PROCESSES = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    one = run_training(tmp_path / "one", dropout=0.0)
+    two = run_training(tmp_path / "two", dropout=0.0, launcher=TWO_PROCESSES)
+    assert one.returncode == two.returncode == 0, two.stderr
+    histories = [pd.DataFrame(torch.load(tmp_path / name / "result.pt")["history"]) for name in ("one", "two")]
+    assert histories[0]["step"].tolist() == histories[1]["step"].tolist()
+    for column in ("train_loss", "val_loss"):
+        np.testing.assert_allclose(histories[0][column], histories[1][column], rtol=1e-3)
+    ranks = [torch.load(tmp_path / "two" / name)["weights"] for name in ("result.pt", "result-1.pt")]
+    assert all(map(torch.equal, *(weights.values() for weights in ranks)))
+
+
+def test_a_process_that_is_killed_ends_the_others(tmp_path):
+    completed = run_training(tmp_path, seconds=0.5, launcher=TWO_PROCESSES)
+    assert completed.returncode != 0
+    assert "SIGKILL" in completed.stderr
+    assert not (tmp_path / "result.pt").exists()
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
