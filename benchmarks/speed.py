@@ -144,9 +144,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
     parts = parser.parse_args().parts or list(PARTS)
     _, record = prepared_corpus()
+    settings = {"threads": torch.get_num_threads(), "seed": 0}
     for part in parts:
         tables = [{"title": title, "rows": rows} for title, rows in PARTS[part]().items()]
-        settings = {"threads": torch.get_num_threads(), "seed": 0}
         write_results(f"speed-{part}", record, settings, tables, command=f"python -m benchmarks.speed {part}")
         write_page()
 

@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
 from src.evaluation import ModelSystem
-from src.next_token_dataset import encode
 from src.prefix_memory import PrefixMemory
 
 WAYS = {
@@ -92,14 +91,6 @@ def keystrokes(systems: list[ModelSystem], texts: list[str]) -> list[dict]:
             for name, values in seconds.items()
         ]
     return rows
-
-
-def tokenizer_share(system: ModelSystem, prefixes: list[str]) -> float:
-    """Milliseconds that cleaning and tokenizing take for one prefix."""
-    started = time.perf_counter()
-    for prefix in prefixes:
-        encode(system.tokenizer, [prefix])
-    return 1e3 * (time.perf_counter() - started) / len(prefixes)
 
 
 def throughput(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:

@@ -18,7 +18,7 @@ URL = re.compile(
     r"(?:[?#]\S*|:\d\S*)?",
     re.ASCII | re.IGNORECASE,
 )
-# What every address has, but few tweets: found in a tenth of the time.
+# What every address has, but few tweets: found without trying the whole pattern.
 ADDRESS_MARKS = ("http", "://", "www.")
 DOTTED_NAME = re.compile(r"\.[a-z]{2}", re.ASCII | re.IGNORECASE)
 # "RT @user:" marks a copy; without it the copy equals its original and is found by the deduplication.

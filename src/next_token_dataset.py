@@ -203,7 +203,7 @@ def _tokenize(
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids of texts, without special tokens, cut or padded nowhere."""
-    # Calling the tokenizer itself would also make offsets and masks: half as long again.
+    # Calling the tokenizer itself would also make offsets and masks, which nobody reads.
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()

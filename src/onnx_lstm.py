@@ -25,19 +25,19 @@ class OnnxLSTM:
 
     Args:
         run_dir: the run folder.
-        precision: "int8" is a quarter of "float32" in size and several times as fast.
-        num_threads: of onnxruntime; a step is too small to gain from more than one.
+        precision: "int8" is a quarter of "float32" in size.
 
     Raises:
         FileNotFoundError: the model has not been exported yet.
     """
 
-    def __init__(self, run_dir: str | Path, precision: Precision = "int8", num_threads: int = 1):
+    def __init__(self, run_dir: str | Path, precision: Precision = "int8"):
         path = Path(run_dir) / FILES[precision]
         if not path.is_file():
             raise FileNotFoundError(f"There is no {path}: write it with src.export.export_onnx({str(run_dir)!r})")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = num_threads
+        # A page beside it keeps the other cores.
+        options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options)
         self.tokenizer = Tokenizer.from_file(str(Path(run_dir) / "tokenizer.json"))
         special_tokens = json.loads((Path(run_dir) / "special_tokens_map.json").read_text(encoding="utf-8"))
@@ -114,7 +114,8 @@ class OnnxLSTM:
     def _log_probabilities(self, scores: np.ndarray, typed: str, new_ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """The ids that may come next, int64 [candidates], and their log-probabilities among themselves."""
         ids = self.candidates(typed, tuple(new_ids))
-        scores = scores[ids] - scores.max()
+        scores = scores[ids]
+        scores = scores - scores.max()
         return ids, scores - np.log(np.exp(scores).sum())
 
 

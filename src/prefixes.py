@@ -22,15 +22,23 @@ class Completion:
     confidence: float
 
 
+class PrefixError(ValueError):
+    """Nothing can be suggested behind a prefix; the message says why and what to give."""
+
+
 def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
-    """Cleaned whole words, and the letters of a word behind them that is still being typed, or ""."""
+    """Cleaned whole words, and the letters of a word behind them that is still being typed, or "".
+
+    Raises:
+        PrefixError: there are no letters or digits, or only a half-typed word.
+    """
     cleaned = clean_string(normalize_tweet(prefix))
     if cleaned == "":
-        raise ValueError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
+        raise PrefixError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
     # What one more letter would do tells: it belongs to the last word, or it begins another one.
     if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
     words, _, letters = cleaned.rpartition(" ")
     if words == "":
-        raise ValueError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
+        raise PrefixError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
     return words, letters

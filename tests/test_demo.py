@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from src.demo import server
 from src.demo.server import MAX_WORDS, create_app, half_typed_word
-from src.prefixes import Completion
+from src.prefixes import Completion, PrefixError
 
 LOCAL = "http://127.0.0.1"
 
@@ -20,7 +20,7 @@ def repeat(prefixes, n):
 
 
 def refuse(prefixes, n):
-    raise ValueError("prefix 0 has no letters or digits")
+    raise PrefixError("prefix 0 has no letters or digits")
 
 
 @pytest.fixture

@@ -146,3 +146,17 @@ def real_prefixes() -> list[str]:
         return list(PROMPTS)
     texts = prepare_tweets(read_sentiment140(SAMPLE), seed=0).texts("val", 1_200)
     return [split_x_target_by_words(text)[0] for text in texts if text.count(" ") >= 3][:1_000]
+
+
+def test_letters_that_the_model_holds_for_impossible_are_completed_all_the_same(run_dir, monkeypatch):
+    model = OnnxLSTM(run_dir, "float32")
+    read = model.read
+
+    def read_with_a_favourite(token_ids, state=None):
+        logits, state = read(token_ids, state)
+        logits[model.eos_id] += 500
+        return logits, state
+
+    monkeypatch.setattr(model, "read", read_with_a_favourite)
+    [[suggestion]] = model.complete(["so very hap"], half_typed=True)
+    assert suggestion.text.startswith("hap") and np.isfinite(suggestion.confidence)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from src.completion import complete
 from src.export import export_onnx
 from src.lstm_model import load_lstm_lm
@@ -35,7 +37,7 @@ def newest_completers(models_dir: str | Path = "models") -> dict[str, Completer]
     return completers
 
 
-def with_memory(model, tokenizer) -> Completer:
+def with_memory(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Completer:
     """A model that goes on from what it has read of the same beginning before."""
     memory = PrefixMemory(model)
     return lambda prefixes, n: complete(model, tokenizer, prefixes, n, half_typed=True, memory=memory)

@@ -19,7 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.demo.completers import Completer
-from src.prefixes import Completion
+from src.prefixes import Completion, PrefixError
 
 PAGE_DIR = Path(__file__).parent / "page"
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
@@ -86,7 +86,7 @@ def suggest(completer: Completer, text: str) -> list[Completion]:
     words = text.removesuffix(letters).split()[-MAX_WORDS:]
     try:
         return completer([" ".join([*words, letters])], NUM_SUGGESTIONS)[0]
-    except ValueError:
+    except PrefixError:
         return []
 
 
@@ -123,18 +123,17 @@ def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
     return None
 
 
-def create_app(completers: dict[str, Completer], hosts: list[str] = LOCAL_HOSTS) -> FastAPI:
+def create_app(completers: dict[str, Completer]) -> FastAPI:
     """The page and its questions.
 
     Args:
         completers: by the name that the page shows.
-        hosts: names under which the page may be reached.
     """
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
     turnstiles = {name: Turnstile(completer) for name, completer in completers.items()}
 
     app.add_middleware(Guard)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
 
     @app.get("/models")
     def models() -> list[str]:
