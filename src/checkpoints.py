@@ -24,7 +24,7 @@ def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDatas
     Args:
         model: with the weights that it starts from.
         datasets: by name; their ids and masks count.
-        settings: all settings of the training.
+        settings: those that decide on the weights.
     """
     weights = 0
     for tensor in model.state_dict().values():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from src.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
 from src.next_token_dataset import IGNORE_INDEX, SimilarLengthSampler, collate_batch, unmask_context
@@ -67,8 +67,19 @@ class WithLoss(nn.Module):
 class TargetLossTrainer(Trainer):
     """transformers' Trainer with the loss at target positions and an exact validation loss."""
 
-    def __init__(self, *args, pad_id: int, bf16: bool, all_tokens_share: float, num_sampled_tokens: int, **kwargs):
-        super().__init__(*args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
+    def __init__(
+        self,
+        args: TrainingArguments,
+        pad_id: int,
+        bf16: bool,
+        all_tokens_share: float,
+        num_sampled_tokens: int,
+        **kwargs,
+    ):
+        # Without a launcher one process means one GPU: the library would make the batch larger for the others,
+        # and split it among them in a call that the loss never makes.
+        args._n_gpu = min(args.n_gpu, 1)
+        super().__init__(args=args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
         self.pad_id = pad_id
         self.all_tokens_share = all_tokens_share
         # The library's mixed precision is tied to model(...), which the loss never calls, and outlives the training.

@@ -23,6 +23,8 @@ from src.next_token_dataset import NextTokenDataset
 from src.trainer import ProgressBar, TargetLossTrainer
 
 Resume = Literal["auto", "never"]
+# Settings that leave the weights as they are: a training may go on with others.
+WITHOUT_EFFECT = ("num_workers", "report_to")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class TrainingSettings:
         bf16: mixed precision, see `src.device.has_fast_bf16`.
         num_workers: processes that prepare batches.
         seed: of the order of the texts and of the dropout.
+        report_to: "none", or an installed tool that the library logs to, such as "tensorboard".
     """
 
     learning_rate: float = 2e-3
@@ -62,6 +65,7 @@ class TrainingSettings:
     bf16: bool = False
     num_workers: int = 0
     seed: int = 0
+    report_to: str = "none"
 
     def num_steps(self, num_texts: int) -> int:
         """Steps of a training on `num_texts` texts, at least one."""
@@ -108,7 +112,8 @@ def train(
             data and first weights, and gives a complete training as it is; "never" starts anew.
     """
     checkpoint_dir = Path(checkpoint_dir)
-    identity = training_identity(model, {"train": train_dataset, "val": val_dataset}, asdict(settings))
+    decisive = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
+    identity = training_identity(model, {"train": train_dataset, "val": val_dataset}, decisive)
     processes = PartialState(cpu=model.device.type == "cpu")
     if resume == "never" and processes.is_main_process:
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
@@ -181,7 +186,7 @@ def training_arguments(
         use_cpu=device.type == "cpu",
         ddp_backend="gloo" if device.type == "cpu" and num_processes > 1 else None,
         remove_unused_columns=False,
-        report_to="none",
+        report_to=settings.report_to,
         disable_tqdm=True,
         seed=settings.seed,
     )

@@ -1,6 +1,5 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
-import os
 import random
 import signal
 import subprocess
@@ -21,7 +20,8 @@ from src.loss import dataset_nll, sampled_training_loss, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.trainer import TrainingError
-from src.training import TrainingSettings, train
+from src.training import TrainingSettings, train, training_arguments
+from tests.processes import ON_CPUS, TWO_PROCESSES
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, num_evaluations=4)
@@ -210,6 +210,16 @@ def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monk
     assert len({str(epoch) for epoch in epochs}) == 4
 
 
+def test_tensorboard_logs_where_it_is_told_to(datasets, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="vm/requirements.txt is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    result = train(make_lstm(300), *datasets, replace(SETTINGS, report_to="tensorboard"), tmp_path / "checkpoints", 0)
+    logged = EventAccumulator(str(tmp_path / "logs")).Reload().Scalars("eval/loss")
+    assert [event.value for event in logged] == pytest.approx([row["val_loss"] for row in result.history])
+
+
 # Going on after an interruption
 
 
@@ -289,6 +299,13 @@ def other_training(change, datasets):
     return model, train_dataset, val_dataset, settings
 
 
+def test_what_has_no_effect_on_the_weights_may_change_in_between(datasets, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 20)
+        train(make_lstm(300), *datasets, replace(SETTINGS, num_workers=1), tmp_path, 0)
+    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
+
+
 @pytest.mark.parametrize("change", ["settings", "weights", "data", "resume"])
 def test_another_training_starts_anew(datasets, tmp_path, monkeypatch, change):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
@@ -328,8 +345,7 @@ def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
     """`tests.killed_training` in processes of its own."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, *launcher, "-m", "tests.killed_training", str(folder), str(seconds), str(dropout)]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=ON_CPUS)
 
 
 def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
@@ -340,10 +356,6 @@ def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_
     assert run_training(tmp_path / "killed").returncode == 0
     whole, killed = (torch.load(tmp_path / name / "result.pt") for name in ("whole", "killed"))
     assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
-
-
-# What launches a process for each GPU, on CPUs.
-TWO_PROCESSES = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 
 
 def test_two_processes_train_as_one_does(tmp_path):
@@ -363,6 +375,20 @@ def test_a_process_that_is_killed_ends_the_others(tmp_path):
     assert completed.returncode != 0
     assert "SIGKILL" in completed.stderr
     assert not (tmp_path / "result.pt").exists()
+
+
+def test_a_single_process_trains_on_one_gpu_of_several(datasets, tmp_path, monkeypatch):
+    def with_four_gpus(*args):
+        arguments = training_arguments(*args)
+        assert arguments.n_gpu == 0
+        arguments._n_gpu = 4
+        return arguments
+
+    plain, with_more = make_lstm(300), make_lstm(300)
+    train(plain, *datasets, SETTINGS, tmp_path / "plain", 0)
+    monkeypatch.setattr("src.training.training_arguments", with_four_gpus)
+    train(with_more, *datasets, SETTINGS, tmp_path / "more", 0)
+    assert all(map(torch.equal, with_more.state_dict().values(), plain.state_dict().values()))
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
