@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -51,7 +52,7 @@ def paths(lines, tmp_path_factory) -> list[str]:
 def whole(paths, tmp_path_factory):
     """The corpus of all files in one."""
     path = tmp_path_factory.mktemp("whole") / "tweets.csv"
-    path.write_bytes(b"".join(open(part, "rb").read() for part in paths))
+    path.write_bytes(b"".join(Path(part).read_bytes() for part in paths))
     return read_sentiment140(path)
 
 
@@ -71,7 +72,7 @@ def read_and_die(path, marker, read=script.read_tweets):
     """The rows of a file; the first worker that reads the file `marker` names is killed while it does."""
     dying, remembered = marker
     if path == dying and not os.path.exists(remembered):
-        open(remembered, "w").close()
+        Path(remembered).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return read(path)
 
