@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from src.corpus import CorpusFormatError, read_sentiment140
+from src.corpus import read_sentiment140
 from src.data_utils import prepare_tweets
 from src.examples import MESSY_TWEETS
+from src.sentiment140 import CorpusFormatError
 
 pytest.importorskip("distributed", reason="vm/requirements.txt is not installed")
 
