@@ -8,6 +8,8 @@ NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 # The C library keeps large blocks for the next step of a training instead of returning them after each.
 export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
+# Where a training with report_to="tensorboard" writes to.
+export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 
 .PHONY: run test vm vm-run lint table seeds bench demo
 
@@ -18,17 +20,22 @@ $(VENV)/installed: requirements.txt
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
+# What only a larger machine needs, and the tests of it.
+$(VENV)/installed-vm: $(VENV)/installed vm/requirements.txt
+	$(BIN)/pip install --quiet -r vm/requirements.txt
+	touch $@
+
 run: $(VENV)/installed
 	$(BIN)/python vm/run_notebooks.py $(NOTEBOOKS)
 
-test: $(VENV)/installed
+test: $(VENV)/installed-vm
 	$(BIN)/python -m pytest
 
 # The notebooks for a GPU machine, generated from those in the root; vm-run runs them there.
 vm: $(VENV)/installed
 	$(BIN)/python vm/generate.py
 
-vm-run: $(VENV)/installed
+vm-run: $(VENV)/installed-vm
 	$(BIN)/python vm/run_notebooks.py $(addprefix vm/,$(NOTEBOOKS))
 
 lint: $(VENV)/installed

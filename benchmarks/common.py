@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import transformers
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src.corpus import load_corpus
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
@@ -19,8 +20,6 @@ from src.training import TrainingResult, TrainingSettings, train
 
 RESULTS_DIR = Path(__file__).parent / "results"
 NGRAM_ORDER = 4
-# Of this process: two benchmarks may run beside each other.
-CHECKPOINT_DIR = Path(f"models/.checkpoints-benchmark-{os.getpid()}")
 
 
 def prepared_corpus() -> tuple[PreparedTweets, dict]:
@@ -30,11 +29,27 @@ def prepared_corpus() -> tuple[PreparedTweets, dict]:
     return tweets, corpus_record(corpus, tweets)
 
 
-def train_lstm(train_texts: list[str], val_texts: list[str], sizes: dict, settings: TrainingSettings):
+def train_in_passing(
+    model: PreTrainedModel, datasets: list[NextTokenDataset], settings: TrainingSettings, pad_id: int
+) -> TrainingResult:
+    """`train` with checkpoints that are gone when it ends."""
+    Path("models").mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix=".checkpoints-", dir="models") as folder:
+        return train(model, *datasets, settings, folder, pad_id)
+
+
+def train_lstm(
+    train_texts: list[str],
+    val_texts: list[str],
+    sizes: dict,
+    settings: TrainingSettings,
+    checkpoint_dir: Path | None = None,
+) -> tuple[PreTrainedTokenizerBase, LSTMLM, TrainingResult]:
     """Train a tokenizer and an LSTM as `solution_lstm.ipynb` does.
 
     Args:
         sizes: fields of `LSTMConfig`, with `vocab_size`.
+        checkpoint_dir: where a training that was cut off goes on; None keeps no checkpoints.
 
     Returns:
         tokenizer, model in evaluation mode, result of the training.
@@ -46,8 +61,9 @@ def train_lstm(train_texts: list[str], val_texts: list[str], sizes: dict, settin
     ]
     transformers.set_seed(settings.seed)
     model = LSTMLM(LSTMConfig(**{**sizes, "vocab_size": len(tokenizer)}))
-    result: TrainingResult = train(model, *datasets, settings, CHECKPOINT_DIR, tokenizer.pad_token_id)
-    return tokenizer, model, result
+    if checkpoint_dir is None:
+        return tokenizer, model, train_in_passing(model, datasets, settings, tokenizer.pad_token_id)
+    return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id)
 
 
 def ngram_system(train_texts: list[str], tokenizer: PreTrainedTokenizerBase) -> ModelSystem:

@@ -11,7 +11,14 @@ from dataclasses import asdict
 import pandas as pd
 import torch
 
-from benchmarks.common import CHECKPOINT_DIR, RESULTS_DIR, ngram_system, prepared_corpus, train_lstm, write_results
+from benchmarks.common import (
+    RESULTS_DIR,
+    ngram_system,
+    prepared_corpus,
+    train_in_passing,
+    train_lstm,
+    write_results,
+)
 from src.data_utils import PreparedTweets
 from src.device import has_fast_bf16
 from src.evaluation import ModelSystem, as_pairs, evaluate, evaluation_texts, suggestion_seconds
@@ -19,7 +26,7 @@ from src.intervals import Estimate
 from src.next_token_dataset import NextTokenDataset
 from src.plots import plot_curves
 from src.pretrained_model import load_pretrained
-from src.training import TrainingSettings, train
+from src.training import TrainingSettings
 
 NUM_PAIRS = 1_000
 METRICS = ("perplexity_per_word", "next_word", "rouge1")
@@ -71,7 +78,7 @@ def learning_curves(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[di
                 NextTokenDataset(texts, lm.tokenizer, lm.tokenizer.eos_token_id, context_unit="words")
                 for texts in (tweets.texts("train", num_tweets), val_texts[:100])
             ]
-            train(lm.model, *datasets, settings, CHECKPOINT_DIR, lm.tokenizer.pad_token_id)
+            train_in_passing(lm.model, datasets, settings, lm.tokenizer.pad_token_id)
         yield row_of(ModelSystem(lm.name, lm.model, lm.tokenizer), pair_texts, tweets=num_tweets)
 
 

@@ -2,20 +2,25 @@
 
 import csv
 import io
-import resource
 import time
 import zipfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from src.corpus import Corpus, load_corpus, read_sentiment140
+from src.corpus import Corpus, read_sentiment140
 from src.data_utils import clean_strings, normalize_tweets, prepare_tweets
+from src.large_corpus import LargeCorpus
 from src.next_token_dataset import NextTokenDataset
+from src.splits import SPLITS
 from src.tokenization import train_tokenizer
 
 NUM_ROWS = 1_600_000
+NUM_LARGE_ROWS = 20_000_000
+# The vocabulary of more texts is the same one.
+TOKENIZER_TEXTS = 1_000_000
 GROWTH_ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 VOCAB_SIZE = 12_000
 CHUNK = 50_000
@@ -93,9 +98,21 @@ def growth(corpus: Corpus, folder: Path) -> list[dict]:
     return rows
 
 
-def peak_megabytes(folder: Path) -> float:
-    """The most memory that the preparation has taken, in MB, with the libraries; for a process of its own."""
-    path = folder / "tweets.csv.zip"
-    write_varied_csv(load_corpus(data_dir="data"), path, NUM_ROWS)
-    preparation_speed(path)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+def large_preparation(path: Path) -> list[dict]:
+    """A row for each stage of preparing a corpus without holding it in memory."""
+    started = time.perf_counter()
+    large = LargeCorpus(path, path.parent / "cleaned", seed=0)
+    cleaned = time.perf_counter()
+    tokenizer = train_tokenizer(islice(large.texts("train"), TOKENIZER_TEXTS), VOCAB_SIZE)
+    for split in SPLITS:
+        folder = path.parent / split
+        NextTokenDataset(large.texts(split), tokenizer, tokenizer.eos_token_id, context_unit="words", folder=folder)
+    num_rows, num_texts = large.counts["rows_read"], sum(large.counts[split] for split in SPLITS)
+    stages = {
+        "read, clean, deduplicate, split": (num_rows, cleaned - started),
+        "train the tokenizer, tokenize into files": (num_texts, time.perf_counter() - cleaned),
+    }
+    return [
+        {"stage": stage, "seconds": round(seconds), "rows per second": round(count / seconds)}
+        for stage, (count, seconds) in stages.items()
+    ]

@@ -11,13 +11,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tqdm import tqdm
 
-from benchmarks.common import CHECKPOINT_DIR, prepared_corpus, write_results
+from benchmarks.common import prepared_corpus, train_in_passing, write_results
 from src.evaluation import evaluation_texts, target_likelihood
 from src.intervals import Ratio, estimate
 from src.loss import training_loss
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.pretrained_model import PretrainedLM, load_pretrained
-from src.training import TrainingSettings, train
+from src.training import TrainingSettings
 
 MINUTES = 4.0
 STEPS_TO_TIME = 4
@@ -76,7 +76,7 @@ def run_recipe(recipe: Recipe, train_texts: list[str], val_texts: list[str]) -> 
         max_tweets_seen=num_steps * recipe.batch_size,
         num_evaluations=2,
     )
-    result = train(lm.model, *datasets, settings, CHECKPOINT_DIR, lm.tokenizer.pad_token_id)
+    result = train_in_passing(lm.model, datasets, settings, lm.tokenizer.pad_token_id)
     likelihood = target_likelihood(lm.model, lm.tokenizer, val_texts)
     nll, words, characters = (likelihood[name].to_numpy() for name in ("nll", "words", "characters"))
     return {

@@ -8,8 +8,10 @@ The recipe: 256/512, one layer, 30,522 pieces (the size of BERT's vocabulary), t
 with 2e-3, no dropout.
 """
 
+import shutil
 import sys
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 from benchmarks.common import prepared_corpus, train_lstm
 from src.evaluation import ModelSystem, evaluate, evaluation_texts
@@ -59,12 +61,14 @@ def train_beside(name: str) -> None:
     else:
         meta = read_meta(find_run("lstm_lm", data=data))
         sizes, settings = sizes_of(meta), replace(settings_of(meta), seed=SEEDS[name])
-    tokenizer, model, result = train_lstm(train_texts, val_texts, sizes, settings)
+    checkpoint_dir = Path(f"models/.checkpoints-{name}")
+    tokenizer, model, result = train_lstm(train_texts, val_texts, sizes, settings, checkpoint_dir)
     summary = evaluate(ModelSystem(name, model, tokenizer), val_texts[:NUM_PAIRS]).summary(seed=0)
     metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": NUM_PAIRS}
     new_meta = run_metadata(name, asdict(settings), data, metrics, result.duration)
     with new_run(name) as run_dir:
         save_lstm_lm(run_dir, model, tokenizer, new_meta, result.history)
+    shutil.rmtree(checkpoint_dir)
 
 
 if __name__ == "__main__":

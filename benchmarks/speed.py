@@ -5,6 +5,7 @@ Each part writes `benchmarks/results/speed-<part>.json`; the tables in `benchmar
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -65,12 +66,23 @@ def finetuning() -> dict[str, list[dict]]:
 def data() -> dict[str, list[dict]]:
     corpus = load_corpus(data_dir="data")
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "tweets.csv.zip"
-        data_speed.write_varied_csv(corpus, path, data_speed.NUM_ROWS)
-        stages = data_speed.preparation_speed(path)
-        growth = data_speed.growth(corpus, Path(folder) / "growth")
-    stages.append({"stage": "peak MB", "seconds": "", "rows per second": in_its_own_process("data_memory")})
-    return {DATA: stages, "Data: how the stages grow": growth}
+        return {
+            DATA: prepared_rows("preparation_speed", Path(folder), data_speed.NUM_ROWS),
+            "Data: how the stages grow": data_speed.growth(corpus, Path(folder) / "growth"),
+        }
+
+
+def large_data() -> dict[str, list[dict]]:
+    with TemporaryDirectory() as folder:
+        rows = prepared_rows("large_preparation", Path(folder), data_speed.NUM_LARGE_ROWS)
+    return {"Data larger than memory: 20 million rows, zipped": rows}
+
+
+def prepared_rows(preparation: str, folder: Path, num_rows: int) -> list[dict]:
+    """A row for each stage of a preparation, and one for the most memory it takes."""
+    path = folder / "tweets.csv.zip"
+    data_speed.write_varied_csv(load_corpus(data_dir="data"), path, num_rows)
+    return json.loads(in_its_own_process("stages_and_memory", preparation, str(path)))
 
 
 def suggestions() -> dict[str, list[dict]]:
@@ -102,9 +114,10 @@ def training_memory(loop: str) -> float:
     return training_speed.peak_megabytes(loop, tweets.texts("train", NUM_TRAIN))
 
 
-def data_memory() -> float:
-    with TemporaryDirectory() as folder:
-        return data_speed.peak_megabytes(Path(folder))
+def stages_and_memory(preparation: str, path: str) -> str:
+    rows = getattr(data_speed, preparation)(Path(path))
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return json.dumps([*rows, {"stage": "peak MB", "seconds": "", "rows per second": round(megabytes)}])
 
 
 def in_its_own_process(name: str, *arguments: str) -> str:
@@ -114,7 +127,7 @@ def in_its_own_process(name: str, *arguments: str) -> str:
     return completed.stdout.strip()
 
 
-PARTS = {part.__name__: part for part in (machine, training, finetuning, data, suggestions)}
+PARTS = {part.__name__: part for part in (machine, training, finetuning, data, large_data, suggestions)}
 
 
 def write_page() -> None:

@@ -63,13 +63,25 @@ class PreparedTweets:
 
 
 def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chunk_size: int = 50_000) -> PreparedTweets:
-    """Normalise and clean a corpus, drop short and repeated texts, and split the rest 80/10/10.
+    """Normalise and clean a corpus, and split it as `split_cleaned` does."""
+    check_split_by(split_by)
+    cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"], chunk_size))
+    return split_cleaned(cleaned, len(corpus.bad_rows), corpus.source, seed, split_by)
+
+
+def split_cleaned(
+    tweets: pd.DataFrame, num_bad_rows: int, source: str, seed: int, split_by: SplitBy = "random"
+) -> PreparedTweets:
+    """Drop short and repeated texts, and split the rest 80/10/10.
 
     Texts with fewer than two words can't be split into context and target. Of exact
     duplicates the first one stays; they are removed before the split so that no text
     stands on both sides of it.
 
     Args:
+        tweets: columns `text` (cleaned), `user` and `date`.
+        num_bad_rows: rows that held no tweet, to be counted.
+        source: where the tweets are from, for messages.
         split_by: "random" splits row by row; "user" draws whole users by seed; "time" sorts by
             date, the oldest 80% are train, the newest 10% test, and tweets of one second stay
             together. Rows without a user, or without a date in one of `src.splits.DATE_FORMATS`,
@@ -79,17 +91,17 @@ def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chun
         ValueError: too few rows, users or dates are left to fill the three parts.
     """
     check_split_by(split_by)
-    rows = pd.DataFrame({"text": _clean(corpus.tweets["text"], chunk_size), "key": split_keys(corpus.tweets, split_by)})
+    rows = pd.DataFrame({"text": tweets["text"], "key": split_keys(tweets, split_by)})
     long_enough = rows[rows["text"].str.contains(" ", regex=False)]
     known = long_enough.dropna(subset="key")
     if split_by == "time":
         known = known.sort_values("key", kind="stable")
     distinct = known.drop_duplicates("text").reset_index(drop=True)
     splits = assign_splits_by(distinct["key"], split_by, seed)
-    _check_splits(distinct["key"], splits, split_by, corpus.source)
+    _check_splits(distinct["key"], splits, split_by, source)
     counts = {
-        "rows_read": len(rows) + len(corpus.bad_rows),
-        "bad_rows": len(corpus.bad_rows),
+        "rows_read": len(rows) + num_bad_rows,
+        "bad_rows": num_bad_rows,
         "fewer_than_two_words": len(rows) - len(long_enough),
         **({} if split_by == "random" else {f"without_{KEY_NAMES[split_by]}": len(long_enough) - len(known)}),
         "duplicates": len(known) - len(distinct),

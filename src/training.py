@@ -1,25 +1,30 @@
-"""One trainer for both models: transformers' own, with our loss on our batches."""
+"""One training for both models: its settings, its result, and how it goes on after an interruption."""
 
+import json
 import math
 import shutil
 import time
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
-from tqdm import tqdm
+from accelerate import PartialState
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     PrinterCallback,
-    Trainer,
-    TrainerCallback,
     TrainingArguments,
 )
 
-from src.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
-from src.next_token_dataset import NextTokenDataset, SimilarLengthSampler, collate_batch, unmask_context
+from src.checkpoints import RESULT_FILE, open_checkpoints, seconds_until, training_identity
+from src.files import write_json
+from src.next_token_dataset import NextTokenDataset
+from src.trainer import ProgressBar, TargetLossTrainer
+
+Resume = Literal["auto", "never"]
+# Settings that leave the weights as they are: a training may go on with others.
+WITHOUT_EFFECT = ("num_workers", "report_to")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class TrainingSettings:
         bf16: mixed precision, see `src.device.has_fast_bf16`.
         num_workers: processes that prepare batches.
         seed: of the order of the texts and of the dropout.
+        report_to: "none", or an installed tool that the library logs to, such as "tensorboard".
     """
 
     learning_rate: float = 2e-3
@@ -59,6 +65,7 @@ class TrainingSettings:
     bf16: bool = False
     num_workers: int = 0
     seed: int = 0
+    report_to: str = "none"
 
     def num_steps(self, num_texts: int) -> int:
         """Steps of a training on `num_texts` texts, at least one."""
@@ -73,68 +80,14 @@ class TrainingResult:
         history: one dict per evaluation: step, epoch, tweets_seen, train_loss and val_loss
             (nats per target token), learning_rate, seconds.
         best_val_loss: nats per target token.
-        duration: seconds, with the evaluations.
+        duration: seconds, with the evaluations; of a resumed training also those before it was cut off.
+        resumed_at: step that the training went on from; 0: it started anew.
     """
 
     history: list[dict]
     best_val_loss: float
     duration: float
-
-
-class ProgressBar(TrainerCallback):
-    """One bar over the steps with the newest validation loss, in place of the library's printing."""
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self.bar = tqdm(total=state.max_steps, desc="training", unit="step", mininterval=5)
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        self.bar.update()
-        # The last evaluation may come before the next log is due; the history wants both.
-        control.should_log |= control.should_evaluate
-
-    def on_evaluate(self, args, state, control, metrics, **kwargs) -> None:
-        self.bar.set_postfix(val_loss=f"{metrics['eval_loss']:.3f}", refresh=False)
-
-    def on_train_end(self, args, state, control, **kwargs) -> None:
-        self.bar.close()
-
-
-class TargetLossTrainer(Trainer):
-    """transformers' Trainer with the loss at target positions and an exact validation loss."""
-
-    def __init__(self, *args, pad_id: int, settings: TrainingSettings, **kwargs):
-        super().__init__(*args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
-        self.pad_id = pad_id
-        self.all_tokens_share = settings.all_tokens_share
-        # The library's mixed precision is tied to model(...), which the loss never calls, and outlives the training.
-        self.autocast = partial(torch.autocast, self.args.device.type, torch.bfloat16, enabled=settings.bf16)
-        self.all_tokens_loss = training_loss
-        if num_samples := settings.num_sampled_tokens:
-            frequencies = token_frequencies(self.train_dataset, self.model.config.vocab_size).to(self.args.device)
-            self.all_tokens_loss = partial(sampled_training_loss, frequencies=frequencies, num_samples=num_samples)
-        self.started = time.perf_counter()
-
-    def _get_train_sampler(self, train_dataset=None) -> SimilarLengthSampler:
-        return SimilarLengthSampler(self.train_dataset.lengths, self.args.train_batch_size, self.args.seed)
-
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
-        with self.autocast():
-            if self.state.global_step < self.all_tokens_share * self.state.max_steps:
-                return self.all_tokens_loss(model, unmask_context(inputs))
-            return training_loss(model, inputs)
-
-    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
-        """Mean over all target tokens; the library's loop would average the means of the batches."""
-        batch_size = self.args.per_device_eval_batch_size
-        with self.autocast():
-            nll, num_targets = dataset_nll(self.model, self.eval_dataset, batch_size, self.pad_id)
-        metrics = {"eval_loss": nll.sum() / num_targets.sum(), "seconds": time.perf_counter() - self.started}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _issue_warnings_after_load(self, load_result) -> None:
-        """Says that tied weights are missing from a checkpoint, where they are saved once: nothing to tell."""
+    resumed_at: int = 0
 
 
 def train(
@@ -144,6 +97,7 @@ def train(
     settings: TrainingSettings,
     checkpoint_dir: str | Path,
     pad_id: int,
+    resume: Resume = "auto",
 ) -> TrainingResult:
     """Train a model in place and leave it with the weights of its best evaluation.
 
@@ -151,12 +105,20 @@ def train(
         model: on the device to train on.
         train_dataset: its masked labels count from `settings.all_tokens_share` of the steps on.
         val_dataset: scored at every evaluation; decides on the best weights and on stopping.
-        checkpoint_dir: holds the best weights while training; emptied at the start, removed at the end.
+        checkpoint_dir: holds the training as it was at its last and at its best evaluation, also when it is
+            complete: remove it once the model is saved.
         pad_id: of the model's tokenizer.
+        resume: "auto" goes on from the last checkpoint if `checkpoint_dir` holds one of the same settings,
+            data and first weights, and gives a complete training as it is; "never" starts anew.
     """
     checkpoint_dir = Path(checkpoint_dir)
-    # What a training that was cut off has left can't be continued and would be taken for our own.
-    shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    decisive = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
+    identity = training_identity(model, {"train": train_dataset, "val": val_dataset}, decisive)
+    processes = PartialState(cpu=model.device.type == "cpu")
+    if resume == "never" and processes.is_main_process:
+        shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    with processes.main_process_first():
+        checkpoint = open_checkpoints(checkpoint_dir, identity)
     num_steps = settings.num_steps(len(train_dataset))
     trainer = TargetLossTrainer(
         model=model,
@@ -165,25 +127,46 @@ def train(
         eval_dataset=val_dataset,
         callbacks=[EarlyStoppingCallback(settings.patience), ProgressBar()],
         pad_id=pad_id,
-        settings=settings,
+        bf16=settings.bf16,
+        all_tokens_share=settings.all_tokens_share,
+        num_sampled_tokens=settings.num_sampled_tokens,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    shutil.rmtree(checkpoint_dir)
+    result_path = checkpoint_dir / RESULT_FILE
+    if result_path.exists():
+        record = json.loads(result_path.read_text(encoding="utf-8"))
+        trainer.state.best_model_checkpoint = str(checkpoint_dir / record.pop("best_checkpoint"))
+        trainer._load_best_model()
+        model.eval()
+        return TrainingResult(**{**record, "resumed_at": record["history"][-1]["step"]})
+    if checkpoint is not None:
+        trainer.started -= seconds_until(checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     model.eval()
-    history = training_history(trainer.state.log_history, settings.batch_size)
-    return TrainingResult(history, float(trainer.state.best_metric), time.perf_counter() - trainer.started)
+    result = TrainingResult(
+        resumed_at=int(checkpoint.name.split("-")[1]) if checkpoint else 0,
+        history=training_history(trainer.state.log_history, settings.batch_size),
+        best_val_loss=float(trainer.state.best_metric),
+        duration=time.perf_counter() - trainer.started,
+    )
+    best_checkpoint = Path(trainer.state.best_model_checkpoint).name
+    if trainer.is_world_process_zero():
+        write_json(result_path, {**vars(result), "best_checkpoint": best_checkpoint})
+    return result
 
 
 def training_arguments(
     settings: TrainingSettings, num_steps: int, checkpoint_dir: Path, device: torch.device
 ) -> TrainingArguments:
     """The library's arguments for our settings."""
+    num_processes = PartialState(cpu=device.type == "cpu").num_processes
+    if settings.batch_size % num_processes:
+        raise ValueError(f"batch_size is {settings.batch_size}: choose a multiple of the {num_processes} processes")
     steps_between = math.ceil(num_steps / settings.num_evaluations)
     return TrainingArguments(
         output_dir=str(checkpoint_dir),
         max_steps=num_steps,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // num_processes,
         per_device_eval_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -196,14 +179,14 @@ def training_arguments(
         save_strategy="steps",
         save_steps=steps_between,
         save_total_limit=1,
-        save_only_model=True,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         dataloader_num_workers=settings.num_workers,
         use_cpu=device.type == "cpu",
+        ddp_backend="gloo" if device.type == "cpu" and num_processes > 1 else None,
         remove_unused_columns=False,
-        report_to="none",
+        report_to=settings.report_to,
         disable_tqdm=True,
         seed=settings.seed,
     )

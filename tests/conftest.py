@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 # Tiny models are slower with more threads, and much slower beside another busy process.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -9,6 +10,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from tokenizers import ByteLevelBPETokenizer
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from src.data_utils import clean_string
 from src.examples import TWEETS
@@ -35,6 +38,36 @@ def cleaned_texts() -> list[str]:
     while len(texts) < 80:
         texts[" ".join(rng.choices(words, k=2 + len(texts) % 13))] = None
     return list(texts)
+
+
+@pytest.fixture(scope="session")
+def made_up_tweets(cleaned_texts) -> list[str]:
+    """400 distinct cleaned tweets of 5 to 13 words."""
+    words, rng = " ".join(cleaned_texts).split(), random.Random(0)
+    # A first word of its own, which no completion begins with, tells a tweet from a model's recital of its rest.
+    return [" ".join([f"tweet{i}", *rng.choices(words, k=rng.randint(4, 12))]) for i in range(400)]
+
+
+@pytest.fixture(scope="session")
+def corpus_path(made_up_tweets, tmp_path_factory) -> Path:
+    """The made-up tweets as a file in Sentiment140's format."""
+    rows = [f'"0","{i}","","NO_QUERY","someone","{text}!"' for i, text in enumerate(made_up_tweets)]
+    path = tmp_path_factory.mktemp("corpus") / "tweets.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="latin-1")
+    return path
+
+
+@pytest.fixture(scope="session")
+def distilgpt2_path(made_up_tweets, tmp_path_factory) -> Path:
+    """A tiny model in place of distilgpt2."""
+    folder = tmp_path_factory.mktemp("hub") / "distilgpt2"
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(made_up_tweets, vocab_size=400, special_tokens=["<|endoftext|>"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token="<|endoftext|>")
+    sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

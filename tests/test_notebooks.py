@@ -3,15 +3,12 @@
 import ast
 import itertools
 import json
-import random
 import sys
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
-from tokenizers import ByteLevelBPETokenizer
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("solution_lstm", "solution_pretrained", "compare")
@@ -26,28 +23,14 @@ def parameters_source(notebook) -> str:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory, cleaned_texts) -> dict:
-    """A Sentiment140 file of made-up tweets and a tiny model in place of distilgpt2."""
+def workplace(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
+    """The folder in which all three notebooks were executed."""
     folder = tmp_path_factory.mktemp("notebooks")
-    words = " ".join(cleaned_texts).split()
-    rng = random.Random(0)
-    # A first word of its own, which no completion begins with, tells a tweet from a model's recital of its rest.
-    texts = [" ".join([f"tweet{i}", *rng.choices(words, k=rng.randint(4, 12))]) for i in range(400)]
-    rows = [f'"0","{i}","","NO_QUERY","someone","{text}!"' for i, text in enumerate(texts)]
-    (folder / "tweets.csv").write_text("\n".join(rows) + "\n", encoding="latin-1")
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(texts, vocab_size=400, special_tokens=["<|endoftext|>"])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, eos_token="<|endoftext|>")
-    config = GPT2Config(
-        vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
-    )
-    GPT2LMHeadModel(config).save_pretrained(folder / "distilgpt2")
-    tokenizer.save_pretrained(folder / "distilgpt2")
     common = {
         "project_dir": str(ROOT),
         "data_dir": str(folder / "data"),
         "models_dir": str(folder / "models"),
-        "corpus_path": str(folder / "tweets.csv"),
+        "corpus_path": str(corpus_path),
         "max_pairs": 10,
     }
     tiny = {
@@ -61,7 +44,7 @@ def workplace(tmp_path_factory, cleaned_texts) -> dict:
             "decoding_pairs": 5,
         },
         "solution_pretrained": {
-            "model_name": str(folder / "distilgpt2"),
+            "model_name": str(distilgpt2_path),
             "finetune_tweets": 64,
             "num_evaluations": 2,
             "val_loss_tweets": 16,
@@ -78,11 +61,11 @@ def workplace(tmp_path_factory, cleaned_texts) -> dict:
             cwd=folder,
             progress_bar=False,
         )
-    return {"folder": folder, "texts": texts}
+    return folder
 
 
 def test_notebooks_train_save_and_compare(workplace):
-    models = workplace["folder"] / "models"
+    models = workplace / "models"
     [lstm_dir] = models.glob("lstm_lm-*")
     [transformer_dir] = models.glob("distilgpt2-*")
     assert not list(models.glob(".*")), "checkpoints and partial folders are gone"
@@ -98,17 +81,17 @@ def test_notebooks_train_save_and_compare(workplace):
         assert meta["metrics"]["rouge1"]["n"] == 10
 
 
-def test_notebooks_prepare_the_corpus(workplace):
-    cleaned = (workplace["folder"] / "data" / "tweets_cleaned.csv").read_text().splitlines()
+def test_notebooks_prepare_the_corpus(workplace, made_up_tweets):
+    cleaned = (workplace / "data" / "tweets_cleaned.csv").read_text().splitlines()
     assert cleaned[0] == "text,split"
-    assert {line.split(",")[0] for line in cleaned[1:]} == set(workplace["texts"])
+    assert {line.split(",")[0] for line in cleaned[1:]} == set(made_up_tweets)
 
 
-def test_notebooks_show_no_tweet_of_the_corpus(workplace):
+def test_notebooks_show_no_tweet_of_the_corpus(workplace, made_up_tweets):
     for name in NAMES:
-        notebook = nbformat.read(workplace["folder"] / f"{name}.ipynb", as_version=4)
+        notebook = nbformat.read(workplace / f"{name}.ipynb", as_version=4)
         outputs = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
-        assert not [text for text in workplace["texts"] if text in outputs]
+        assert not [text for text in made_up_tweets if text in outputs]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,71 @@
+"""What a training leaves behind for the case that it is cut off, and whether another one may go on from it."""
+
+import json
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedModel
+from transformers.trainer_utils import get_last_checkpoint
+
+from src.files import write_json
+from src.next_token_dataset import NextTokenDataset
+
+IDENTITY_FILE = "training.json"
+RESULT_FILE = "result.json"
+# The last file of a checkpoint to be written.
+STATE_FILE = "trainer_state.json"
+
+
+def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDataset], settings: dict) -> dict:
+    """What two trainings must share for one to go on where the other was cut off, JSON-able.
+
+    Args:
+        model: with the weights that it starts from.
+        datasets: by name; their ids and masks count.
+        settings: those that decide on the weights.
+    """
+    weights = 0
+    for tensor in model.state_dict().values():
+        weights = zlib.crc32(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes(), weights)
+    return {
+        "settings": settings,
+        "model": type(model).__name__,
+        "weights": weights,
+        **{name: _checksum(dataset) for name, dataset in datasets.items()},
+    }
+
+
+def _checksum(dataset: NextTokenDataset) -> int:
+    context_lengths = np.empty(0) if dataset.context_lengths is None else dataset.context_lengths
+    checksum = 0
+    for array in (dataset.token_ids, dataset.offsets, context_lengths):
+        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+    return checksum
+
+
+def open_checkpoints(folder: Path, identity: dict) -> Path | None:
+    """The last whole checkpoint in a folder that a training of this identity has left; else empty the folder."""
+    try:
+        is_the_same = json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")) == identity
+    except (FileNotFoundError, json.JSONDecodeError):
+        is_the_same = False
+    if not is_the_same:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(folder / IDENTITY_FILE, identity)
+        return None
+    while (last := get_last_checkpoint(str(folder))) is not None:
+        try:
+            json.loads((Path(last) / STATE_FILE).read_text(encoding="utf-8"))
+            return Path(last)
+        except (FileNotFoundError, json.JSONDecodeError):
+            # Its writing was cut off.
+            shutil.rmtree(last)
+    return None
+
+
+def seconds_until(checkpoint: Path) -> float:
+    """Seconds that the training had taken when it made a checkpoint."""
+    log_history = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))["log_history"]
+    return max((entry["seconds"] for entry in log_history if "seconds" in entry), default=0.0)
