@@ -48,7 +48,7 @@ demo: $(VENV)/installed
 
 # The result table of the README, from the newest comparison in models/.
 table: $(VENV)/installed
-	$(BIN)/python -m src.report
+	$(BIN)/python -m src.readme_table
 
 # The newest LSTM with two other seeds and the plain recipe, for the tables of compare.ipynb: three more trainings.
 seeds: $(VENV)/installed

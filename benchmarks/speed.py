@@ -21,7 +21,7 @@ from src.corpus import load_corpus
 from src.evaluation import ModelSystem, as_pairs, evaluation_texts
 from src.lstm_model import load_lstm_lm
 from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
-from src.report import replace_between
+from src.readme_table import replace_between
 from src.runs import RunError, find_run
 
 RESULTS_PAGE = Path(__file__).parent / "RESULTS.md"

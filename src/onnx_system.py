@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from src.decoding import Decoding
 from src.evaluation import NEXT_WORD_TOKENS, NUM_NEXT_WORDS, as_pairs, likelihood_table
 from src.onnx_lstm import OnnxLSTM
 from src.prefixes import Completion
@@ -18,6 +20,7 @@ class OnnxSystem:
 
     name: str
     model: OnnxLSTM
+    decoding: ClassVar[Decoding] = Decoding("greedy")
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
         return [self.model.complete([prefix])[0][0] for prefix in progress(prefixes, "completing")]

@@ -1,23 +1,16 @@
-"""The comparison as a record, a table and a conclusion.
+"""The comparison as a record, tables and a conclusion."""
 
-`python -m src.report` writes the table of the newest `models/*/comparison.json` into `README.md`.
-"""
-
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 
 import pandas as pd
 
 from src.evaluation import Evaluation, exact_match_at_coverage, paired_difference
-from src.files import write_atomically
 from src.intervals import Estimate
 from src.runs import git_commit, library_versions
 
 COMPARISON_FILE = "comparison.json"
-TABLE_START, TABLE_END = "<!-- results: make table -->", "<!-- end of results -->"
 METRIC_TITLES = {
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
@@ -42,6 +35,8 @@ COST_TITLES = {
     "parameters": "parameters",
     "megabytes": "MB on disk",
 }
+# What other trainings of the same LSTM are called behind its name.
+SEED = ", seed "
 COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 Summary = dict[str, Estimate]
@@ -113,6 +108,11 @@ def coverage_table(record: dict) -> pd.DataFrame:
         for name, covered in ((name, system["exact_match_at_coverage"]) for name, system in record["systems"].items())
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def trainings(summaries: dict[str, Summary], name: str) -> list[Summary]:
+    """The summaries of a system and of its trainings with other seeds."""
+    return [summary for other, summary in summaries.items() if other == name or other.startswith(name + SEED)]
 
 
 def seed_table(summaries: Sequence[Summary]) -> pd.DataFrame:
@@ -189,46 +189,3 @@ def conclusion(record: dict, lstm: Evaluation, transformer: Evaluation, floors: 
         f"and its folder is {large['megabytes'] / small['megabytes']:.0f} times as large.",
     ]
     return "\n".join(f"- {line}" if i else line + "\n" for i, line in enumerate(lines))
-
-
-def markdown_table(record: dict) -> str:
-    """The README's table: scores and costs of every system, with what they were measured on."""
-    table = score_table(recorded_summaries(record)).join(cost_table(record))
-    header = f"| | {' | '.join(table.index)} |\n|{' --- |' * (len(table) + 1)}\n"
-    rows = "".join(f"| {title} | {' | '.join(values)} |\n" for title, values in table.items())
-    data = record["data"]
-    note = (
-        f"{record['num_pairs']:,} test pairs of `{data['source']}` ({data['name']}, {data['counts']['train']:,} "
-        f"training tweets after cleaning), seed {record['seed']}, {record['interval']}, by `{record['command']}`."
-    )
-    return f"{header}{rows}\n{note}\n"
-
-
-def update_readme(readme: str | Path = "README.md", models_dir: str | Path = "models") -> None:
-    """Put the newest comparison's table between the README's markers.
-
-    Raises:
-        ValueError: there is no comparison yet, or the README has no markers.
-    """
-    comparisons = sorted(Path(models_dir).glob(f"lstm_lm-*/{COMPARISON_FILE}"))
-    if not comparisons:
-        raise ValueError(f"no {COMPARISON_FILE} in {models_dir}: run compare.ipynb first")
-    table = markdown_table(json.loads(comparisons[-1].read_text(encoding="utf-8")))
-    replace_between(readme, TABLE_START, TABLE_END, table)
-
-
-def replace_between(page: str | Path, start: str, end: str, new: str) -> None:
-    """Replace what stands between two lines of a page.
-
-    Raises:
-        ValueError: the page has no such lines.
-    """
-    text = Path(page).read_text(encoding="utf-8")
-    if start not in text or end not in text:
-        raise ValueError(f"{page} has no lines {start!r} and {end!r} to put a table between")
-    before, rest = text.split(start)
-    write_atomically(page, f"{before}{start}\n{new}{end}{rest.split(end)[1]}")
-
-
-if __name__ == "__main__":
-    update_readme()

@@ -107,8 +107,9 @@ def read_meta(run_dir: str | Path) -> dict:
 
 
 def megabytes(run_dir: str | Path) -> float:
-    """Size of a run folder on disk, in 10^6 bytes."""
-    return sum(path.stat().st_size for path in Path(run_dir).rglob("*") if path.is_file()) / 1e6
+    """Size of a run folder on disk, in 10^6 bytes, without what was exported from it."""
+    paths = [path for path in Path(run_dir).rglob("*") if path.is_file() and path.suffix != ".onnx"]
+    return sum(path.stat().st_size for path in paths) / 1e6
 
 
 def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:

@@ -1,13 +1,12 @@
 """The page in a real browser, with made-up suggestions."""
 
 import shutil
-import socket
 import threading
 
 import pytest
-import uvicorn
 from playwright.sync_api import expect, sync_playwright
 
+from src.demo.background import serve_in_background
 from src.demo.server import create_app
 from src.prefixes import Completion
 
@@ -51,22 +50,17 @@ def made_up():
 @pytest.fixture
 def page(browser, made_up):
     """The page of a server in a thread, with its text box in focus."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        app = create_app({"first": made_up, "second": lambda prefixes, n: [[Completion("second thoughts", -0.5)]]})
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        page = browser.new_page()
-        errors = []
-        page.on("pageerror", lambda error: errors.append(error))
-        page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        expect(page.locator("textarea")).to_be_focused()
-        yield page
-        page.close()
-        made_up.release.set()
-        server.should_exit = True
-        thread.join()
+    app = create_app({"first": made_up, "second": lambda prefixes, n: [[Completion("second thoughts", -0.5)]]})
+    address, stop = serve_in_background(app)
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(error))
+    page.goto(address)
+    expect(page.locator("textarea")).to_be_focused()
+    yield page
+    page.close()
+    made_up.release.set()
+    stop()
     assert errors == []
 
 

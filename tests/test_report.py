@@ -9,6 +9,7 @@ import pytest
 from src.evaluation import Evaluation
 from src.intervals import Estimate
 from src.metrics import answer_scores, next_word_scores
+from src.readme_table import METRICS, markdown_table
 from src.report import (
     COVERAGES,
     METRIC_TITLES,
@@ -19,12 +20,13 @@ from src.report import (
     coverage_table,
     difference_sentence,
     floor_sentence,
-    markdown_table,
     recorded_summaries,
     score_table,
     seed_table,
+    trainings,
 )
 
+SEEDS = {"LSTM": 0.1, "LSTM, plain recipe": 0.05, "LSTM, seed 1": 0.2, "LSTM, seed 2": 0.3}
 DATA = {"name": "made-up", "source": "made-up.csv", "counts": {"train": 1200}}
 
 
@@ -72,14 +74,30 @@ def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
     assert costs.loc["floor"].tolist() == ["0.001", "–", "–"]
 
 
-def test_markdown_table_is_rectangular_and_names_data_size_and_seed(record):
+def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(record):
     lines = markdown_table(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {5}
-    assert len(rows) == 2 + len(METRIC_TITLES) + 3
+    assert {line.count("|") for line in rows} == {len(METRICS) + 3 + 2}
+    assert [row.split(" | ")[0] for row in rows[2:]] == ["| floor", "| LSTM", "| transformer"]
     assert lines[-1].startswith(
         "400 test pairs of `made-up.csv` (made-up, 1,200 training tweets after cleaning), seed 0"
     )
+
+
+def test_the_readme_table_has_one_row_for_all_seeds():
+    evaluations = [evaluation(name, mean, bits=2.0) for name, mean in SEEDS.items()]
+    lines = markdown_table(comparison_record(evaluations, {}, DATA, 0, {})).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        "| LSTM",
+        "| LSTM, plain recipe",
+        "| LSTM, mean of 3 seeds ± standard deviation",
+    ]
+    assert lines[4].split(" | ")[1] == "0.2 ± 0.1"
+
+
+def test_a_system_is_told_from_others_whose_names_begin_alike():
+    summaries = {name: evaluation(name, mean).summary(seed=0) for name, mean in SEEDS.items()}
+    assert [summary["rouge1"].value for summary in trainings(summaries, "LSTM")] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_a_summary_survives_the_record():

@@ -29,8 +29,10 @@ MAX_CHARACTERS = 20_000
 MAX_WORDS = 60
 MAX_WAITING = 64
 NUM_SUGGESTIONS = 3
+# A notebook on this machine may show the page in a frame.
+FRAMING = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'",
+    "Content-Security-Policy": f"default-src 'self'; img-src 'self' data:; {FRAMING}",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
