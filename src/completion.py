@@ -41,7 +41,7 @@ def complete(
 
     Args:
         model, tokenizer: an LSTM of `load_lstm_lm`, a transformer of `load_pretrained`, ...
-        prefixes: beginnings of tweets.
+        prefixes: beginnings of tweets; of one longer than the model can read, its end is read.
         n: suggestions for each prefix.
         half_typed: the last word of a prefix is still being typed, unless a space follows. The
             model reads the words before it, and suggestions begin with a word that begins with
@@ -56,11 +56,13 @@ def complete(
         other word to offer.
 
     Raises:
-        ValueError: a prefix has no letters or digits, or only a half-typed word; n isn't positive,
-            or more than the samples of "mbr"; there is a memory but not one prefix.
+        ValueError: a prefix has no letters or digits, or only a half-typed word; n or `max_new_tokens` isn't
+            positive, or n is more than the samples of "mbr"; there is a memory but not one prefix.
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one suggestion")
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}: a suggestion has at least one token")
     if decoding.method == "mbr" and decoding.num_samples < n:
         raise ValueError(f"num_samples is {decoding.num_samples}: mbr can't choose {n} suggestions among them")
     if memory is not None and len(prefixes) != 1:
@@ -69,6 +71,9 @@ def complete(
     prefix_ids = encode(tokenizer, [words for words, _ in split])
     typed = [letters for _, letters in split]
     max_tokens = [max(max_new_tokens, len(letters) + 1) if letters else max_new_tokens for letters in typed]
+    # Where positions are numbered, there are only so many.
+    if room := getattr(model.config, "max_position_embeddings", None):
+        prefix_ids = [ids[-max(1, room - new) :] for ids, new in zip(prefix_ids, max_tokens)]
     order = sorted(range(len(prefixes)), key=lambda i: (max_tokens[i], len(prefix_ids[i])))
     groups = [list(group) for _, group in groupby(order, key=max_tokens.__getitem__)]
     size = max(1, min(batch_size, 4 * batch_size // _num_continuations(decoding, n)))

@@ -20,7 +20,7 @@ from transformers import (
 
 from src.device import pick_device
 from src.lstm_backbone import LSTMBackbone, LSTMConfig, LSTMOutput, LSTMPreTrainedModel, State
-from src.runs import RunError, read_meta, write_run_files
+from src.runs import RunError, read_meta, warn_of_other_versions, write_run_files
 from src.tokenization import save_tokenizer
 
 
@@ -96,11 +96,31 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
 
         Returns:
             int64 [batch, length + new tokens], prefix and continuation, ended rows padded.
+
+        Raises:
+            ValueError: `prefix_ids` are not of this shape, type or device, or no tokens of this model, or
+                a setting is out of its range.
         """
+        if prefix_ids is not None:
+            self._check_ids(prefix_ids)
         for name, value in {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}.items():
             if value is not None:
                 kwargs[name] = value
         return super().generate(**kwargs)
+
+    def _check_ids(self, prefix_ids: torch.Tensor) -> None:
+        if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
+            raise ValueError(
+                f"prefix_ids have the shape {list(prefix_ids.shape)}: give [batch, length], length above 0"
+            )
+        if prefix_ids.dtype not in (torch.int64, torch.int32):
+            raise ValueError(f"prefix_ids are {prefix_ids.dtype}: give torch.int64")
+        if prefix_ids.device != self.device:
+            raise ValueError(f"prefix_ids are on {prefix_ids.device}, the model on {self.device}: move one of them")
+        smallest, largest = (int(value) for value in prefix_ids.aminmax())
+        if smallest < 0 or largest >= self.config.vocab_size:
+            wrong = smallest if smallest < 0 else largest
+            raise ValueError(f"prefix_ids hold {wrong}: a token is from 0 to {self.config.vocab_size - 1}")
 
     def prepare_inputs_for_generation(
         self,
@@ -166,13 +186,24 @@ def load_lstm_lm(
         raise RunError(f"{run_dir} is the run of another model, not of an LSTM: choose another folder")
     if not weights_path.is_file():
         raise RunError(f"{run_dir} has no model.pt: it is not a complete LSTM run, choose another folder")
-    model = LSTMLM(LSTMConfig.from_dict(sizes))
+    warn_of_other_versions(run_dir)
+    try:
+        model = LSTMLM(LSTMConfig.from_dict(sizes))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RunError(f"{run_dir / 'meta.json'} does not hold an LSTM's sizes ({error}): restore the file") from error
     try:
         model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, EOFError, IndexError, RuntimeError) as error:
+    except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise RunError(f"{weights_path} holds weights that are no numbers: its training failed, choose another run")
     # An empty suggestion is none: unless told otherwise, a loaded completer never ends at once.
     model.generation_config.min_new_tokens = 1
     tokenizer = AutoTokenizer.from_pretrained(run_dir)
+    if len(tokenizer) != model.config.vocab_size:
+        raise RunError(
+            f"{run_dir} has a tokenizer of {len(tokenizer)} tokens, its model knows {model.config.vocab_size}: "
+            "they are of different runs, restore the folder"
+        )
     return tokenizer, model.to(pick_device(device)).eval(), tokenizer.pad_token_id, tokenizer.eos_token_id

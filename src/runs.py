@@ -5,15 +5,17 @@ import json
 import platform
 import re
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from src.files import write_atomically, write_json
+from src.files import flush_to_disk, write_atomically, write_json
 
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
-RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pandas", "rouge-score")
+COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
+RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
 
 
 class RunError(ValueError):
@@ -42,6 +44,9 @@ def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
             break
         partial.rmdir()
     yield partial
+    for path in partial.rglob("*"):
+        if path.is_file():
+            flush_to_disk(path)
     partial.rename(final)
 
 
@@ -104,6 +109,19 @@ def read_meta(run_dir: str | Path) -> dict:
         raise RunError(f"{run_dir} has no meta.json: it is not a run folder, choose another one") from None
     except json.JSONDecodeError as error:
         raise RunError(f"{run_dir / 'meta.json'} is not JSON (line {error.lineno}): restore the file") from None
+
+
+def warn_of_other_versions(run_dir: str | Path) -> None:
+    """Warn where a run was made with other versions of the libraries that compute than those here."""
+    here = library_versions()
+    others = {
+        name: version
+        for name, version in read_meta(run_dir).get("versions", {}).items()
+        if name in COMPUTING_PACKAGES and version != here[name]
+    }
+    if others:
+        listed = ", ".join(f"{name} {version} (here {here[name]})" for name, version in others.items())
+        warnings.warn(f"{run_dir} was made with {listed}: its answers may differ from the recorded ones", stacklevel=3)
 
 
 def megabytes(run_dir: str | Path) -> float:

@@ -22,6 +22,8 @@ EXPECTED = f"six columns ({', '.join(COLUMNS)}) without a header"
 ROW_START = re.compile(r'"?[024]"?,"?\d+"?,')
 MAX_LINE_BYTES = 1 << 16
 MAX_LINES_PER_ROW = 100
+# Tweets shrink to a third of their size, a bomb to a thousandth.
+MAX_COMPRESSION = 50
 ROWS_PER_BATCH = 1_000
 Row = tuple[int, list[str], str]  # first line number, fields, why it cannot be used ("" if it can)
 
@@ -92,6 +94,10 @@ def _csv_member(archive: zipfile.ZipFile, file_name: str) -> zipfile.ZipInfo:
     member = archive.getinfo(names[0])
     if member.flag_bits & 0x1:
         raise CorpusFormatError(f"{file_name} is encrypted; unpack it and give the csv itself.")
+    if member.file_size > MAX_COMPRESSION * max(member.compress_size, MAX_LINE_BYTES):
+        raise CorpusFormatError(
+            f"{file_name} would unpack to {member.file_size:,} bytes from {member.compress_size:,}; no tweets do."
+        )
     return member
 
 

@@ -569,6 +569,19 @@ def test_a_prefix_without_words_is_refused_by_its_index(make, empty, half_typed)
         complete(*make("lstm"), ["fine so", empty, "fine too"], half_typed=half_typed)
 
 
+@pytest.mark.parametrize("max_new_tokens", [0, -1])
+def test_suggestions_of_no_tokens_are_refused(make, max_new_tokens):
+    with pytest.raises(ValueError, match=f"max_new_tokens is {max_new_tokens}: a suggestion has at least one token"):
+        complete(*make("lstm"), ["so"], max_new_tokens=max_new_tokens)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_of_a_prefix_longer_than_any_the_end_is_read(make, kind):
+    words = "so very tired today " * 2_500
+    [[suggestion]] = complete(*make(kind), [words])
+    assert suggestion.text
+
+
 @pytest.mark.parametrize("n", [0, -2])
 def test_fewer_than_one_suggestion_is_refused(make, n):
     with pytest.raises(ValueError, match=f"n is {n}: ask for at least one suggestion"):

@@ -180,6 +180,19 @@ def test_an_encrypted_zip_is_refused(tmp_path):
         read_sentiment140(path)
 
 
+def test_a_zip_bomb_is_refused(tmp_path):
+    path = write_zip(tmp_path / "tweets.csv.zip", **{"tweets.csv": row(1) * 100_000})
+    with pytest.raises(CorpusFormatError, match=r"would unpack to [\d,]+ bytes from [\d,]+; no tweets do"):
+        read_sentiment140(path)
+
+
+def test_a_member_with_a_path_outside_is_read_but_never_written(tmp_path):
+    (tmp_path / "deep").mkdir()
+    path = write_zip(tmp_path / "deep" / "tweets.zip", **{"../../evil.csv": row(1, "hello there")})
+    assert list(read_sentiment140(path).tweets["text"]) == ["hello there"]
+    assert [each.name for each in tmp_path.rglob("*.csv")] == []
+
+
 @pytest.mark.parametrize("names", [[], ["notes.txt"], ["a.csv", "b.csv"]])
 def test_a_zip_without_exactly_one_csv_is_refused(tmp_path, names):
     path = write_zip(tmp_path / "tweets.csv.zip", **dict.fromkeys(names, row(1)))

@@ -466,6 +466,21 @@ def test_too_few_users_or_dates_for_three_parts_are_refused(split_by, key):
         prepare_tweets(corpus, seed=0, split_by=split_by)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["?!", "word", "😀 😀 😀", "http://t.co/x https://t.co/y", "שלום עולם", "@anna @bob", "\u200f\u202e", "- - -"],
+)
+def test_a_text_without_two_words_is_dropped_and_counted(text):
+    prepared = prepare_tweets(make_corpus([*KEPT, text]), seed=0)
+    assert prepared.counts["fewer_than_two_words"] == 1
+    assert sum(prepared.counts[split] for split in ("train", "val", "test")) == len(set(KEPT))
+
+
+def test_a_text_of_ten_thousand_words_is_a_text():
+    long = " ".join(["word"] * 10_000)
+    assert long in prepare_tweets(make_corpus([*KEPT, long]), seed=0).table["text"].tolist()
+
+
 def test_another_way_to_split_is_refused():
     with pytest.raises(ValueError, match="split_by is 'date': choose one of random, user, time"):
         prepare_tweets(make_corpus(KEPT), seed=0, split_by="date")

@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 import socket
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.runs import RunError, run_metadata
+from src.tokenization import save_tokenizer, train_tokenizer
 
 VOCAB_SIZE, PAD, EOS = 40, 0, 2
 # Ids 0 and 2 are among the tokens: padding is told by position, never by the id.
@@ -273,6 +276,28 @@ def test_a_streamer_receives_the_prefix_and_every_token():
     assert recorder.ended
 
 
+@pytest.mark.parametrize(
+    ("prefix_ids", "message"),
+    [
+        (torch.tensor([[3, VOCAB_SIZE]]), "prefix_ids hold 40: a token is from 0 to 39"),
+        (torch.tensor([[3, -1]]), "prefix_ids hold -1: a token is from 0 to 39"),
+        (torch.tensor([[3.0, 4.0]]), "prefix_ids are torch.float32: give torch.int64"),
+        (torch.tensor([3, 4]), r"prefix_ids have the shape \[2\]: give \[batch, length\]"),
+        (torch.empty(1, 0, dtype=torch.long), r"prefix_ids have the shape \[1, 0\]"),
+        (torch.tensor([[3, 4]], device="meta"), "prefix_ids are on meta, the model on cpu: move one of them"),
+    ],
+)
+def test_ids_that_are_no_prefix_are_refused(prefix_ids, message):
+    with pytest.raises(ValueError, match=message):
+        make_lstm().generate(prefix_ids)
+
+
+@pytest.mark.parametrize("setting", [{"max_new_tokens": 0}, {"max_new_tokens": -5}])
+def test_generating_no_tokens_is_refused(setting):
+    with pytest.raises(ValueError, match="max_new_tokens"):
+        make_lstm().generate(torch.tensor([[3, 4]]), **setting)
+
+
 def test_twenty_tokens_are_added_by_default():
     output = make_lstm(eos_bias=-1e4).generate(torch.tensor([[5, 6, 7]]))
     assert output.shape == (1, 3 + 20)
@@ -393,6 +418,55 @@ def test_the_run_of_another_model_is_refused(run_dir):
     # What `save_pretrained_lm` writes has no sizes of an LSTM.
     (run_dir / "meta.json").write_text(json.dumps({**META, "name": "distilgpt2"}))
     with pytest.raises(RunError):
+        load_lstm_lm(run_dir)
+
+
+def test_a_tokenizer_of_another_size_is_refused(run_dir, cleaned_texts):
+    save_tokenizer(train_tokenizer(cleaned_texts, vocab_size=120), run_dir)
+    with pytest.raises(RunError, match=r"a tokenizer of 120 tokens, its model knows 300: .* restore the folder"):
+        load_lstm_lm(run_dir)
+
+
+def test_weights_that_are_no_numbers_are_refused(run_dir, tiny_lstm):
+    weights = {name: tensor.clone() for name, tensor in tiny_lstm.state_dict().items()}
+    weights["backbone.projection.weight"][3, 5] = torch.nan
+    torch.save(weights, run_dir / "model.pt")
+    with pytest.raises(RunError, match=r"model\.pt holds weights that are no numbers"):
+        load_lstm_lm(run_dir)
+
+
+@pytest.mark.parametrize("sizes", [{"hidden_dim": "many"}, {"num_layers": 0}, {"embedding_dim": -3}])
+def test_sizes_that_are_none_are_refused(run_dir, sizes):
+    meta = json.loads((run_dir / "meta.json").read_text())
+    (run_dir / "meta.json").write_text(json.dumps({**meta, "model": {**meta["model"], **sizes}}))
+    with pytest.raises(RunError, match=r"meta\.json does not hold an LSTM's sizes"):
+        load_lstm_lm(run_dir)
+
+
+def test_a_run_of_another_size_is_refused(run_dir):
+    meta = json.loads((run_dir / "meta.json").read_text())
+    (run_dir / "meta.json").write_text(json.dumps({**meta, "model": {**meta["model"], "hidden_dim": 32}}))
+    with pytest.raises(RunError, match=r"model\.pt does not hold this model's weights .*: restore the file"):
+        load_lstm_lm(run_dir)
+
+
+def test_other_versions_of_the_libraries_are_reported(run_dir):
+    meta = json.loads((run_dir / "meta.json").read_text())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        load_lstm_lm(run_dir)
+    meta["versions"] |= {"torch": "1.0.0", "pandas": "0.1"}
+    (run_dir / "meta.json").write_text(json.dumps(meta))
+    with pytest.warns(
+        UserWarning, match=rf"made with torch 1\.0\.0 \(here {re.escape(torch.__version__)}\): its answers"
+    ):
+        load_lstm_lm(run_dir)
+
+
+def test_a_truncated_model_pt_is_refused(run_dir):
+    content = (run_dir / "model.pt").read_bytes()
+    (run_dir / "model.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match=r"model\.pt does not hold this model's weights"):
         load_lstm_lm(run_dir)
 
 
