@@ -19,6 +19,7 @@ from benchmarks.costs import cost_table
 from benchmarks.timing import machine_limits
 from src.corpus import load_corpus
 from src.evaluation import ModelSystem, as_pairs, evaluation_texts
+from src.export import export_onnx
 from src.lstm_model import load_lstm_lm
 from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
 from src.readme_table import replace_between
@@ -27,6 +28,17 @@ from src.runs import RunError, find_run
 RESULTS_PAGE = Path(__file__).parent / "RESULTS.md"
 START, END = "<!-- speed: make bench -->", "<!-- end of speed -->"
 TRAINING, DATA = "Training: tweets a second", "Data: 1.6 million rows, zipped"
+CALL = "import sys; from benchmarks import speed; print(speed.{}(*sys.argv[1:]))"
+PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)"
+COMPLETERS = {
+    "LSTM, ONNX int8": f"""
+import sys; from src.onnx_lstm import OnnxLSTM
+OnnxLSTM(sys.argv[1]).complete(["the weather today"], n=3); {PEAK}""",
+    "LSTM, torch": f"""
+import sys; from src.export import export_onnx
+from src.lstm_model import load_lstm_lm; from src.completion import complete
+tokenizer, model, _, _ = load_lstm_lm(sys.argv[1]); complete(model, tokenizer, ["the weather today"], n=3); {PEAK}""",
+}
 NUM_TRAIN = 40_000
 NUM_PREFIXES = 100
 NUM_TYPED = 10
@@ -48,7 +60,7 @@ def training() -> dict[str, list[dict]]:
     texts = tweets.texts("train", NUM_TRAIN)
     rows = training_speed.training_speed(texts, machine_limits())
     for row in rows:
-        row["peak MB"] = round(float(in_its_own_process("training_memory", row["loop"])))
+        row["peak MB"] = round(float(in_its_own_process(CALL.format("training_memory"), row["loop"])))
     return {
         TRAINING: rows,
         "What the Trainer adds to a step": training_parts.trainer_overhead(texts),
@@ -82,7 +94,7 @@ def prepared_rows(preparation: str, folder: Path, num_rows: int) -> list[dict]:
     """A row for each stage of a preparation, and one for the most memory it takes."""
     path = folder / "tweets.csv.zip"
     data_speed.write_varied_csv(load_corpus(data_dir="data"), path, num_rows)
-    return json.loads(in_its_own_process("stages_and_memory", preparation, str(path)))
+    return json.loads(in_its_own_process(CALL.format("stages_and_memory"), preparation, str(path)))
 
 
 def suggestions() -> dict[str, list[dict]]:
@@ -92,8 +104,18 @@ def suggestions() -> dict[str, list[dict]]:
     systems = trained_systems()
     throughput = suggestion_speed.throughput(systems, prefixes)
     torch.set_num_threads(1)
+    run_dir = find_run("lstm_lm")
+    export_onnx(run_dir)
+    latency = suggestion_speed.latency(systems, prefixes[:NUM_PREFIXES])
     return {
-        "Suggestions of five tokens, one thread": suggestion_speed.latency(systems, prefixes[:NUM_PREFIXES]),
+        "Suggestions of five tokens, one thread": [
+            *latency,
+            *suggestion_speed.onnx_latency(run_dir, prefixes[:NUM_PREFIXES]),
+        ],
+        "Memory of a process that completes": [
+            {"model": name, "peak MB": round(float(in_its_own_process(code, str(run_dir))))}
+            for name, code in COMPLETERS.items()
+        ],
         "A keystroke, one thread": suggestion_speed.keystrokes(systems, texts[:NUM_TYPED]),
         "In batches, all threads": throughput,
     }
@@ -120,9 +142,8 @@ def stages_and_memory(preparation: str, path: str) -> str:
     return json.dumps([*rows, {"stage": "peak MB", "seconds": "", "rows per second": round(megabytes)}])
 
 
-def in_its_own_process(name: str, *arguments: str) -> str:
-    """What one of this module's functions returns, printed by a process that does nothing else."""
-    code = f"import sys; from benchmarks import speed; print(speed.{name}(*sys.argv[1:]))"
+def in_its_own_process(code: str, *arguments: str) -> str:
+    """What some code prints in a process that does nothing else; its arguments are in `sys.argv`."""
     completed = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return completed.stdout.strip()
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel
 from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
 from src.evaluation import ModelSystem
+from src.onnx_lstm import FILES, OnnxLSTM
 from src.prefix_memory import PrefixMemory
 
 WAYS = {
@@ -62,11 +64,33 @@ def latency(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
         {
             "model": name,
             "way": way,
-            **{f"p{q} ms": round(1e3 * float(np.quantile(values[3:], q / 100)), 2) for q in (50, 90, 99)},
+            **quantiles(values[3:]),
             "in the model": f"{np.median(shares[name, way]):.0%}",
         }
         for (name, way), values in seconds.items()
     ]
+
+
+def onnx_latency(run_dir: Path, prefixes: list[str]) -> list[dict]:
+    """The same for the exported LSTM, greedy, in both precisions, which take turns."""
+    models = {precision: OnnxLSTM(run_dir, precision) for precision in FILES}
+    seconds: dict[str, list[float]] = {precision: [] for precision in models}
+    for model in models.values():
+        # No suggestion ends before its fifth token.
+        model.eos_id = None
+    for prefix in [*prefixes[:3], *prefixes]:
+        for precision, model in models.items():
+            started = time.perf_counter()
+            model.complete([prefix], max_new_tokens=NUM_TOKENS)
+            seconds[precision].append(time.perf_counter() - started)
+    return [
+        {"model": f"LSTM, ONNX {precision}", "way": "greedy", **quantiles(values[3:]), "in the model": ""}
+        for precision, values in seconds.items()
+    ]
+
+
+def quantiles(seconds: list[float]) -> dict[str, float]:
+    return {f"p{q} ms": round(1e3 * float(np.quantile(seconds, q / 100)), 2) for q in (50, 90, 99)}
 
 
 def keystrokes(systems: list[ModelSystem], texts: list[str]) -> list[dict]:
@@ -82,14 +106,7 @@ def keystrokes(systems: list[ModelSystem], texts: list[str]) -> list[dict]:
                     started = time.perf_counter()
                     complete(model, tokenizer, [text[:end]], half_typed=True, max_new_tokens=NUM_TOKENS, memory=kept)
                     seconds[name].append(time.perf_counter() - started)
-        rows += [
-            {
-                "model": system.name,
-                "keystroke": name,
-                **{f"p{q} ms": round(1e3 * float(np.quantile(values, q / 100)), 2) for q in (50, 90, 99)},
-            }
-            for name, values in seconds.items()
-        ]
+        rows += [{"model": system.name, "keystroke": name, **quantiles(values)} for name, values in seconds.items()]
     return rows
 
 

@@ -87,7 +87,9 @@ def _answers(url: str) -> bool:
 
 
 def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwargs) -> PretrainedLM:
-    model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, **kwargs)
+    # Where peft is installed transformers would else ask the hub for an adapter, for half a minute without a network.
+    no_adapter = {"local_files_only": True}
+    model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, adapter_kwargs=no_adapter, **kwargs)
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **kwargs)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
