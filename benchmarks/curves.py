@@ -23,16 +23,18 @@ from src.data_utils import PreparedTweets
 from src.device import has_fast_bf16
 from src.evaluation import ModelSystem, as_pairs, evaluate, evaluation_texts, suggestion_seconds
 from src.intervals import Estimate
+from src.lstm_model import load_lstm_lm
 from src.next_token_dataset import NextTokenDataset
 from src.plots import plot_curves
-from src.pretrained_model import load_pretrained
+from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
+from src.runs import find_run, read_meta
 from src.training import TrainingSettings
 
 NUM_PAIRS = 1_000
 METRICS = ("perplexity_per_word", "next_word", "rouge1")
 LSTM_SIZES = {"vocab_size": 12_000, "embedding_dim": 256, "hidden_dim": 640, "num_layers": 1, "dropout": 0.3}
 LSTM_TWEETS = (4_000, 16_000, 64_000)
-TRANSFORMER_TWEETS = (0, 500, 2_000, 4_000)
+TRANSFORMER_TWEETS = (0, 500, 2_000)
 SIZES = (
     {**LSTM_SIZES, "vocab_size": 6_000, "embedding_dim": 64, "hidden_dim": 128},
     {**LSTM_SIZES, "vocab_size": 8_000, "embedding_dim": 128, "hidden_dim": 256},
@@ -60,8 +62,8 @@ def row_of(system: ModelSystem, pair_texts: list[str], **columns) -> dict:
     return {"system": system.name, **columns, **{metric: summary[metric] for metric in METRICS}}
 
 
-def learning_curves(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[dict]:
-    """One row for each model and number of training tweets."""
+def learning_curves(tweets: PreparedTweets, data: dict, val_texts: list[str]) -> Iterator[dict]:
+    """One row for each model and number of training tweets; the notebooks' runs are the last ones."""
     pair_texts = val_texts[:NUM_PAIRS]
     for num_tweets in LSTM_TWEETS:
         train_texts = tweets.texts("train", num_tweets)
@@ -80,6 +82,12 @@ def learning_curves(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[di
             ]
             train_in_passing(lm.model, datasets, settings, lm.tokenizer.pad_token_id)
         yield row_of(ModelSystem(lm.name, lm.model, lm.tokenizer), pair_texts, tweets=num_tweets)
+    tokenizer, lstm, _, _ = load_lstm_lm(find_run("lstm_lm", data=data))
+    for system in (ModelSystem("LSTM", lstm, tokenizer), ngram_system(tweets.texts("train"), tokenizer)):
+        yield row_of(system, pair_texts, tweets=tweets.counts["train"])
+    run_dir = find_run(*PRETRAINED_NAMES, data=data)
+    lm, num_tweets = load_pretrained(run_dir), read_meta(run_dir)["settings"]["max_tweets_seen"]
+    yield row_of(ModelSystem(lm.name, lm.model, lm.tokenizer), pair_texts, tweets=num_tweets)
 
 
 def size_curve(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[dict]:
@@ -102,7 +110,7 @@ def main() -> None:
     curve = parser.parse_args().curve
     tweets, data = prepared_corpus()
     val_texts = evaluation_texts(tweets.texts("val"), max_texts=5_000, seed=0)
-    rows = list(learning_curves(tweets, val_texts) if curve == "tweets" else size_curve(tweets, val_texts))
+    rows = list(learning_curves(tweets, data, val_texts) if curve == "tweets" else size_curve(tweets, val_texts))
     records = [
         {name: asdict(value) if isinstance(value, Estimate) else value for name, value in row.items()} for row in rows
     ]

@@ -91,7 +91,9 @@ def plot_curves(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> Figure:
             bounds = np.array([(estimate.low, estimate.high) for estimate in rows[metric]])
             errors = np.abs(bounds.T - values)
             axes.errorbar(rows[x], values, yerr=errors, marker="o", capsize=3, label=name)
-        axes.set(xlabel=x.replace("_", " "), title=metric.replace("_", " "), xscale="log")
+        axes.set(xlabel=x.replace("_", " "), title=metric.replace("_", " "))
+        # Logarithmic, but with room for none.
+        axes.set_xscale("symlog", linthresh=table.loc[table[x] > 0, x].min())
         axes.legend()
     return _finished(figure)
 

@@ -183,7 +183,7 @@ def test_curves_draw_a_line_per_system_and_a_panel_per_metric():
     )
     figure = plot_curves(table, "tweets", ["rouge1", "perplexity"])
     assert [axes.get_title() for axes in figure.axes] == ["rouge1", "perplexity"]
-    assert all(axes.get_xscale() == "log" for axes in figure.axes)
+    assert all(axes.get_xscale() == "symlog" for axes in figure.axes)
     lines = [container.lines[0] for container in figure.axes[1].containers]
     assert [line.get_ydata().tolist() for line in lines] == [[300.0, 0.25], [300.0]]
     assert legend(figure.axes[0]) == ["LSTM", "transformer"]
