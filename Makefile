@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 8589934592
 # Where a training with report_to="tensorboard" writes to.
 export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 
-.PHONY: run test vm vm-run lint table seeds bench demo
+.PHONY: run test test-thorough vm vm-run lint table seeds bench demo
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -30,6 +30,10 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-vm
 	$(BIN)/python -m pytest
+
+# Every property on many more examples, among them ten minutes of nonsense for the reader of tweets and for the page.
+test-thorough: $(VENV)/installed-vm
+	$(BIN)/python -m pytest --hypothesis-profile=thorough
 
 # The notebooks for a GPU machine, generated from those in the root; vm-run runs them there.
 vm: $(VENV)/installed

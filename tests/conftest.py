@@ -20,6 +20,8 @@ from src.tokenization import train_tokenizer
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# `make test-thorough`: other ones each time, and many more.
+settings.register_profile("thorough", settings.get_profile("tests"), derandomize=False, max_examples=3_000)
 settings.load_profile("tests")
 
 VOCABULARY = (

@@ -3,13 +3,14 @@
 from statistics import mean
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from src.baselines import ConstantAnswer
 from src.completion import Completion
 from src.data_utils import split_x_target_by_words
+from tests.budget import examples
 
 # Few words, so that they repeat.
 WORDS = ["a", "b", "c", "d", "e"]
@@ -59,7 +60,7 @@ def test_the_constant_answer_is_chosen_among_the_candidates_on_the_first_targets
     assert ConstantAnswer(texts, num_candidates=1, max_targets=5).answer == "x"
 
 
-@settings(deadline=None, max_examples=60)
+@examples(0.6)
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=2, max_size=8).map(" ".join), min_size=1, max_size=8))
 def test_no_other_step_of_the_greedy_choice_has_a_better_rouge(texts):
     answer = ConstantAnswer(texts).answer.split(" ")

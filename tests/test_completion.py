@@ -6,7 +6,7 @@ import string
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -19,6 +19,7 @@ from src.decoding import GREEDY, Decoding
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.new_word import barred, word_starts
 from src.prefix_memory import MAX_PREFIXES, PrefixMemory
+from tests.budget import examples
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 END = "<|endoftext|>"
@@ -452,7 +453,7 @@ typed_letters = st.text(string.ascii_lowercase + string.digits, min_size=1, max_
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @every_decoding
-@settings(max_examples=6)
+@examples(0.06)
 @given(letters=st.lists(typed_letters | st.sampled_from(["to", "tod", "today", "9a", "2"]), min_size=1, max_size=3))
 def test_suggestions_begin_with_the_letters_that_were_typed(make, kind, decoding, letters):
     model, tokenizer = make(kind)

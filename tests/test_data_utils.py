@@ -6,7 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from src import cleaning
@@ -25,6 +25,7 @@ from src.data_utils import (
 from src.examples import MESSY_TWEETS
 from src.sentiment140 import BadRow
 from src.splits import SPLITS, assign_splits
+from tests.budget import examples
 
 # Texts made of what cleaning looks for, which free text seldom holds.
 TRICKY_PARTS = (
@@ -342,7 +343,7 @@ def test_the_random_split_stays_what_it_was():
     assert prepare_tweets(make_corpus(KEPT), 0, "random").table.equals(prepared.table)
 
 
-@settings(max_examples=25)
+@examples(0.25)
 @given(choice=st.lists(st.integers(0, 29), max_size=60), seed=st.integers(0, 100))
 def test_no_text_stands_on_both_sides_and_all_are_counted(choice, seed):
     prepared = prepare_tweets(make_corpus([*KEPT[:15], *(KEPT[i].title() for i in choice), "short"]), seed)
@@ -376,7 +377,7 @@ USERS = [f"user{i % 12}" for i in range(30)]
 DATES = [f"Mon Apr 06 22:{i:02d}:45 PDT 2009" for i in range(30)]
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(data=st.data(), seed=st.integers(0, 100))
 def test_no_user_stands_in_two_parts(data, seed):
     users = data.draw(st.permutations([*USERS, "", ""]))
@@ -407,7 +408,7 @@ def test_a_copy_without_a_user_does_not_displace_one_with():
     assert counts == {"fewer_than_two_words": 1, "without_user": 1, "duplicates": 1}
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(data=st.data())
 def test_train_is_older_than_val_and_val_than_test(data):
     dates = data.draw(st.permutations([*DATES[:12] * 2, *DATES[:6]]))

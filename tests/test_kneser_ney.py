@@ -8,7 +8,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from src.completion import complete
@@ -18,6 +18,7 @@ from src.kneser_ney import FALLBACK_DISCOUNTS, KneserNeyLM, choose_order, modifi
 from src.loss import dataset_nll
 from src.next_token_dataset import NextTokenDataset, encode
 from src.tokenization import train_tokenizer
+from tests.budget import examples
 
 # Every letter and digit is a piece, so texts of single letters are texts of tokens.
 TOKENIZER = train_tokenizer(["a"], vocab_size=75)
@@ -153,7 +154,7 @@ def test_discounts_of_too_few_ngrams_are_the_fallback(counts):
     assert modified_discounts(np.array(counts, dtype=np.int64)).tolist() == FALLBACK_DISCOUNTS.tolist()
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(st.lists(words_of("abc"), min_size=1, max_size=8), words_of("abcz9"), st.integers(1, 5))
 def test_probabilities_sum_to_one_and_nothing_is_impossible(texts, context, order):
     log_probabilities = next_log_probabilities(fit(texts, order), context)
@@ -162,7 +163,7 @@ def test_probabilities_sum_to_one_and_nothing_is_impossible(texts, context, orde
     assert torch.isfinite(log_probabilities).all()
 
 
-@settings(max_examples=30)
+@examples(0.3)
 @given(
     st.lists(words_of("abc"), min_size=1, max_size=8),
     st.randoms(use_true_random=False),

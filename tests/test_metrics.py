@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from src.metrics import ROUGE_TYPES, answer_scores, distinct_ngrams, next_word_scores, saved_keystrokes
+from tests.budget import examples
 
 SENTENCES = st.lists(st.sampled_from(["a", "b", "cats", "cat", "2moro"]), min_size=1, max_size=7).map(" ".join)
 EXACT_MATCHES = ["exact_match", *(f"exact_match_{n}" for n in (2, 3, 4, 5))]
@@ -30,7 +31,7 @@ def test_a_perfect_answer_scores_one_and_an_empty_one_zero(target):
     assert perfect["target_words"] == num_words and perfect["characters"] == len(target)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4))
 def test_rouge_equals_the_package_row_by_row(answers_and_targets):
     scores = answer_scores(*zip(*answers_and_targets))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
@@ -136,6 +137,13 @@ def create_app(completers: dict[str, Completer]) -> FastAPI:
 
     app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
+
+    @app.exception_handler(RequestValidationError)
+    def refuse_question(request: Request, error: RequestValidationError) -> JSONResponse:
+        # FastAPI's own answer repeats the question, which may be anything.
+        return JSONResponse(
+            {"detail": f"A question has a model and a text of at most {MAX_CHARACTERS:,} characters."}, 422
+        )
 
     @app.get("/models")
     def models() -> list[str]:
