@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import lzma
 import re
 import zipfile
 import zlib
@@ -79,7 +80,19 @@ def _open_csv(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             # Reading lines from a zip member is slow without a buffer around it.
             with io.BufferedReader(archive.open(member), 1 << 20) as file:
                 yield file, member.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except CorpusFormatError:
+        raise
+    # What zipfile raises on a damaged directory or an unknown compression is of many kinds.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise CorpusFormatError(f"{path.name} is no readable zip file ({error}); get it again.") from error
 
 

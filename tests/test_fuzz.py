@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from src.completion import complete
@@ -60,6 +60,8 @@ def test_any_bytes_are_a_corpus_or_refused(folder, content):
 
 
 @examples(5)
+# A name in the directory that is no UTF-8.
+@example(content=b"", changes=[(411, 8), (1648, 128)])
 @given(CSV, st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3))
 def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
     file = io.BytesIO()
