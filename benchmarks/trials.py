@@ -60,6 +60,7 @@ class Trial:
     start_token: bool = False
     learning_rate: float = 2e-3
     batch_size: int = 128
+    similar_lengths: bool = True
     schedule: str = "linear"
     warmup_share: float = 0.05
     weight_decay: float = 0.01
@@ -117,6 +118,7 @@ TRIALS = {
     "half, label smoothing 0.1": replace(HALF, label_smoothing=0.1),
     "half, weight decay 0.1": replace(HALF, weight_decay=0.1),
     "half, start token": replace(HALF, start_token=True),
+    "half, batches of any length": replace(HALF, similar_lengths=False),
     "half, digits as zeros": replace(HALF, spelling="digits as zeros"),
     "half, letters at most twice in a row": replace(HALF, spelling="letters at most twice in a row"),
 }
@@ -130,12 +132,13 @@ def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
     return 1 - progress if trial.schedule == "linear" else 0.5 * (1 + np.cos(np.pi * progress))
 
 
-def batches(dataset: NextTokenDataset, batch_size: int, seed: int) -> Iterator[list[int]]:
+def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
     """Indices of batches, pass after pass."""
-    sampler = SimilarLengthSampler(dataset.lengths, batch_size, seed)
+    lengths = dataset.lengths if trial.similar_lengths else np.ones(len(dataset))
+    sampler = SimilarLengthSampler(lengths, trial.batch_size, trial.seed)
     for epoch in count():
         sampler.set_epoch(epoch)
-        yield from BatchSampler(sampler, batch_size, drop_last=False)
+        yield from BatchSampler(sampler, trial.batch_size, drop_last=False)
 
 
 class TrialRun:
@@ -168,7 +171,7 @@ class TrialRun:
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
-        drawn = batches(self.datasets["none"], trial.batch_size, trial.seed)
+        drawn = batches(self.datasets["none"], trial)
         for step in tqdm(range(num_steps), mininterval=30):
             target_from = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
             dataset = self.datasets["words" if step >= target_from else "none"]
