@@ -5,6 +5,7 @@ the state behind it out. In int8 (dynamic quantisation; one scale for each outpu
 from the output layer's own weights, which are stored once as in the tied model.
 """
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -74,9 +75,19 @@ def export_float32(model: LSTMLM, path: Path) -> None:
 
 def quantise(source: Path, target: Path) -> None:
     """Weights of the LSTM, the projection and the output layer in int8, the embedding read from the latter."""
-    quantize_dynamic(
-        source, target, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["LSTM", "MatMul", "Gemm"]
-    )
+    # Its advice to let onnxruntime rearrange the graph first brings nothing here.
+    silence = logging.Filter("nobody")
+    logging.getLogger().addFilter(silence)
+    try:
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["LSTM", "MatMul", "Gemm"],
+        )
+    finally:
+        logging.getLogger().removeFilter(silence)
     model = onnx.load(target)
     share_embedding(model.graph)
     onnx.checker.check_model(model)

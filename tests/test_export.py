@@ -77,6 +77,11 @@ def test_int8_reads_every_token_nearly_as_float32(run_dir, tokenizer):
         assert np.corrcoef(logits, near)[0, 1] > 0.99
 
 
+def test_exporting_says_nothing(run_dir, caplog, capfd):
+    export_onnx(run_dir)
+    assert caplog.records == [] and capfd.readouterr() == ("", "")
+
+
 def test_no_torch_is_needed(run_dir):
     code = (
         "import sys; from src.onnx_lstm import OnnxLSTM; print(OnnxLSTM(sys.argv[1]).complete(['so very'], n=2));"
