@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from src.demo import server
-from src.demo.server import MAX_WORDS, create_app, half_typed_word
+from src.demo.server import MAX_WORDS, Turnstile, create_app, half_typed_word
 from src.prefixes import Completion, PrefixError
 
 LOCAL = "http://127.0.0.1"
@@ -106,6 +106,28 @@ def test_a_body_of_unknown_length_is_refused(client):
 def test_nothing_outside_the_page_is_served(client):
     for path in ("/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 404
+
+
+def test_a_question_that_was_taken_back_while_it_waited_is_not_answered():
+    asked = []
+
+    async def ask_two():
+        turnstile = Turnstile(lambda prefixes, n: asked.extend(prefixes) or repeat(prefixes, n))
+
+        async def has_gone():
+            return True
+
+        async def is_there():
+            return False
+
+        return await asyncio.gather(
+            turnstile.answer("so very ", has_gone), turnstile.answer("so very t", is_there), return_exceptions=True
+        )
+
+    taken_back, answered = asyncio.run(ask_two())
+    assert taken_back.status_code == 408
+    assert answered.suggestions[0].text == "so very t|0"
+    assert asked == ["so very t"]
 
 
 def test_of_200_questions_at_once_each_is_answered_or_politely_refused(monkeypatch):

