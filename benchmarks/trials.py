@@ -60,7 +60,7 @@ class Trial:
     start_token: bool = False
     learning_rate: float = 2e-3
     batch_size: int = 128
-    similar_lengths: bool = True
+    pool_batches: int = 50
     schedule: str = "linear"
     warmup_share: float = 0.05
     weight_decay: float = 0.01
@@ -118,7 +118,8 @@ TRIALS = {
     "half, label smoothing 0.1": replace(HALF, label_smoothing=0.1),
     "half, weight decay 0.1": replace(HALF, weight_decay=0.1),
     "half, start token": replace(HALF, start_token=True),
-    "half, batches of any length": replace(HALF, similar_lengths=False),
+    "half, batches of any length": replace(HALF, pool_batches=1),
+    "half, pools of 4 batches": replace(HALF, pool_batches=4),
     "half, digits as zeros": replace(HALF, spelling="digits as zeros"),
     "half, letters at most twice in a row": replace(HALF, spelling="letters at most twice in a row"),
 }
@@ -134,8 +135,7 @@ def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
 
 def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
     """Indices of batches, pass after pass."""
-    lengths = dataset.lengths if trial.similar_lengths else np.ones(len(dataset))
-    sampler = SimilarLengthSampler(lengths, trial.batch_size, trial.seed)
+    sampler = SimilarLengthSampler(dataset.lengths, trial.batch_size, trial.seed, trial.pool_batches)
     for epoch in count():
         sampler.set_epoch(epoch)
         yield from BatchSampler(sampler, trial.batch_size, drop_last=False)

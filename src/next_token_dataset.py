@@ -27,7 +27,6 @@ from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
 
 IGNORE_INDEX = -100
 TOKENIZER_BATCH = 10_000
-POOL_BATCHES = 50
 TOKEN_FILE = "token_ids.int32"
 ContextUnit = Literal["tokens", "words", "none"]
 
@@ -132,17 +131,19 @@ class NextTokenDataset(Dataset):
 class SimilarLengthSampler(Sampler[int]):
     """Indices in random order, every `batch_size` of them of texts of similar length, so that few are padded.
 
-    In pools of 50 batches, drawn at random, texts are sorted by length, ties at random, and cut into
+    In pools of some batches, drawn at random, texts are sorted by length, ties at random, and cut into
     batches; the batches of a pool come in random order. (Those of transformers' "group_by_length"
     come in the order of their lengths.)
 
     Args:
         lengths: int [texts].
         seed: an epoch's order depends on it and on the number of the epoch alone.
+        pool_batches: in a pool; the more, the fewer pads, and the less a batch is like the whole.
     """
 
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, pool_batches: int = 50):
         self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+        self.pool_size = pool_batches * batch_size
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -155,8 +156,8 @@ class SimilarLengthSampler(Sampler[int]):
         order = rng.permutation(len(self))
         # Any batch may come last, but only the last may be incomplete.
         rest, order = np.split(order, [len(order) % self.batch_size])
-        for start in range(0, len(order), POOL_BATCHES * self.batch_size):
-            pool = order[start : start + POOL_BATCHES * self.batch_size]
+        for start in range(0, len(order), self.pool_size):
+            pool = order[start : start + self.pool_size]
             pool = pool[np.argsort(self.lengths[pool], kind="stable")].reshape(-1, self.batch_size)
             yield from rng.permutation(pool).flatten().tolist()
         yield from rest.tolist()
