@@ -94,7 +94,10 @@ def plot_curves(table: pd.DataFrame, x: str, metrics: Sequence[str]) -> Figure:
         axes.set(xlabel=x.replace("_", " "), title=metric.replace("_", " "))
         # Logarithmic, but with room for none.
         axes.set_xscale("symlog", linthresh=table.loc[table[x] > 0, x].min())
-        axes.legend()
+        values = [estimate.value for estimate in table[metric]]
+        if max(values) > 10 * min(values):
+            axes.set_yscale("log")
+    all_axes[0, 0].legend()
     return _finished(figure)
 
 
