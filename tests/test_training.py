@@ -1,6 +1,5 @@
 """The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
 
-import random
 import signal
 import subprocess
 import sys
@@ -350,9 +349,9 @@ def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
 
 def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
     assert run_training(tmp_path / "whole").returncode == 0
-    rng = random.Random(0)
-    codes = [run_training(tmp_path / "killed", rng.uniform(0.2, 1.5)).returncode for _ in range(3)]
-    assert -signal.SIGKILL in codes
+    # On a fast machine the last one may come too late.
+    codes = [run_training(tmp_path / "killed", seconds).returncode for seconds in (0.1, 0.4, 0.8)]
+    assert codes[0] == -signal.SIGKILL
     assert run_training(tmp_path / "killed").returncode == 0
     whole, killed = (torch.load(tmp_path / name / "result.pt") for name in ("whole", "killed"))
     assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
@@ -371,7 +370,7 @@ def test_two_processes_train_as_one_does(tmp_path):
 
 
 def test_a_process_that_is_killed_ends_the_others(tmp_path):
-    completed = run_training(tmp_path, seconds=0.5, launcher=TWO_PROCESSES)
+    completed = run_training(tmp_path, seconds=0.1, launcher=TWO_PROCESSES)
     assert completed.returncode != 0
     assert "SIGKILL" in completed.stderr
     assert not (tmp_path / "result.pt").exists()
