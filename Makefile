@@ -31,7 +31,7 @@ run: $(VENV)/installed
 test: $(VENV)/installed-vm
 	$(BIN)/python -m pytest
 
-# Every property on many more examples, among them ten minutes of nonsense for the reader of tweets and for the page.
+# Every property on many more examples, among them nonsense for the reader of tweets and for the page.
 test-thorough: $(VENV)/installed-vm
 	$(BIN)/python -m pytest --hypothesis-profile=thorough
 

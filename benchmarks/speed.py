@@ -35,8 +35,7 @@ COMPLETERS = {
 import sys; from src.onnx_lstm import OnnxLSTM
 OnnxLSTM(sys.argv[1]).complete(["the weather today"], n=3); {PEAK}""",
     "LSTM, torch": f"""
-import sys; from src.export import export_onnx
-from src.lstm_model import load_lstm_lm; from src.completion import complete
+import sys; from src.lstm_model import load_lstm_lm; from src.completion import complete
 tokenizer, model, _, _ = load_lstm_lm(sys.argv[1]); complete(model, tokenizer, ["the weather today"], n=3); {PEAK}""",
 }
 NUM_TRAIN = 40_000
