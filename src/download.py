@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import requests
 import urllib3
+from filelock import FileLock
 from tqdm import tqdm
 
 ATTEMPTS = 4
@@ -47,7 +48,8 @@ def download(
     """Download `url` to `path`, resuming from `path`.part if an earlier download was cut.
 
     A file already at `path` is kept if its SHA-256 is right and replaced otherwise. `size` is in bytes,
-    `timeouts` are the seconds to wait for a connection and for the next bytes.
+    `timeouts` are the seconds to wait for a connection and for the next bytes. Of several processes that
+    want the same file one downloads it, and the others wait.
 
     Raises WrongBytesError if the bytes are not the expected ones (nothing is kept), and
     DownloadError if the server cannot be reached, answers with an error, or keeps cutting the
@@ -57,14 +59,25 @@ def download(
     if has_sha256(path, sha256):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part, lock = (path.with_name(name) for name in (f"{path.name}.part", f".{path.name}.lock"))
+    with FileLock(lock):
+        try:
+            if not has_sha256(path, sha256):
+                _fetch_all(url, part, size, timeouts)
+                _publish(part, path, sha256, url)
+        finally:
+            if not part.exists():
+                lock.unlink(missing_ok=True)
+    return path
+
+
+def _fetch_all(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+    """Fetch `url` into `part`, again and again where the connection is cut."""
     for _ in range(ATTEMPTS):
         try:
-            _fetch(url, part, size, timeouts)
+            return _fetch(url, part, size, timeouts)
         except _Interrupted as error:
             last_error = error
-        else:
-            return _publish(part, path, sha256, url)
     raise DownloadError(
         f"The download of {url} stopped {ATTEMPTS} times ({last_error}); run again to go on from {part.name}."
     ) from last_error

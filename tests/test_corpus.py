@@ -5,7 +5,9 @@ import json
 import random
 import threading
 import zipfile
+from concurrent.futures import ProcessPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -292,6 +294,16 @@ def test_a_download_is_whole_and_not_repeated(server, tmp_path):
     for _ in range(2):
         assert fetch(server, tmp_path).read_bytes() == server.content
     assert server.ranges == [None]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.zip"]
+
+
+def test_of_several_processes_one_downloads_and_all_get_the_file(server, tmp_path):
+    server.cuts = [100_001, 50_000]
+    arguments = server.url, tmp_path / "data" / "tweets.zip", sha256(server.content), len(server.content)
+    with ProcessPoolExecutor(4, get_context("spawn")) as processes:
+        paths = [running.result() for running in [processes.submit(download, *arguments) for _ in range(4)]]
+    assert {path.read_bytes() for path in paths} == {server.content}
+    assert server.bytes_sent == len(server.content)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.zip"]
 
 
