@@ -1,6 +1,5 @@
 """What stays of a notebook's outputs once it has run."""
 
-import sys
 from pathlib import Path
 
 import nbformat
@@ -8,9 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from papermill.exceptions import PapermillExecutionError
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "vm"))
-
-from run_notebooks import WIDGET, run_notebook, tidy
+from vm.run_notebooks import WIDGET, ParameterError, check_parameters, main, run_notebook, tidy
 
 
 def stderr(text: str):
@@ -56,4 +53,34 @@ def test_a_notebook_that_ran_holds_its_outputs(tmp_path):
     [cell] = nbformat.read(path, as_version=4).cells
     assert cell.execution_count == 1
     assert cell.outputs[0].text == "made\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["story.ipynb"]
+
+
+def notebook_with(tmp_path, parameters: str, *cells: str) -> Path:
+    tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    nbformat.write(new_notebook(cells=[tagged, *map(new_code_cell, cells)]), tmp_path / "story.ipynb")
+    return tmp_path / "story.ipynb"
+
+
+@pytest.mark.parametrize("name", ["solution_lstm", "solution_pretrained", "compare"])
+@pytest.mark.parametrize("folder", [".", "vm"])
+def test_the_notebooks_read_all_their_parameters(folder, name):
+    check_parameters(Path(__file__).resolve().parent.parent / folder / f"{name}.ipynb")
+
+
+@pytest.mark.parametrize("cell", ["%matplotlib inline\nprint(learning_rate)", "!ls\ntrain(rate=learning_rate)"])
+def test_parameters_are_read_in_any_cell(tmp_path, cell):
+    check_parameters(notebook_with(tmp_path, "learning_rate = 1  # peak", "1 + 1", cell))
+
+
+@pytest.mark.parametrize("parameters", ["learning_rat = 2", "learning_rate = 1\nlearning_rat = 2"])
+def test_a_misspelt_parameter_is_refused_before_anything_runs(tmp_path, parameters):
+    path = notebook_with(tmp_path, parameters, "open('ran', 'w')", "print(learning_rate)")
+    before = path.read_bytes()
+    message = "story.ipynb sets learning_rat, which none of its cells reads: take it out, or is it learning_rate"
+    with pytest.raises(ParameterError, match=message):
+        check_parameters(path)
+    with pytest.raises(SystemExit, match=message):
+        main([str(path)])
+    assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["story.ipynb"]

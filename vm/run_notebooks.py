@@ -1,9 +1,11 @@
 """Run notebooks in place, in the order given: `python vm/run_notebooks.py a.ipynb b.ipynb`.
 
 Every cell is named as it runs and its output shown. A notebook takes its place only when all
-its cells have run, without the traces of progress bars.
+its cells have run, without the traces of progress bars. One with a misspelt parameter is not run.
 """
 
+import ast
+import difflib
 import logging
 import sys
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from IPython.core.inputtransformer2 import TransformerManager
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -29,6 +32,34 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             cell.outputs = [output for output in shown if output.get("text", "some").strip()]
 
 
+class ParameterError(ValueError):
+    """A notebook sets a parameter that it doesn't have."""
+
+
+def names(source: str, context: type[ast.expr_context]) -> list[str]:
+    """The names that a cell sets, or those that it reads."""
+    tree = ast.parse(TransformerManager().transform_cell(source))
+    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)]
+
+
+def check_parameters(path: Path) -> None:
+    """Look whether a notebook reads every parameter that it sets.
+
+    A misspelt name would be ignored, or missed only after hours of training.
+
+    Raises:
+        ParameterError: it doesn't.
+    """
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    read = {name for cell in cells for name in names(cell.source, ast.Load)}
+    for cell in cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for name in names(cell.source, ast.Store):
+                if name not in read:
+                    nearest = f", or is it {close[0]}" if (close := difflib.get_close_matches(name, read, 1)) else ""
+                    raise ParameterError(f"{path} sets {name}, which none of its cells reads: take it out{nearest}")
+
+
 def run_notebook(path: Path) -> None:
     partial = path.with_name(f".{path.stem}.partial.ipynb")
     papermill.execute_notebook(
@@ -42,6 +73,11 @@ def run_notebook(path: Path) -> None:
 
 def main(paths: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        for path in paths:
+            check_parameters(Path(path))
+    except ParameterError as error:
+        sys.exit(str(error))
     for path in paths:
         started = time.perf_counter()
         print(f"== {path}", flush=True)

@@ -30,6 +30,7 @@ from src.report import as_record
 from src.runs import new_run, run_metadata
 from src.tokenization import train_tokenizer
 from src.training import TrainingSettings, train
+from vm.run_notebooks import check_parameters
 
 VM = Path(__file__).resolve().parent
 
@@ -51,7 +52,9 @@ def parameters(notebook: str, changes: list[str]) -> SimpleNamespace:
 
     Raises:
         ValueError: the notebook has no such parameter, or the value is no Python literal.
+        ParameterError: the notebook sets a parameter that it doesn't read.
     """
+    check_parameters(VM / f"{notebook}.ipynb")
     cells = nbformat.read(VM / f"{notebook}.ipynb", as_version=4).cells
     [source] = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     values = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(source).body}
