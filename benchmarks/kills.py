@@ -1,8 +1,8 @@
-"""Is anything lost when the power goes? A small run from download to export, killed at random moments.
+"""Is anything lost when the power goes or the disk is full? A small run from download to export, disturbed.
 
-`python -m benchmarks.kills` kills a run as `kill -9` does, once in each of 30 fresh folders, looks at what is left, and
-gives the same command again: it has to end with the files of a run that nothing disturbed. It writes
-`benchmarks/results/kills.json`.
+`python -m benchmarks.kills` kills a run as `kill -9` does, at a random moment in each of 30 fresh folders, and fills
+the disk in each stage of others. It looks at what is left, and gives the same command again, which has to end with the
+files of a run that nothing disturbed. It writes `benchmarks/results/kills.json`.
 """
 
 import argparse
@@ -10,11 +10,13 @@ import hashlib
 import io
 import os
 import random
+import resource
 import signal
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +31,7 @@ from benchmarks.common import write_results
 from src import corpus
 from src.data_utils import corpus_record, prepare_tweets, write_tweets_csv
 from src.export import export_onnx
+from src.files import WriteError
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.next_token_dataset import NextTokenDataset
 from src.onnx_lstm import FILES, OnnxLSTM
@@ -37,6 +40,9 @@ from src.tokenization import train_tokenizer
 from src.training import TrainingSettings, train
 
 NUM_KILLS = 30
+# Of a file on a disk that is nearly full.
+MOST_BYTES = 500
+WRITE_ERROR = 28
 NUM_ROWS = 4_000
 WORDS = ("so", "the", "cat", "and", "my", "dog", "want", "tea", "again", "but", "never", "coffee", "at", "home")
 SETTINGS = TrainingSettings(batch_size=32, max_epochs=1, num_evaluations=5, patience=5)
@@ -100,32 +106,50 @@ STAGES: dict[str, Callable[[SimpleNamespace], None]] = {
 }
 
 
-def run_stages(folder: Path, url: str, killed_in: str | None = None, after: float = 0.0) -> dict[str, float]:
-    """All stages; in the one named the process is killed after so many seconds.
+def run_stages(
+    folder: Path, url: str, disturbed: str | None = None, disturb: Callable[[], object] | None = None
+) -> dict[str, float]:
+    """All stages; where the one named begins, it is disturbed.
 
     Returns:
         seconds of each stage.
     """
     run, seconds = SimpleNamespace(folder=folder, url=url), {}
     for name, stage in STAGES.items():
-        if name == killed_in:
-            Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        if name == disturbed:
+            disturb()
         started = time.perf_counter()
         stage(run)
         seconds[name] = time.perf_counter() - started
     return seconds
 
 
-def was_killed(*arguments) -> bool:
-    """Run the stages in a process of its own, which needs no time to import the libraries."""
+def kill_after(seconds: float) -> None:
+    Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+
+def fill_disk() -> None:
+    """No file grows beyond a few bytes from now on, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+
+
+def run_in_process(*arguments) -> int:
+    """Run the stages in a process of its own, which needs no time to import the libraries.
+
+    Returns:
+        its exit status: 0 at the end of all stages, `WRITE_ERROR`, or -9 if it was killed.
+    """
     if not (child := os.fork()):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        run_stages(*arguments)
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"a run ended with exit status {status} instead of at its end or by being killed")
-    return status == -signal.SIGKILL
+        status = 0
+        try:
+            run_stages(*arguments)
+        except WriteError:
+            status = WRITE_ERROR
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -141,22 +165,40 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.exists()}
 
 
-def kill_once(url: str, undisturbed: dict[str, str], killed_in: str, after: float) -> bool:
-    """Kill a run, look at what it has left, and give its command again.
+def disturb_once(url: str, undisturbed: dict[str, str], stage: str, disturb: Callable[[], object]) -> int:
+    """Disturb a run, look at what it has left, and give its command again.
 
     Returns:
-        whether it was killed before its end.
+        the exit status of the disturbed run.
 
     Raises:
         AssertionError: something is half there, or the second run ends in something else.
     """
     with TemporaryDirectory() as folder:
-        killed = was_killed(Path(folder), url, killed_in, after)
+        status = run_in_process(Path(folder), url, stage, disturb)
         left = fingerprint(Path(folder))
-        assert left.items() <= undisturbed.items(), f"a kill in {killed_in} after {after:.3f} s left half a file"
-        was_killed(Path(folder), url)
-        assert fingerprint(Path(folder)) == undisturbed, f"a kill in {killed_in} after {after:.3f} s changed the result"
-    return killed
+        assert left.items() <= undisturbed.items(), f"half a file is left of a run that was disturbed in {stage}"
+        assert run_in_process(Path(folder), url) == 0, f"a run that was disturbed in {stage} can't be repeated"
+        assert fingerprint(Path(folder)) == undisturbed, f"a run that was disturbed in {stage} ends in something else"
+    return status
+
+
+@contextmanager
+def undisturbed_run() -> Iterator[tuple[str, dict[str, str], dict[str, float]]]:
+    """Where the corpus is served, the fingerprint of a run that nothing disturbs, and the seconds of its stages."""
+    # A process with threads of its own can't be forked.
+    torch.set_num_threads(1)
+    content = zipped_tweets()
+    corpus.SENTIMENT140_SHA256, corpus.SENTIMENT140_BYTES = hashlib.sha256(content).hexdigest(), len(content)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "tweets.zip").write_bytes(content)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/tweets.zip"
+        whole = Path(folder) / "whole"
+        seconds = run_stages(whole, url)
+        yield url, fingerprint(whole), seconds
+        server.shutdown()
 
 
 def kill_many(num_kills: int, seed: int = 0) -> list[dict]:
@@ -165,24 +207,23 @@ def kill_many(num_kills: int, seed: int = 0) -> list[dict]:
     Raises:
         AssertionError: something was lost.
     """
-    # A process with threads of its own can't be forked.
-    torch.set_num_threads(1)
-    content = zipped_tweets()
-    corpus.SENTIMENT140_SHA256, corpus.SENTIMENT140_BYTES = hashlib.sha256(content).hexdigest(), len(content)
     rng, kills = random.Random(seed), dict.fromkeys(STAGES, 0)
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "tweets.zip").write_bytes(content)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
-        Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/tweets.zip"
-        whole = Path(folder) / "whole"
-        seconds = run_stages(whole, url)
-        undisturbed = fingerprint(whole)
+    with undisturbed_run() as (url, undisturbed, seconds):
         while sum(kills.values()) < num_kills:
             stage = list(STAGES)[sum(kills.values()) % len(STAGES)]
-            kills[stage] += kill_once(url, undisturbed, stage, rng.uniform(0, seconds[stage]))
-        server.shutdown()
-    return [{"killed in": stage, "times": times} for stage, times in kills.items()]
+            after = rng.uniform(0, seconds[stage])
+            kills[stage] += disturb_once(url, undisturbed, stage, partial(kill_after, after)) == -signal.SIGKILL
+    return [{"stage": stage, "killed": times} for stage, times in kills.items()]
+
+
+def fill_disk_in_every_stage() -> dict[str, bool]:
+    """Whether each stage ends with a `WriteError` when the disk is full.
+
+    Raises:
+        AssertionError: something was lost.
+    """
+    with undisturbed_run() as (url, undisturbed, _):
+        return {stage: disturb_once(url, undisturbed, stage, fill_disk) == WRITE_ERROR for stage in STAGES}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -194,7 +235,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("num_kills", type=int, nargs="?", default=NUM_KILLS)
     num_kills = parser.parse_args().num_kills
-    rows = kill_many(num_kills)
+    told = fill_disk_in_every_stage()
+    rows = [{**row, "full disk told": told[row["stage"]]} for row in kill_many(num_kills)]
     data = {"name": f"{NUM_ROWS:,} made-up tweets"}
     write_results(
         "kills", data, {"kills": num_kills, "seed": 0}, rows, command=f"python -m benchmarks.kills {num_kills}"

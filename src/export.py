@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from src.files import flush_to_disk, writing
 from src.lstm_backbone import State
 from src.lstm_model import LSTMLM, load_lstm_lm
 from src.onnx_lstm import INT8_FILE, ONNX_FILE
@@ -47,12 +48,16 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
 
     Raises:
         RunError: the folder is not a whole LSTM run.
+        WriteError: the disk is full.
     """
     run_dir = Path(run_dir)
     _, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     partial = {name: run_dir / f".{name}.partial" for name in (ONNX_FILE, INT8_FILE)}
-    export_float32(model, partial[ONNX_FILE])
-    quantise(partial[ONNX_FILE], partial[INT8_FILE])
+    with writing(run_dir):
+        export_float32(model, partial[ONNX_FILE])
+        quantise(partial[ONNX_FILE], partial[INT8_FILE])
+        for path in partial.values():
+            flush_to_disk(path)
     return tuple(path.replace(run_dir / name) for name, path in partial.items())
 
 

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
+from src.files import writing
 
 IGNORE_INDEX = -100
 TOKENIZER_BATCH = 10_000
@@ -104,10 +105,11 @@ class NextTokenDataset(Dataset):
         return item
 
     def _save_counts(self, folder: Path) -> None:
-        if self.context_lengths is not None:
-            np.save(folder / "context_lengths.npy", self.context_lengths)
-        # The last one, and so the mark of a whole dataset.
-        np.save(folder / "offsets.npy", self.offsets)
+        with writing(folder):
+            if self.context_lengths is not None:
+                np.save(folder / "context_lengths.npy", self.context_lengths)
+            # The last one, and so the mark of a whole dataset.
+            np.save(folder / "offsets.npy", self.offsets)
 
     @classmethod
     def load(cls, folder: str | Path) -> "NextTokenDataset":
@@ -173,7 +175,7 @@ def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("offsets.npy", "context_lengths.npy"):
         (folder / name).unlink(missing_ok=True)
-    with (folder / TOKEN_FILE).open("wb") as file:
+    with writing(folder), (folder / TOKEN_FILE).open("wb") as file:
         yield file
 
 

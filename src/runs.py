@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from src.files import flush_to_disk, write_atomically, write_json
+from src.files import flush_to_disk, write_atomically, write_json, writing
 
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
@@ -43,10 +43,11 @@ def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
         if not final.exists():
             break
         partial.rmdir()
-    yield partial
-    for path in partial.rglob("*"):
-        if path.is_file():
-            flush_to_disk(path)
+    with writing(partial):
+        yield partial
+        for path in partial.rglob("*"):
+            if path.is_file():
+                flush_to_disk(path)
     partial.rename(final)
 
 

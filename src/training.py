@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from src.checkpoints import RESULT_FILE, open_checkpoints, seconds_until, training_identity
-from src.files import write_json
+from src.files import write_json, writing
 from src.next_token_dataset import NextTokenDataset
 from src.trainer import ProgressBar, TargetLossTrainer
 
@@ -110,6 +110,10 @@ def train(
         pad_id: of the model's tokenizer.
         resume: "auto" goes on from the last checkpoint if `checkpoint_dir` holds one of the same settings,
             data and first weights, and gives a complete training as it is; "never" starts anew.
+
+    Raises:
+        TrainingError: the loss is no number.
+        WriteError: the disk is full.
     """
     checkpoint_dir = Path(checkpoint_dir)
     decisive = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
@@ -141,7 +145,8 @@ def train(
         return TrainingResult(**{**record, "resumed_at": record["history"][-1]["step"]})
     if checkpoint is not None:
         trainer.started -= seconds_until(checkpoint)
-    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    with writing(checkpoint_dir):
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     model.eval()
     result = TrainingResult(
         resumed_at=int(checkpoint.name.split("-")[1]) if checkpoint else 0,
