@@ -111,6 +111,7 @@ def suggestions() -> dict[str, list[dict]]:
             *latency,
             *suggestion_speed.onnx_latency(run_dir, prefixes[:NUM_PREFIXES]),
         ],
+        "What was tried to shorten a suggestion": suggestion_speed.tried_options(systems[0], prefixes[:NUM_TYPED]),
         "Memory of a process that completes": [
             {"model": name, "peak MB": round(float(in_its_own_process(code, str(run_dir))))}
             for name, code in COMPLETERS.items()

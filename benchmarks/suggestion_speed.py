@@ -1,13 +1,19 @@
 """Milliseconds of a suggestion of five tokens, of a keystroke, and prefixes a second in batches."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.ao.quantization import quantize_dynamic
 from transformers import PreTrainedModel
 
+from benchmarks.timing import median_seconds
 from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
 from src.evaluation import ModelSystem
@@ -20,6 +26,7 @@ WAYS = {
     "MBR over 16 samples": {"n": 1, "decoding": Decoding("mbr")},
 }
 NUM_TOKENS = 5
+TURNS = 5
 
 
 @contextmanager
@@ -86,6 +93,37 @@ def onnx_latency(run_dir: Path, prefixes: list[str]) -> list[dict]:
     return [
         {"model": f"LSTM, ONNX {precision}", "way": "greedy", **quantiles(values[3:]), "in the model": ""}
         for precision, values in seconds.items()
+    ]
+
+
+def tried_options(lstm: ModelSystem, prefixes: list[str]) -> list[dict]:
+    """Each option on its own against the LSTM's greedy suggestion as it is, taking turns."""
+    with warnings.catch_warnings():
+        # It is to move to another package; the int8 that this project offers is that of onnxruntime.
+        warnings.simplefilter("ignore")
+        int8_layers = quantize_dynamic(deepcopy(lstm.model), {torch.nn.Linear}, dtype=torch.qint8)
+
+    def suggest(model: PreTrainedModel) -> None:
+        for prefix in prefixes:
+            complete(model, lstm.tokenizer, [prefix], max_new_tokens=NUM_TOKENS)
+
+    def in_inference_mode() -> None:
+        with torch.inference_mode():
+            suggest(lstm.model)
+
+    actions = {
+        "as it is": partial(suggest, lstm.model),
+        "inference_mode, not no_grad": in_inference_mode,
+        "linear layers in int8": partial(suggest, int8_layers),
+    }
+    seconds = median_seconds(actions, TURNS)
+    return [
+        {
+            "option": name,
+            "ms": round(1e3 * value / len(prefixes), 2),
+            "times as it is": round(value / seconds["as it is"], 2),
+        }
+        for name, value in seconds.items()
     ]
 
 
