@@ -29,11 +29,13 @@ METRIC_TITLES = {
     "bits_per_character": "bits per character",
     "perplexity_per_word": "perplexity per word",
 }
+# What a conclusion is drawn from.
+MAIN_METRICS = ("rouge1", "rouge2", "next_word", "perplexity_per_word")
 LOWER_IS_BETTER = {"bits_per_character", "perplexity_per_word"}
 COST_TITLES = {
     "seconds_per_suggestion": "seconds per suggestion",
     "parameters": "parameters",
-    "megabytes": "MB on disk",
+    "megabytes": "MB",
 }
 # What other trainings of the same LSTM are called behind its name.
 SEED = ", seed "
@@ -125,7 +127,7 @@ def seed_table(summaries: Sequence[Summary]) -> pd.DataFrame:
 
 
 def cost_table(record: dict) -> pd.DataFrame:
-    """One row per system: seconds per suggestion, parameters, MB on disk."""
+    """One row per system: seconds per suggestion, parameters, MB."""
     rows = {
         name: {title: _format_cost(system.get(cost)) for cost, title in COST_TITLES.items()}
         for name, system in record["systems"].items()
@@ -156,15 +158,14 @@ def clear_of(a: Summary, b: Summary, metric: str) -> bool:
 
 def floor_sentence(system: str, floors: Sequence[str], summaries: dict[str, Summary]) -> str:
     """In which scores a system is clear of every floor that has them, and in which it is not."""
-    metrics = ("rouge1", "rouge2", "next_word", "perplexity_per_word")
     clear = {
         metric: all(
             clear_of(summaries[system], summaries[floor], metric) for floor in floors if metric in summaries[floor]
         )
-        for metric in metrics
+        for metric in MAIN_METRICS
     }
     titles = {
-        verdict: ", ".join(METRIC_TITLES[metric] for metric in metrics if clear[metric] == verdict)
+        verdict: ", ".join(METRIC_TITLES[metric] for metric in MAIN_METRICS if clear[metric] == verdict)
         for verdict in (True, False)
     }
     return f"{system} is clear of every floor, by intervals that do not overlap, in {titles[True] or 'nothing'}" + (
@@ -172,20 +173,25 @@ def floor_sentence(system: str, floors: Sequence[str], summaries: dict[str, Summ
     )
 
 
-def conclusion(record: dict, lstm: Evaluation, transformer: Evaluation, floors: Sequence[str]) -> str:
-    """What the numbers say, in Markdown: quality against each other, against the floors, and the price."""
-    seed, summaries = record["seed"], recorded_summaries(record)
-    likelihood = {name: summaries[name]["bits_per_character"] for name in (lstm.name, transformer.name)}
-    small, large = record["systems"][lstm.name], record["systems"][transformer.name]
+def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluation, floors: Sequence[str]) -> str:
+    """What the numbers say, in Markdown: each LSTM beside the transformer, both against the floors, and the price."""
+    summaries, large = recorded_summaries(record), record["systems"][transformer.name]
+    names = [*(lstm.name for lstm in lstms), transformer.name]
+    bits = [f"{name} {summaries[name]['bits_per_character']} bits each" for name in names]
     lines = [
         f"On {record['num_pairs']:,} test pairs of {record['data']['source']} (95% intervals in brackets):",
-        *(difference_sentence(lstm, transformer, metric, seed) for metric in ("rouge1", "rouge2", "next_word")),
-        *(floor_sentence(name, floors, summaries) for name in (lstm.name, transformer.name)),
-        "The same target characters cost "
-        + " and ".join(f"{name} {bits} bits each" for name, bits in likelihood.items())
-        + ": fewer is better.",
-        f"One suggestion takes {transformer.name} "
-        f"{large['seconds_per_suggestion'] / small['seconds_per_suggestion']:.0f} times as long as {lstm.name}, "
-        f"and its folder is {large['megabytes'] / small['megabytes']:.0f} times as large.",
+        *(difference_sentence(lstm, transformer, metric, record["seed"]) for lstm in lstms for metric in MAIN_METRICS),
+        *(floor_sentence(name, floors, summaries) for name in names),
+        f"The same target characters cost {', '.join(bits)}: fewer is better.",
+        *(_price_sentence(lstm.name, record["systems"][lstm.name], transformer.name, large) for lstm in lstms),
     ]
     return "\n".join(f"- {line}" if i else line + "\n" for i, line in enumerate(lines))
+
+
+def _price_sentence(small_name: str, small: dict, large_name: str, large: dict) -> str:
+    slower = large["seconds_per_suggestion"] / small["seconds_per_suggestion"]
+    larger = large["megabytes"] / small["megabytes"]
+    return (
+        f"One suggestion takes {large_name} {slower:.0f} times as long as {small_name}, "
+        f"and it is {larger:.0f} times as large."
+    )

@@ -144,9 +144,10 @@ def test_floor_sentence_wants_intervals_that_do_not_overlap():
 
 
 def test_conclusion_says_who_is_better_and_at_what_price(record):
-    text = conclusion(record, evaluation("LSTM", 0.1, bits=2.0), evaluation("transformer", 0.3, bits=1.5), ["floor"])
+    text = conclusion(record, [evaluation("LSTM", 0.1, bits=2.0)], evaluation("transformer", 0.3, bits=1.5), ["floor"])
     assert "On 400 test pairs of made-up.csv" in text
-    assert "In ROUGE-1, transformer is better than LSTM" in text
+    for title in ("ROUGE-1", "ROUGE-2", "next word right", "perplexity per word"):
+        assert f"In {title}, transformer is better than LSTM" in text
     assert "transformer is clear of every floor" in text
     assert "LSTM is clear of every floor" in text
     assert "transformer 50 times as long as LSTM" in text
