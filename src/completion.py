@@ -80,7 +80,7 @@ def complete(
     batches = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     completions: list[list[Completion]] = [[] for _ in prefixes]
     generator = torch.Generator(model.device).manual_seed(decoding.seed)
-    for batch in tqdm(batches, "completing", leave=False, mininterval=1, disable=len(batches) < 2):
+    for batch in tqdm(batches, "completing", leave=False, position=0, mininterval=1, disable=len(batches) < 2):
         ids, letters = [prefix_ids[i] for i in batch], [typed[i] for i in batch]
         limit = max_tokens[batch[0]]
         found = _complete_batch(model, tokenizer, ids, letters, n, decoding, limit, generator, memory)
