@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from benchmarks.timing import median_seconds
 from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
 from src.evaluation import ModelSystem
+from src.new_word import NewWord
 from src.onnx_lstm import FILES, OnnxLSTM
 from src.prefix_memory import PrefixMemory
 
@@ -29,13 +31,17 @@ NUM_TOKENS = 5
 TURNS = 5
 
 
-@contextmanager
-def five_tokens(model: PreTrainedModel) -> Iterator[None]:
-    """No suggestion ends before its fifth token."""
-    least = model.generation_config.min_new_tokens
-    model.generation_config.min_new_tokens = NUM_TOKENS
-    yield
-    model.generation_config.min_new_tokens = least
+class Endless(NewWord):
+    """Bars the end as well, so that every suggestion has all its tokens."""
+
+    def __init__(self, eos_id: int, *arguments):
+        super().__init__(*arguments)
+        self.eos_id = eos_id
+
+    def __call__(self, scores: torch.Tensor, *arguments) -> torch.Tensor:
+        scores = super().__call__(scores, *arguments)
+        scores[:, self.eos_id] = -torch.inf
+        return scores
 
 
 @contextmanager
@@ -61,7 +67,8 @@ def latency(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
     for prefix in [*prefixes[:3], *prefixes]:
         for system in systems:
             for way, arguments in WAYS.items():
-                with five_tokens(system.model), timed_forward(system.model) as forward_seconds:
+                endless = patch("src.completion.NewWord", partial(Endless, system.tokenizer.eos_token_id))
+                with endless, timed_forward(system.model) as forward_seconds:
                     started = time.perf_counter()
                     complete(system.model, system.tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
                     duration = time.perf_counter() - started

@@ -1,16 +1,17 @@
 """Ways to decode: their settings and the loop behind them.
 
-Greedy decoding and sampling run one loop inside transformers' `generate`, which reads a prefix once
-for all of its continuations and drops rows that ended. Beam search is `generate`'s own.
+Greedy decoding and sampling run a loop of their own, which reads a prefix once for all of its
+continuations and drops rows that ended. Beam search is that of transformers' `generate`.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal, get_args
 
 import torch
-from transformers import Cache, GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from src.prefix_memory import PrefixMemory
 from src.sampling import Choose, most_probable, sampler
@@ -116,20 +117,21 @@ def decode(
     """
     k = min(k, model.config.vocab_size)
     padded = tokenizer.pad({"input_ids": prefix_ids}, padding_side="left", return_tensors="pt").to(model.device)
-    arguments = {
-        "input_ids": padded["input_ids"],
-        "attention_mask": padded["attention_mask"],
-        "max_new_tokens": max_new_tokens,
-        "do_sample": False,
-        "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
     if decoding.method == "beam":
-        found = _beam_search(model, narrow, k, arguments)
+        found = _beam_search(model, tokenizer, padded, narrow, k, max_new_tokens)
     else:
         choose = sampler(decoding.temperature, decoding.top_p, generator) if decoding.is_random else most_probable
-        arguments |= memory.recall(prefix_ids[0]) if memory is not None else {}
-        found = model.generate(**arguments, custom_generate=continue_rows, choose=choose, narrow=narrow, k=k)
+        state = memory.recall(prefix_ids[0]) if memory is not None else {}
+        found = continue_rows(
+            model,
+            **padded,
+            **state,
+            choose=choose,
+            narrow=narrow,
+            k=k,
+            eos_id=tokenizer.eos_token_id,
+            max_new_tokens=max_new_tokens,
+        )
     groups = [found[i : i + k] for i in range(0, len(found), k)]
     return [[continuation for continuation in group if isfinite(continuation.confidence)] for group in groups]
 
@@ -137,31 +139,35 @@ def decode(
 def continue_rows(
     model: PreTrainedModel,
     input_ids: torch.Tensor,
-    logits_processor: LogitsProcessorList,
-    stopping_criteria: object,
-    generation_config: GenerationConfig,
+    attention_mask: torch.Tensor,
     choose: Choose,
     narrow: Narrow,
     k: int,
-    **model_kwargs,
+    eos_id: int,
+    max_new_tokens: int,
+    **memory,
 ) -> list[Continuation]:
-    """A loop for `generate(custom_generate=...)`: k first tokens for each prefix, then one for each row.
+    """Choose k first tokens for each prefix, then one for each row, until every row has ended.
 
-    `generate`'s own loop reads a prefix once for each of its samples, and feeds ended rows until
-    the last one ends: several times the work where prefixes have many samples.
+    `generate` reads a prefix once for each of its samples and feeds ended rows until the last one ends:
+    several times the work where prefixes have many samples. It also prepares longer than a small model computes.
 
     Args:
-        input_ids: int64 [batch, length].
+        input_ids, attention_mask: int64 [batch, length], padded on the left.
+        memory: of all tokens but the last, as `PrefixMemory.recall` gives it.
 
     Returns:
         [batch * k] continuations, the k of one prefix beside each other.
     """
     prefix_length = input_ids.shape[1]
+    model_kwargs = {"attention_mask": attention_mask, "use_cache": True, **memory}
+    if "position_ids" in inspect.signature(model.forward).parameters:
+        model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     token_ids: list[list[int]] = [[] for _ in range(len(input_ids) * k)]
     totals = torch.zeros(len(token_ids), device=input_ids.device)
     # Of the rows that go on, among all; until the first tokens are chosen, a prefix is one row.
     places = torch.arange(0, len(token_ids), k, device=input_ids.device)
-    for step in range(generation_config.max_length - prefix_length):
+    for step in range(max_new_tokens):
         model_inputs = model.prepare_inputs_for_generation(
             input_ids,
             next_sequence_length=1 if _has_read(model_kwargs) else None,
@@ -170,8 +176,7 @@ def continue_rows(
         )
         outputs = model(**model_inputs, return_dict=True)
         model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
-        scores = logits_processor(input_ids, outputs.logits[:, -1].float())
-        scores = narrow(scores, input_ids[:, prefix_length:], places // k)
+        scores = narrow(outputs.logits[:, -1].float(), input_ids[:, prefix_length:], places // k)
         tokens = choose(scores, 1 if step else k)
         log_probabilities = (scores.gather(1, tokens) - scores.logsumexp(dim=1, keepdim=True)).flatten()
         parents = torch.arange(len(tokens), device=tokens.device).repeat_interleave(tokens.shape[1])
@@ -180,7 +185,7 @@ def continue_rows(
         totals[places] += log_probabilities
         for place, token in zip(places.tolist(), tokens.tolist()):
             token_ids[place].append(token)
-        live = (tokens != generation_config.eos_token_id) & log_probabilities.isfinite()
+        live = (tokens != eos_id) & log_probabilities.isfinite()
         if not live.any():
             break
         parents, places = parents[live], places[live]
@@ -205,15 +210,26 @@ def _take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
     return taken
 
 
-def _beam_search(model: PreTrainedModel, narrow: Narrow, num_beams: int, arguments: dict) -> list[Continuation]:
-    prefix_length, eos_id = arguments["input_ids"].shape[1], arguments["eos_token_id"]
+def _beam_search(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    padded: dict[str, torch.Tensor],
+    narrow: Narrow,
+    num_beams: int,
+    max_new_tokens: int,
+) -> list[Continuation]:
+    prefix_length, eos_id = padded["input_ids"].shape[1], tokenizer.eos_token_id
 
     def narrow_beams(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         prefixes = torch.arange(len(scores), device=scores.device) // num_beams
         return narrow(scores, input_ids[:, prefix_length:], prefixes)
 
     output = model.generate(
-        **arguments,
+        **padded,
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=eos_id,
         num_beams=num_beams,
         num_return_sequences=num_beams,
         logits_processor=[narrow_beams],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
@@ -106,8 +107,8 @@ class LSTMBackbone(LSTMPreTrainedModel):
         """
         if attention_mask is None or bool(attention_mask.all()):
             embedded = self.dropout(self.embedding(input_ids))
-            is_next_token = state is not None and input_ids.shape[1] == 1 and not self.training
-            output, state = self._step(embedded, state) if is_next_token else self.lstm(embedded, state)
+            is_short = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
+            output, state = self._token_by_token(embedded, state) if is_short else self.lstm(embedded, state)
             return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
         lengths = attention_mask.sum(dim=1)
         if bool((lengths == 0).any()):
@@ -122,12 +123,29 @@ class LSTMBackbone(LSTMPreTrainedModel):
         hidden = output.gather(1, rank_of_token[:, :, None].expand(-1, -1, output.shape[2]))
         return LSTMOutput(last_hidden_state=hidden, state=state)
 
-    def _step(self, embedded: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        """`self.lstm` for one token of each row, without rearranging all weights for it as oneDNN does at each call."""
-        output = embedded[:, 0]
-        layers = []
-        for weights, hidden, cell in zip(self.lstm.all_weights, *state):
-            layers.append(torch.lstm_cell(output, (hidden, cell), *weights))
-            output = layers[-1][0]
-        hidden, cell = (torch.stack(part) for part in zip(*layers))
-        return output[:, None], (hidden, cell)
+    def _token_by_token(self, embedded: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+        """`self.lstm` for one row, or for one token of each, where oneDNN would rearrange all weights first."""
+        if state is None:
+            state = (embedded.new_zeros(self.lstm.num_layers, len(embedded), self.lstm.hidden_size),) * 2
+        output, last = embedded, []
+        for (weight_ih, weight_hh, bias_ih, bias_hh), hidden, cell in zip(self.lstm.all_weights, *state):
+            outputs = []
+            for gates in linear(output, weight_ih, bias_ih).unbind(dim=1):
+                in_gate, forget_gate, new, out_gate = (gates + linear(hidden, weight_hh, bias_hh)).chunk(4, dim=1)
+                cell = forget_gate.sigmoid() * cell + in_gate.sigmoid() * new.tanh()
+                hidden = out_gate.sigmoid() * cell.tanh()
+                outputs.append(hidden)
+            output = torch.stack(outputs, dim=1)
+            last.append((hidden, cell))
+        return output, tuple(torch.stack(part) for part in zip(*last))
+
+
+def lay_out_for_few_rows(model: nn.Module) -> None:
+    """Store every matrix of a model column by column, in place; its values stay what they are.
+
+    A product with one row, or a few, is then up to four times as fast on a CPU: MKL reads a matrix that is stored
+    row by row at a fraction of the memory's speed.
+    """
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            parameter.data = parameter.data.t().contiguous().t()

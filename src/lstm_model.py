@@ -19,7 +19,14 @@ from transformers import (
 )
 
 from src.device import pick_device
-from src.lstm_backbone import LSTMBackbone, LSTMConfig, LSTMOutput, LSTMPreTrainedModel, State
+from src.lstm_backbone import (
+    LSTMBackbone,
+    LSTMConfig,
+    LSTMOutput,
+    LSTMPreTrainedModel,
+    State,
+    lay_out_for_few_rows,
+)
 from src.runs import RunError, read_meta, warn_of_other_versions, write_run_files
 from src.tokenization import save_tokenizer
 
@@ -107,6 +114,12 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
             if value is not None:
                 kwargs[name] = value
         return super().generate(**kwargs)
+
+    def save_pretrained(self, *args, **kwargs) -> None:
+        """As that of transformers, which can't save what `lay_out_for_few_rows` has rearranged."""
+        for parameter in self.parameters():
+            parameter.data = parameter.data.contiguous()
+        super().save_pretrained(*args, **kwargs)
 
     def _check_ids(self, prefix_ids: torch.Tensor) -> None:
         if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
@@ -206,4 +219,7 @@ def load_lstm_lm(
             f"{run_dir} has a tokenizer of {len(tokenizer)} tokens, its model knows {model.config.vocab_size}: "
             "they are of different runs, restore the folder"
         )
-    return tokenizer, model.to(pick_device(device)).eval(), tokenizer.pad_token_id, tokenizer.eos_token_id
+    model = model.to(pick_device(device)).eval()
+    if model.device.type == "cpu":
+        lay_out_for_few_rows(model)
+    return tokenizer, model, tokenizer.pad_token_id, tokenizer.eos_token_id

@@ -361,6 +361,15 @@ def test_a_run_reloads_bit_for_bit(run_dir, tiny_lstm, tokenizer, cleaned_texts,
     assert torch.equal(model.generate(ids), tiny_lstm.generate(ids))
 
 
+def test_a_loaded_run_is_saved_again_as_it_was(run_dir, tmp_path, tokenizer):
+    _, model, _, _ = load_lstm_lm(run_dir, "cpu")
+    save_lstm_lm(tmp_path, model, tokenizer, META, HISTORY)
+    assert (tmp_path / "model.pt").stat().st_size <= (run_dir / "model.pt").stat().st_size + 1_000
+    model.save_pretrained(tmp_path)
+    for again in (load_lstm_lm(tmp_path, "cpu")[1], AutoModelForCausalLM.from_pretrained(tmp_path)):
+        assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in again.state_dict().items())
+
+
 def test_a_run_has_its_files(run_dir, tokenizer):
     assert {path.name for path in run_dir.iterdir()} == {
         "model.pt",
