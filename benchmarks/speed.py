@@ -5,7 +5,6 @@ Each part writes `benchmarks/results/speed-<part>.json`; the tables in `benchmar
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from benchmarks import data_speed, finetuning_speed, suggestion_speed, training_parts, training_speed
 from benchmarks.common import RESULTS_DIR, prepared_corpus, write_results
 from benchmarks.costs import cost_table
-from benchmarks.timing import machine_limits
+from benchmarks.timing import machine_limits, peak_megabytes
 from src.corpus import load_corpus
 from src.evaluation import ModelSystem, as_pairs, evaluation_texts
 from src.export import export_onnx
@@ -29,7 +28,7 @@ RESULTS_PAGE = Path(__file__).parent / "RESULTS.md"
 START, END = "<!-- speed: make bench -->", "<!-- end of speed -->"
 TRAINING, DATA = "Training: tweets a second", "Data: 1.6 million rows, zipped"
 CALL = "import sys; from benchmarks import speed; print(speed.{}(*sys.argv[1:]))"
-PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)"
+PEAK = r"import re; print(int(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1e3)"
 COMPLETERS = {
     "LSTM, ONNX int8": f"""
 import sys; from src.onnx_lstm import OnnxLSTM
@@ -133,13 +132,12 @@ def trained_systems() -> list[ModelSystem]:
 
 def training_memory(loop: str) -> float:
     tweets, _ = prepared_corpus()
-    return training_speed.peak_megabytes(loop, tweets.texts("train", NUM_TRAIN))
+    return training_speed.memory_of(loop, tweets.texts("train", NUM_TRAIN))
 
 
 def stages_and_memory(preparation: str, path: str) -> str:
     rows = getattr(data_speed, preparation)(Path(path))
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return json.dumps([*rows, {"stage": "peak MB", "seconds": "", "rows per second": round(megabytes)}])
+    return json.dumps([*rows, {"stage": "peak MB", "seconds": "", "rows per second": round(peak_megabytes())}])
 
 
 def in_its_own_process(code: str, *arguments: str) -> str:

@@ -1,7 +1,9 @@
 """Times side by side, and what this machine can do at most."""
 
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,3 +41,12 @@ def machine_limits(turns: int = 9) -> dict[str, float]:
     actions["copy, GB/s"] = lambda: target.copy_(source)
     work["copy, GB/s"] = 2 * 4 * COPY_FLOATS
     return {name: work[name] / seconds / 1e9 for name, seconds in median_seconds(actions, turns).items()}
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has taken, in MB, with the libraries.
+
+    What `resource.getrusage` says counts the process that started it, too.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1e3

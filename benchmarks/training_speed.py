@@ -5,7 +5,6 @@ pass. Of the output layer only the rows of targets count, and of a sampled softm
 the sample; pads, the softmax, the optimizer and everything element by element count nothing.
 """
 
-import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.reference_loop import reference_loader, reference_loss
-from benchmarks.timing import median_seconds
+from benchmarks.timing import median_seconds, peak_megabytes
 from src.loss import sampled_training_loss, token_frequencies, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import (
@@ -166,10 +165,10 @@ def several_steps(loop: RunningLoop) -> None:
         loop.step()
 
 
-def peak_megabytes(name: str, texts: list[str]) -> float:
-    """The most memory that a loop has taken, in MB, with the libraries; for a process of its own."""
+def memory_of(name: str, texts: list[str]) -> float:
+    """`peak_megabytes` of a loop, for a process of its own."""
     loop = LOOPS[name]
     running = RunningLoop(loop, texts, train_tokenizer(texts, loop.vocab_size))
     for _ in range(TURNS):
         several_steps(running)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return peak_megabytes()
