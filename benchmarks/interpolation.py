@@ -5,7 +5,7 @@ transformer, chooses their weight on some validation tweets, scores both on othe
 `benchmarks/results/interpolation.json`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,13 +22,14 @@ from src.runs import find_run
 
 NUM_CHOOSING = 1_000
 NUM_PAIRS = 1_000
-ORDERS = {"LSTM": (2, 3, 4), "transformer": (4,)}
+LSTM_ORDERS, TRANSFORMER_ORDERS = (2, 3, 4), (4,)
 
 
 def rows_of(
     name: str,
     neural: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    orders: Sequence[int],
     train_texts: list[str],
     val_texts: list[str],
 ) -> Iterator[dict]:
@@ -44,7 +45,7 @@ def rows_of(
         for texts in (train_texts, val_texts[:NUM_CHOOSING])
     )
     yield row(name, neural)
-    for order in ORDERS["LSTM" if name == "LSTM" else "transformer"]:
+    for order in orders:
         ids = neural.config.vocab_size, tokenizer.pad_token_id, tokenizer.eos_token_id
         ngram = KneserNeyLM.from_dataset(train_dataset, *ids, order)
         columns = {"order": order, "ngram_megabytes": round(ngram.get_memory_footprint() / 1e6, 1)}
@@ -61,8 +62,8 @@ def main() -> None:
     tokenizer, lstm, _, _ = load_lstm_lm(runs[0])
     lm = load_pretrained(runs[1])
     rows = [
-        *rows_of("LSTM", lstm, tokenizer, train_texts, val_texts),
-        *rows_of(lm.name, lm.model, lm.tokenizer, train_texts, val_texts),
+        *rows_of("LSTM", lstm, tokenizer, LSTM_ORDERS, train_texts, val_texts),
+        *rows_of(lm.name, lm.model, lm.tokenizer, TRANSFORMER_ORDERS, train_texts, val_texts),
     ]
     settings = {"pairs": NUM_PAIRS, "choosing": NUM_CHOOSING, "seed": 0, "runs": [run.name for run in runs]}
     write_results("interpolation", data, settings, rows, command="python -m benchmarks.interpolation")

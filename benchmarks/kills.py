@@ -138,13 +138,14 @@ def run_in_process(*arguments) -> int:
     """Run the stages in a process of its own, which needs no time to import the libraries.
 
     Returns:
-        its exit status: 0 at the end of all stages, `WRITE_ERROR`, or -9 if it was killed.
+        its exit status: 0 at the end of all stages, `WRITE_ERROR`, 1 for any other error, or -9 if it was killed.
     """
     if not (child := os.fork()):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        status = 0
+        status = 1
         try:
             run_stages(*arguments)
+            status = 0
         except WriteError:
             status = WRITE_ERROR
         finally:
@@ -176,6 +177,7 @@ def disturb_once(url: str, undisturbed: dict[str, str], stage: str, disturb: Cal
     """
     with TemporaryDirectory() as folder:
         status = run_in_process(Path(folder), url, stage, disturb)
+        assert status in (0, -signal.SIGKILL, WRITE_ERROR), f"an error of another kind in {stage}"
         left = fingerprint(Path(folder))
         assert left.items() <= undisturbed.items(), f"half a file is left of a run that was disturbed in {stage}"
         assert run_in_process(Path(folder), url) == 0, f"a run that was disturbed in {stage} can't be repeated"

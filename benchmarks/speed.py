@@ -28,6 +28,7 @@ RESULTS_PAGE = Path(__file__).parent / "RESULTS.md"
 START, END = "<!-- speed: make bench -->", "<!-- end of speed -->"
 TRAINING, DATA = "Training: tweets a second", "Data: 1.6 million rows, zipped"
 CALL = "import sys; from benchmarks import speed; print(speed.{}(*sys.argv[1:]))"
+# As `peak_megabytes`, which can't be imported without torch.
 PEAK = r"import re; print(int(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1e3)"
 COMPLETERS = {
     "LSTM, ONNX int8": f"""

@@ -75,6 +75,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
     """
 
     base_model_prefix = "hidden_states"
+    # The configuration of a transformer asks for it.
     _supports_sdpa = True
 
     def __init__(self, neural: PreTrainedModel, ngram: KneserNeyLM, weight: float):

@@ -1,4 +1,4 @@
-"""What stays of a notebook's outputs once it has run."""
+"""Which notebooks are run, and what stays of their outputs."""
 
 from pathlib import Path
 
