@@ -31,13 +31,14 @@ class ReferenceDataset(Dataset):
         return torch.tensor(ids), labels
 
 
-def reference_collate(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and labels, int64 [batch, longest], padded on the right."""
+def reference_collate(batch: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """`input_ids` and `labels`, int64 [batch, longest], padded on the right, and `lengths`, int64 [batch]."""
     input_ids, labels = zip(*batch)
-    return (
-        nn.utils.rnn.pad_sequence(input_ids, batch_first=True),
-        nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE_INDEX),
-    )
+    return {
+        "input_ids": nn.utils.rnn.pad_sequence(input_ids, batch_first=True),
+        "labels": nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE_INDEX),
+        "lengths": torch.tensor([len(ids) for ids in input_ids]),
+    }
 
 
 def reference_loader(texts: list[str], tokenizer: PreTrainedTokenizerBase, batch_size: int) -> DataLoader:
@@ -45,9 +46,9 @@ def reference_loader(texts: list[str], tokenizer: PreTrainedTokenizerBase, batch
     return DataLoader(dataset, batch_size, shuffle=True, collate_fn=reference_collate, drop_last=True)
 
 
-def reference_loss(model: LSTMLM, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def reference_loss(model: LSTMLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Logits at all positions, those of pads and of the context too, then the loss where labels are."""
-    embedded = model.backbone.dropout(model.backbone.embedding(input_ids))
+    embedded = model.backbone.dropout(model.backbone.embedding(batch["input_ids"]))
     output, _ = model.backbone.lstm(embedded)
     logits = model.lm_head(model.backbone.dropout(model.backbone.projection(output)))
-    return cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX)
+    return cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=IGNORE_INDEX)

@@ -1,10 +1,12 @@
-"""Tweets a second in training: the usual loop, ours, and what each of its parts brings.
+"""Tweets a second in training: from the usual loop to the notebook's, one change after the other.
 
 Useful operations: two for every weight and token in the forward pass, twice as many in the backward
 pass. Of the output layer only the rows of targets count, and of a sampled softmax only the tokens in
-the sample; pads, the softmax, the optimizer and everything element by element count nothing.
+the sample; pads, the softmax, the optimizer and everything element by element count nothing. What a change
+should bring is predicted from the operations with those at pads and at masked positions, at the machine's peak.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +19,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.reference_loop import reference_loader, reference_loss
-from benchmarks.timing import median_seconds, peak_megabytes
+from benchmarks.timing import peak_megabytes
 from src.loss import sampled_training_loss, token_frequencies, training_loss
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import (
@@ -29,104 +31,145 @@ from src.next_token_dataset import (
 )
 from src.tokenization import train_tokenizer
 
-STEPS_IN_TURN = 5
+STEPS_IN_TURN = 4
 TURNS = 5
 
 
 @dataclass(frozen=True)
 class Loop:
-    """One way to train; each differs from another in one thing.
+    """One way to train.
 
     Attributes:
-        reference: the usual recipe of `benchmarks.reference_loop`.
-        loss_on: "target" or "all" tokens.
+        tokenized_once: not whenever a text is asked for.
         similar_lengths: batches of texts of similar length, not at random.
+        all_logits: those of pads and masked positions, too.
+        fused: AdamW in one pass over the weights.
+        loss_on: "target" or "all" tokens.
+        num_sampled_tokens: of a sampled softmax; 0: the whole vocabulary.
     """
 
     vocab_size: int = 12_000
     embedding_dim: int = 256
     hidden_dim: int = 640
     batch_size: int = 128
-    reference: bool = False
-    loss_on: str = "target"
-    bf16: bool = False
-    num_sampled_tokens: int = 0
+    tokenized_once: bool = True
     similar_lengths: bool = True
+    all_logits: bool = False
+    fused: bool = True
+    bf16: bool = True
+    loss_on: str = "all"
+    num_sampled_tokens: int = 2_000
 
 
-REFERENCE = Loop(vocab_size=30_522, hidden_dim=512, batch_size=256, reference=True)
-SAME_SIZES = replace(REFERENCE, reference=False)
-OWN_TOKENIZER = replace(SAME_SIZES, vocab_size=12_000)
-NOTEBOOK_LOOP = "the notebook's, all tokens, sampled softmax"
+USUAL = Loop(
+    vocab_size=30_522,
+    hidden_dim=512,
+    batch_size=256,
+    tokenized_once=False,
+    similar_lengths=False,
+    all_logits=True,
+    fused=False,
+    bf16=False,
+    loss_on="target",
+    num_sampled_tokens=0,
+)
+USUAL_LOOP = "usual loop: 30,522 pieces, 256/512, batch 256"
+ONE_AFTER_THE_OTHER = {
+    "tokenized once": {"tokenized_once": True},
+    "batches of similar length": {"similar_lengths": True},
+    "output layer at targets only": {"all_logits": False},
+    "AdamW in one pass": {"fused": True},
+    "bf16": {"bf16": True},
+    "loss on all tokens, sampled softmax": {"loss_on": "all", "num_sampled_tokens": 2_000},
+    "own tokenizer, 12,000 pieces": {"vocab_size": 12_000},
+    "256/640, batch 128: the notebook's": {"hidden_dim": 640, "batch_size": 128},
+}
+
+
+def ladder() -> dict[str, Loop]:
+    """The usual loop, and what becomes of it with each change."""
+    loops = {USUAL_LOOP: USUAL}
+    for change, settings in ONE_AFTER_THE_OTHER.items():
+        loops[f"+ {change}"] = replace(list(loops.values())[-1], **settings)
+    return loops
+
+
+LADDER = ladder()
+NOTEBOOK_LOOP = list(LADDER)[-1]
 LOOPS = {
-    "usual loop: 30,522 pieces, 256/512, batch 256": REFERENCE,
-    "ours, same pieces and sizes": SAME_SIZES,
-    "ours, 12,000 pieces": OWN_TOKENIZER,
-    "ours, 12,000 pieces, bf16": replace(OWN_TOKENIZER, bf16=True),
-    "the notebook's: 256/640, batch 128, bf16, targets": Loop(bf16=True),
-    NOTEBOOK_LOOP: Loop(bf16=True, loss_on="all", num_sampled_tokens=2_000),
-    "the notebook's, all tokens, whole vocabulary": Loop(bf16=True, loss_on="all"),
+    **LADDER,
+    "the notebook's last steps: loss on targets": Loop(loss_on="target", num_sampled_tokens=0),
+    "the notebook's with the whole vocabulary": Loop(num_sampled_tokens=0),
+    "the notebook's in float32": Loop(bf16=False),
 }
 
 
 class RunningLoop:
-    """A model in training, some steps at a time, that counts its tweets and its useful operations."""
+    """A model in training, some steps at a time, that counts its tokens and operations.
+
+    Attributes:
+        tokens: without pads.
+        useful, computed: operations, as described above.
+        tokens_per_tweet: mean over all texts.
+    """
 
     def __init__(self, loop: Loop, texts: list[str], tokenizer: PreTrainedTokenizerBase):
-        self.loop, self.tweets, self.operations = loop, 0, 0
+        self.loop, self.tokens, self.useful, self.computed = loop, 0, 0, 0
         torch.manual_seed(0)
         sizes = {"embedding_dim": loop.embedding_dim, "hidden_dim": loop.hidden_dim, "dropout": 0.0}
         self.model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), **sizes)).train()
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), 2e-3, fused=not loop.reference)
-        if loop.reference:
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), 2e-3, fused=loop.fused)
+        dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
+        self.tokens_per_tweet = float(dataset.lengths.mean())
+        self.frequencies = token_frequencies(dataset, len(tokenizer))
+        if not loop.tokenized_once:
             self.batches = endless(partial(reference_loader, texts, tokenizer, loop.batch_size))
             return
-        dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
-        self.frequencies = token_frequencies(dataset, len(tokenizer))
         lengths = dataset.lengths if loop.similar_lengths else np.ones(len(dataset))
         sampler = SimilarLengthSampler(lengths, loop.batch_size, seed=0)
         self.batches = endless(
             lambda: DataLoader(dataset, loop.batch_size, sampler=sampler, collate_fn=collate_batch, drop_last=True)
         )
 
-    def loss(self) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """The loss of the next batch, its labels, and its number of tokens."""
-        if self.loop.reference:
-            input_ids, labels = next(self.batches)
-            return reference_loss(self.model, input_ids, labels), labels, int((input_ids != 0).sum())
-        batch = next(self.batches)
-        if self.loop.loss_on == "all":
-            batch = unmask_context(batch)
+    def loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         loss_of = training_loss
-        if self.loop.num_sampled_tokens:
+        if self.loop.all_logits:
+            loss_of = reference_loss
+        elif self.loop.num_sampled_tokens:
             loss_of = partial(
                 sampled_training_loss, frequencies=self.frequencies, num_samples=self.loop.num_sampled_tokens
             )
         with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.bf16):
-            return loss_of(self.model, batch), batch["labels"], int(batch["lengths"].sum())
+            return loss_of(self.model, batch)
 
     def step(self) -> None:
-        loss, labels, num_tokens = self.loss()
-        loss.backward()
+        batch = next(self.batches)
+        if self.loop.loss_on == "all":
+            batch = unmask_context(batch)
+        self.loss(batch).backward()
         clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.tweets += len(labels)
-        targets = labels[labels != IGNORE_INDEX]
-        self.operations += 6 * (num_tokens * self.recurrent_weights + len(targets) * self.output_weights(targets))
+        self.count(batch)
 
-    @property
-    def recurrent_weights(self) -> int:
-        """Of the LSTM and its projection."""
+    def count(self, batch: dict[str, torch.Tensor]) -> None:
         embedding_dim, hidden_dim = self.loop.embedding_dim, self.loop.hidden_dim
-        return 4 * hidden_dim * (embedding_dim + hidden_dim) + hidden_dim * embedding_dim
+        recurrent = 4 * hidden_dim * (embedding_dim + hidden_dim) + hidden_dim * embedding_dim
+        num_tokens, num_positions = int(batch["lengths"].sum()), batch["labels"].numel()
+        targets = batch["labels"][batch["labels"] != IGNORE_INDEX]
+        output = embedding_dim * self.output_rows(targets)
+        num_logits = num_positions if self.loop.all_logits else len(targets)
+        self.tokens += num_tokens
+        self.useful += 6 * (num_tokens * recurrent + len(targets) * output)
+        self.computed += 6 * (num_positions * recurrent + num_logits * output)
 
-    def output_weights(self, targets: torch.Tensor) -> int:
+    def output_rows(self, targets: torch.Tensor) -> int:
+        """Of the output layer, for each target."""
         vocab_size = self.model.config.vocab_size
-        if self.loop.num_sampled_tokens:
-            drawn = -torch.expm1(self.loop.num_sampled_tokens * torch.log1p(-self.frequencies)).sum()
-            vocab_size = min(vocab_size, len(targets.unique()) + int(drawn))
-        return self.loop.embedding_dim * vocab_size
+        if not self.loop.num_sampled_tokens:
+            return vocab_size
+        drawn = -torch.expm1(self.loop.num_sampled_tokens * torch.log1p(-self.frequencies)).sum()
+        return min(vocab_size, len(targets.unique()) + int(drawn))
 
 
 def endless(make: Callable[[], DataLoader]) -> Iterator:
@@ -139,25 +182,33 @@ def training_speed(texts: list[str], limits: dict[str, float]) -> list[dict]:
     """A row for each loop, the loops taking turns."""
     tokenizers = {size: train_tokenizer(texts, size) for size in {loop.vocab_size for loop in LOOPS.values()}}
     loops = {name: RunningLoop(loop, texts, tokenizers[loop.vocab_size]) for name, loop in LOOPS.items()}
-    turns = {name: partial(several_steps, loop) for name, loop in loops.items()}
-    seconds = median_seconds(turns, TURNS)
-    num_turns = TURNS + 1
-    slowest = REFERENCE.batch_size * STEPS_IN_TURN / seconds[next(iter(LOOPS))]
-    rows = []
-    for name, loop in loops.items():
-        tweets_per_second = loop.tweets / num_turns / seconds[name]
-        gflops = loop.operations / num_turns / seconds[name] / 1e9
-        peak = limits[f"matmul {'bfloat16' if loop.loop.bf16 else 'float32'}, GFLOP/s"]
-        rows.append(
-            {
-                "loop": name,
-                "tweets per second": round(tweets_per_second),
-                "times the usual loop": round(tweets_per_second / slowest, 1),
-                "useful GFLOP/s": round(gflops),
-                "share of the peak": round(gflops / peak, 2),
-            }
-        )
-    return rows
+    tokens_per_second: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(1 + TURNS):
+        for name, loop in loops.items():
+            started, tokens = time.perf_counter(), loop.tokens
+            several_steps(loop)
+            tokens_per_second[name].append((loop.tokens - tokens) / (time.perf_counter() - started))
+    # Batches of similar length differ much in length, but hardly in their time for a token.
+    medians = {name: float(np.median(values[1:])) for name, values in tokens_per_second.items()}
+    peaks = {name: limits[f"matmul {'bfloat16' if loop.bf16 else 'float32'}, GFLOP/s"] for name, loop in LOOPS.items()}
+    tweets = {name: medians[name] / loop.tokens_per_tweet for name, loop in loops.items()}
+    possible = {
+        name: peaks[name] / (loop.computed / loop.tokens * loop.tokens_per_tweet) for name, loop in loops.items()
+    }
+    useful = {name: medians[name] * loop.useful / loop.tokens / 1e9 for name, loop in loops.items()}
+    before = dict(zip(list(LADDER)[1:], LADDER))
+    return [
+        {
+            "loop": name,
+            "tweets per second": round(tweets[name]),
+            "times the usual loop": round(tweets[name] / tweets[USUAL_LOOP], 1),
+            "predicted gain": round(possible[name] / possible[before[name]], 2) if name in before else "",
+            "measured gain": round(tweets[name] / tweets[before[name]], 2) if name in before else "",
+            "useful GFLOP/s": round(useful[name]),
+            "share of the peak": round(useful[name] / peaks[name], 2),
+        }
+        for name in loops
+    ]
 
 
 def several_steps(loop: RunningLoop) -> None:

@@ -107,7 +107,7 @@ def test_the_usual_loop_has_the_loss_and_the_gradients_of_ours(cleaned_texts, to
     model = make_model(PLAIN, len(tokenizer))
     texts = cleaned_texts[:13]
     items = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
-    usual = reference_loss(model, *reference_collate(list(ReferenceDataset(texts, tokenizer))))
+    usual = reference_loss(model, reference_collate(list(ReferenceDataset(texts, tokenizer))))
     ours = training_loss(model, collate_batch(list(items)))
     torch.testing.assert_close(usual, ours, rtol=1e-5, atol=1e-5)
     gradients = [torch.autograd.grad(loss, list(model.parameters())) for loss in (usual, ours)]
