@@ -50,7 +50,7 @@ def lstm_settings() -> TrainingSettings:
         learning_rate=4e-3,
         max_epochs=10,
         max_tweets_seen=TWEETS_SEEN,
-        num_evaluations=4,
+        eval_steps=0.25,
         all_tokens_share=0.75,
         num_sampled_tokens=2_000,
         bf16=has_fast_bf16(torch.device("cpu")),
@@ -74,7 +74,7 @@ def learning_curves(tweets: PreparedTweets, data: dict, val_texts: list[str]) ->
         lm = load_pretrained()
         if num_tweets:
             settings = TrainingSettings(
-                learning_rate=1e-4, batch_size=32, max_epochs=1, max_tweets_seen=num_tweets, num_evaluations=1
+                learning_rate=1e-4, batch_size=32, max_epochs=1, max_tweets_seen=num_tweets, eval_steps=num_tweets
             )
             datasets = [
                 NextTokenDataset(texts, lm.tokenizer, lm.tokenizer.eos_token_id, context_unit="words")

@@ -74,7 +74,7 @@ def run_recipe(recipe: Recipe, train_texts: list[str], val_texts: list[str]) -> 
         batch_size=recipe.batch_size,
         max_epochs=1,
         max_tweets_seen=num_steps * recipe.batch_size,
-        num_evaluations=2,
+        eval_steps=0.5,
     )
     result = train_in_passing(lm.model, datasets, settings, lm.tokenizer.pad_token_id)
     likelihood = target_likelihood(lm.model, lm.tokenizer, val_texts)

@@ -97,7 +97,7 @@ def measure(
         for part in (texts, texts[:NUM_VAL_TEXTS])
     ]
     profiled = step_profile(name, steps(model, datasets[0], settings, tokenizer.pad_token_id), device.type == "cuda")
-    settings = replace(settings, max_epochs=1, max_tweets_seen=len(texts), num_evaluations=1)
+    settings = replace(settings, max_epochs=1, max_tweets_seen=len(texts), eval_steps=len(texts))
     result = train_in_passing(model, datasets, settings, tokenizer.pad_token_id)
     row = {
         "model": name,

@@ -45,7 +45,7 @@ MOST_BYTES = 500
 WRITE_ERROR = 28
 NUM_ROWS = 4_000
 WORDS = ("so", "the", "cat", "and", "my", "dog", "want", "tea", "again", "but", "never", "coffee", "at", "home")
-SETTINGS = TrainingSettings(batch_size=32, max_epochs=1, num_evaluations=5, patience=5)
+SETTINGS = TrainingSettings(batch_size=32, max_epochs=1, eval_steps=0.2, patience=5)
 
 
 def zipped_tweets() -> bytes:

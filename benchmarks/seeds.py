@@ -43,11 +43,11 @@ def sizes_of(meta: dict) -> dict:
 
 def recipe_settings(seconds: float, train_texts: list[str], val_texts: list[str]) -> TrainingSettings:
     """The recipe's settings for a training of so many seconds, from the pace of a rehearsal."""
-    plain = TrainingSettings(learning_rate=2e-3, weight_decay=0.01, num_evaluations=1)
+    plain = TrainingSettings(learning_rate=2e-3, weight_decay=0.01, eval_steps=REHEARSAL_TWEETS)
     rehearsal = replace(plain, max_tweets_seen=REHEARSAL_TWEETS)
     _, _, result = train_lstm(train_texts, val_texts[:100], RECIPE_SIZES, rehearsal)
     tweets_seen = int(REHEARSAL_TWEETS * seconds / result.duration)
-    return replace(plain, max_tweets_seen=tweets_seen, max_epochs=100, num_evaluations=8)
+    return replace(plain, max_tweets_seen=tweets_seen, max_epochs=100, eval_steps=0.125)
 
 
 def train_beside(name: str) -> None:

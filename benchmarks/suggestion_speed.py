@@ -14,6 +14,7 @@ import torch
 from torch.ao.quantization import quantize_dynamic
 from transformers import PreTrainedModel
 
+from benchmarks.costs import duration
 from benchmarks.timing import median_seconds
 from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
@@ -29,6 +30,8 @@ WAYS = {
 }
 NUM_TOKENS = 5
 TURNS = 5
+# A tenth of the full corpus.
+NUM_TEST_PAIRS = 160_000
 
 
 class Endless(NewWord):
@@ -163,5 +166,11 @@ def throughput(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
         started = time.perf_counter()
         best_answers(system.model, system.tokenizer, some)
         per_second = len(some) / (time.perf_counter() - started)
-        rows.append({"model": system.name, "prefixes per second": round(per_second, 1)})
+        rows.append(
+            {
+                "model": system.name,
+                "prefixes per second": round(per_second, 1),
+                f"{NUM_TEST_PAIRS:,} test pairs": duration(NUM_TEST_PAIRS / per_second),
+            }
+        )
     return rows

@@ -32,7 +32,7 @@ def trainer_overhead(texts: list[str]) -> list[dict]:
     settings = TrainingSettings(
         max_tweets_seen=TRAINER_STEPS * NOTEBOOK.batch_size,
         batch_size=NOTEBOOK.batch_size,
-        num_evaluations=1,
+        eval_steps=TRAINER_STEPS,
         all_tokens_share=1.0,
         num_sampled_tokens=NOTEBOOK.num_sampled_tokens,
         bf16=True,

@@ -39,7 +39,8 @@ class TrainingSettings:
         warmup_share: share of the steps spent warming up.
         weight_decay: of AdamW (Loshchilov and Hutter, 2019).
         max_grad_norm: gradients are scaled down to this norm.
-        num_evaluations: on the validation part, evenly spaced over the training.
+        eval_steps: steps between evaluations on the validation part; below 1: a share of all steps. The last
+            weights are evaluated in any case.
         patience: evaluations without a better validation loss before the training stops.
         all_tokens_share: share of the steps, the first ones, in which the loss counts the tokens of
             the context too: a model that starts from nothing learns the language from them.
@@ -58,7 +59,7 @@ class TrainingSettings:
     warmup_share: float = 0.05
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    num_evaluations: int = 8
+    eval_steps: float = 0.125
     patience: int = 2
     all_tokens_share: float = 0.0
     num_sampled_tokens: int = 0
@@ -167,7 +168,7 @@ def training_arguments(
     num_processes = PartialState(cpu=device.type == "cpu").num_processes
     if settings.batch_size % num_processes:
         raise ValueError(f"batch_size is {settings.batch_size}: choose a multiple of the {num_processes} processes")
-    steps_between = math.ceil(num_steps / settings.num_evaluations)
+    steps_between = math.ceil(settings.eval_steps * (num_steps if settings.eval_steps < 1 else 1))
     return TrainingArguments(
         output_dir=str(checkpoint_dir),
         max_steps=num_steps,

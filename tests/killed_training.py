@@ -30,7 +30,7 @@ def main(folder: Path, seconds: float, dropout: float) -> None:
     datasets = [NextTokenDataset(part, tokenizer, tokenizer.eos_token_id) for part in (texts[:320], texts[320:])]
     torch.manual_seed(0)
     model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), embedding_dim=16, hidden_dim=24, dropout=dropout))
-    settings = TrainingSettings(batch_size=16, max_epochs=10, num_evaluations=20, patience=20)
+    settings = TrainingSettings(batch_size=16, max_epochs=10, eval_steps=0.05, patience=20)
     processes = PartialState(cpu=True)
     if seconds and processes.is_last_process:
         Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()

@@ -46,7 +46,7 @@ def workplace(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
         "solution_pretrained": {
             "model_name": str(distilgpt2_path),
             "finetune_tweets": 64,
-            "num_evaluations": 2,
+            "eval_steps": 1,
             "val_loss_tweets": 16,
             "decoding_pairs": 5,
         },

@@ -23,7 +23,7 @@ from src.training import TrainingSettings, train, training_arguments
 from tests.processes import ON_CPUS, TWO_PROCESSES
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, num_evaluations=4)
+SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, eval_steps=0.25)
 
 
 def make_lstm(vocab_size, dropout=0.1):
@@ -81,7 +81,7 @@ def test_the_history_has_a_row_for_every_evaluation(datasets, tokenizer, tmp_pat
 def test_the_best_weights_are_kept_though_later_ones_are_worse(datasets, tokenizer, tmp_path):
     train_dataset, val_dataset = datasets
     # So high a rate on a random language: the model learns the training texts by heart.
-    settings = TrainingSettings(learning_rate=3e-2, batch_size=8, max_epochs=30, num_evaluations=6, patience=100)
+    settings = TrainingSettings(learning_rate=3e-2, batch_size=8, max_epochs=30, eval_steps=1 / 6, patience=100)
     model = make_lstm(len(tokenizer))
     result = train(model, train_dataset, val_dataset, settings, tmp_path / "checkpoints", 0)
     assert result.history[-1]["val_loss"] > result.best_val_loss + 0.1
@@ -92,7 +92,7 @@ def test_the_best_weights_are_kept_though_later_ones_are_worse(datasets, tokeniz
 def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
     def weights(seed):
         model = make_lstm(len(tokenizer))
-        settings = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=1, num_evaluations=1, seed=seed)
+        settings = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=1, eval_steps=100, seed=seed)
         train(model, *datasets, settings, tmp_path / "checkpoints", 0)
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_stops_after_patience_evaluations_without_a_better_loss(datasets, tokenizer, tmp_path, patience):
-    settings = TrainingSettings(learning_rate=0.0, batch_size=8, max_epochs=10, num_evaluations=10, patience=patience)
+    settings = TrainingSettings(learning_rate=0.0, batch_size=8, max_epochs=10, eval_steps=0.1, patience=patience)
     model = make_lstm(len(tokenizer))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
@@ -126,7 +126,7 @@ def test_the_smaller_limit_sets_the_number_of_steps(limits, num_texts, steps):
 
 @pytest.mark.parametrize("max_tweets_seen", [1, 72, 88])
 def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, tokenizer, tmp_path, max_tweets_seen):
-    settings = TrainingSettings(batch_size=8, max_tweets_seen=max_tweets_seen, num_evaluations=4)
+    settings = TrainingSettings(batch_size=8, max_tweets_seen=max_tweets_seen, eval_steps=0.25)
     model = make_lstm(len(tokenizer))
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
     assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
@@ -329,7 +329,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(datasets, tmp_path, monkey
 
 
 def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
-    settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, num_evaluations=6, patience=100)
+    settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, eval_steps=1 / 6, patience=100)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 230)
         train(make_lstm(300), *datasets, settings, tmp_path, 0)

@@ -16,7 +16,7 @@ from vm.train import parameters, training_settings
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
     "batch_size": 16,
-    "num_evaluations": 2,
+    "eval_steps": 0.5,
     "num_workers": 0,
     "bf16": False,
     "decoding_pairs": 3,
@@ -41,7 +41,7 @@ def test_the_parameters_are_those_of_the_notebook():
         learning_rate=4e-3,
         batch_size=64,
         max_tweets_seen=13_000_000,
-        num_evaluations=20,
+        eval_steps=1_000,
         all_tokens_share=0.75,
         num_workers=4,
         bf16=True,
