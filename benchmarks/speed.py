@@ -29,7 +29,7 @@ START, END = "<!-- speed: make bench -->", "<!-- end of speed -->"
 TRAINING, DATA = "Training: tweets a second", "Data: 1.6 million rows, zipped"
 CALL = "import sys; from benchmarks import speed; print(speed.{}(*sys.argv[1:]))"
 # As `peak_megabytes`, which can't be imported without torch.
-PEAK = r"import re; print(int(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1e3)"
+PEAK = r"import re; print(int(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) * 1024 / 1e6)"
 COMPLETERS = {
     "LSTM, ONNX int8": f"""
 import sys; from src.onnx_lstm import OnnxLSTM
@@ -58,10 +58,9 @@ def training() -> dict[str, list[dict]]:
     tweets, _ = prepared_corpus()
     texts = tweets.texts("train", NUM_TRAIN)
     rows = training_speed.training_speed(texts, machine_limits())
-    for row in rows:
-        row["peak MB"] = round(float(in_its_own_process(CALL.format("training_memory"), row["loop"])))
     return {
         TRAINING: rows,
+        "Memory of a training, with the libraries": memory_rows(texts),
         "What the Trainer adds to a step": training_parts.trainer_overhead(texts),
         "Where a step's time goes": training_parts.step_profile(texts),
         "What was tried to shorten a step": training_parts.tried_options(texts),
@@ -131,9 +130,22 @@ def trained_systems() -> list[ModelSystem]:
     return [ModelSystem("LSTM", lstm, tokenizer), ModelSystem(lm.name, lm.model, lm.tokenizer)]
 
 
-def training_memory(loop: str) -> float:
-    tweets, _ = prepared_corpus()
-    return training_speed.memory_of(loop, tweets.texts("train", NUM_TRAIN))
+def memory_rows(texts: list[str]) -> list[dict]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.json"
+        path.write_text(json.dumps(texts), encoding="utf-8")
+        return [
+            {
+                "loop": loop,
+                "steps": steps,
+                "peak MB": round(float(in_its_own_process(CALL.format("training_memory"), loop, str(path)))),
+            }
+            for loop, steps in training_speed.MEMORY_STEPS.items()
+        ]
+
+
+def training_memory(loop: str, path: str) -> float:
+    return training_speed.memory_of(loop, json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def stages_and_memory(preparation: str, path: str) -> str:

@@ -49,4 +49,4 @@ def peak_megabytes() -> float:
     What `resource.getrusage` says counts the process that started it, too.
     """
     status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1e3
+    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) * 1_024 / 1e6

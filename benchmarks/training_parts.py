@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.timing import median_seconds
-from benchmarks.training_speed import LOOPS, NOTEBOOK_LOOP, STEPS_IN_TURN, TURNS, USUAL, RunningLoop, several_steps
+from benchmarks.training_speed import LOOPS, NOTEBOOK_LOOP, STEPS_IN_TURN, USUAL, RunningLoop, several_steps
 from src.next_token_dataset import NextTokenDataset
 from src.tokenization import train_tokenizer
 from src.trainer import TargetLossTrainer
@@ -101,7 +101,7 @@ def tried_options(texts: list[str]) -> list[dict]:
     actions["without oneDNN"] = partial(without_onednn, loops["without oneDNN"])
     actions["clipping one parameter at a time"] = partial(clip, loops["as it is"], False)
     actions["clipping by lists of parameters"] = partial(clip, loops["as it is"], True)
-    seconds = median_seconds(actions, TURNS)
+    seconds = median_seconds(actions, turns=3)
     return [
         {
             "option": name,

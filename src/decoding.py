@@ -5,8 +5,9 @@ continuations and drops rows that ended. Beam search is that of transformers' `g
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, isfinite
 from typing import Literal, get_args
 
@@ -161,7 +162,7 @@ def continue_rows(
     """
     prefix_length = input_ids.shape[1]
     model_kwargs = {"attention_mask": attention_mask, "use_cache": True, **memory}
-    if "position_ids" in inspect.signature(model.forward).parameters:
+    if "position_ids" in _forward_arguments(type(model)):
         model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     token_ids: list[list[int]] = [[] for _ in range(len(input_ids) * k)]
     totals = torch.zeros(len(token_ids), device=input_ids.device)
@@ -177,9 +178,9 @@ def continue_rows(
         outputs = model(**model_inputs, return_dict=True)
         model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
         scores = narrow(outputs.logits[:, -1].float(), input_ids[:, prefix_length:], places // k)
-        tokens = choose(scores, 1 if step else k)
+        width = 1 if step else k
+        tokens = choose(scores, width)
         log_probabilities = (scores.gather(1, tokens) - scores.logsumexp(dim=1, keepdim=True)).flatten()
-        parents = torch.arange(len(tokens), device=tokens.device).repeat_interleave(tokens.shape[1])
         tokens = tokens.flatten()
         places = places if step else torch.arange(len(token_ids), device=tokens.device)
         totals[places] += log_probabilities
@@ -188,10 +189,17 @@ def continue_rows(
         live = (tokens != eos_id) & log_probabilities.isfinite()
         if not live.any():
             break
-        parents, places = parents[live], places[live]
-        input_ids = torch.cat([input_ids[parents], tokens[live, None]], dim=1)
-        model_kwargs = _take_rows(model_kwargs, parents)
+        if width > 1 or not live.all():
+            parents = torch.arange(len(scores), device=tokens.device).repeat_interleave(width)[live]
+            tokens, places = tokens[live], places[live]
+            input_ids, model_kwargs = input_ids[parents], _take_rows(model_kwargs, parents)
+        input_ids = torch.cat([input_ids, tokens[:, None]], dim=1)
     return [Continuation(ids, total / len(ids)) for ids, total in zip(token_ids, totals.tolist())]
+
+
+@lru_cache
+def _forward_arguments(model_class: type[PreTrainedModel]) -> Collection[str]:
+    return inspect.signature(model_class.forward).parameters
 
 
 def _has_read(model_kwargs: dict) -> bool:

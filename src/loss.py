@@ -77,9 +77,8 @@ def sampled_training_loss(
     # The labels are draws from the same frequencies.
     log_chance = torch.log1p(-frequencies[tokens]).mul(len(places)).expm1().neg().log()
     output_layer = model.get_output_embeddings()
-    bias = None if output_layer.bias is None else output_layer.bias[tokens]
-    logits = linear(hidden, output_layer.weight[tokens], bias)
-    return cross_entropy(logits.float() - log_chance, places[: len(labels)])
+    bias = -log_chance if output_layer.bias is None else output_layer.bias[tokens] - log_chance
+    return BlockwiseCrossEntropy.apply(hidden, output_layer.weight[tokens], bias, places[: len(labels)])
 
 
 def token_frequencies(dataset: NextTokenDataset, vocab_size: int) -> torch.Tensor:
