@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
 
-# Of a block in training: as much as stays in a processor's cache, or keeps a GPU busy.
-LOGITS_AT_ONCE = {"cpu": 3_000_000, "cuda": 200_000_000, "mps": 50_000_000}
+# Of a block in training: enough to be worth reading the output layer for, few enough to hold their logits.
+ROWS_AT_ONCE = {"cpu": 256, "cuda": 8_192, "mps": 2_048}
 
 
 def target_states(
@@ -106,8 +106,8 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(weight[:, 0])
         loss = torch.zeros((), device=hidden.device)
         with torch.autocast(device, enabled=False):
-            for start in range(0, len(labels), max(1, LOGITS_AT_ONCE[device] // len(weight))):
-                block = slice(start, start + max(1, LOGITS_AT_ONCE[device] // len(weight)))
+            for start in range(0, len(labels), ROWS_AT_ONCE[device]):
+                block = slice(start, start + ROWS_AT_ONCE[device])
                 label = labels[block, None]
                 log_probabilities = linear(inputs[block], layer, layer_bias).log_softmax(1, torch.float32)
                 loss -= log_probabilities.gather(1, label).sum()
