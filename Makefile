@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 
 # The C library keeps large blocks for the next step of a training instead of returning them after each.
-export MALLOC_MMAP_THRESHOLD_ := 67108864
+export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
 # Batches have many shapes, and oneDNN keeps the code for each of the last 1,024: a third of a training's memory.
 export ONEDNN_PRIMITIVE_CACHE_CAPACITY := 16
