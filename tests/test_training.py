@@ -134,6 +134,15 @@ def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, t
     assert all(row["train_loss"] > 0 and row["learning_rate"] >= 0 for row in result.history)
 
 
+@pytest.mark.parametrize(
+    ("eval_steps", "evaluated"), [(3, [3, 6, 8]), (0.3, [3, 6, 8]), (4, [4, 8]), (0.5, [4, 8]), (100, [8])]
+)
+def test_evaluations_are_so_many_steps_or_such_a_share_apart(datasets, tokenizer, tmp_path, eval_steps, evaluated):
+    settings = TrainingSettings(batch_size=8, max_epochs=1, eval_steps=eval_steps, patience=100)
+    result = train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", 0)
+    assert [row["step"] for row in result.history] == evaluated
+
+
 @pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
 def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, datasets, tmp_path, monkeypatch):
     dtypes = set()
