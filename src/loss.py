@@ -100,7 +100,6 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         inputs, layer = hidden.to(dtype), weight.to(dtype)
-        layer_bias = None if bias is None else bias.to(dtype)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight)
         grad_bias = torch.zeros_like(weight[:, 0])
@@ -109,7 +108,10 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
             for start in range(0, len(labels), ROWS_AT_ONCE[device]):
                 block = slice(start, start + ROWS_AT_ONCE[device])
                 label = labels[block, None]
-                log_probabilities = linear(inputs[block], layer, layer_bias).log_softmax(1, torch.float32)
+                logits = linear(inputs[block], layer)
+                # The bias of a sampled softmax is too exact for a small dtype.
+                logits = logits if bias is None else logits + bias
+                log_probabilities = logits.log_softmax(1, torch.float32)
                 loss -= log_probabilities.gather(1, label).sum()
                 grad_logits = log_probabilities.exp_()
                 grad_logits.scatter_add_(1, label, torch.full_like(label, -1, dtype=torch.float32))
