@@ -8,7 +8,7 @@ NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 # The C library keeps large blocks for the next step of a training instead of returning them after each.
 export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
-# Batches have many shapes, and oneDNN and torch keep programs for the last 1,024 of them: half of a training's memory.
+# Batches have many shapes, and oneDNN and torch would keep programs for the last 1,024 of them: much of a training's memory.
 export ONEDNN_PRIMITIVE_CACHE_CAPACITY := 16
 export LRU_CACHE_CAPACITY := 16
 # Where a training with report_to="tensorboard" writes to.
