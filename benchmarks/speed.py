@@ -104,12 +104,8 @@ def suggestions() -> dict[str, list[dict]]:
     torch.set_num_threads(1)
     run_dir = find_run("lstm_lm")
     export_onnx(run_dir)
-    latency = suggestion_speed.latency(systems, prefixes[:NUM_PREFIXES])
     return {
-        "Suggestions of five tokens, one thread": [
-            *latency,
-            *suggestion_speed.onnx_latency(run_dir, prefixes[:NUM_PREFIXES]),
-        ],
+        "Suggestions of five tokens, one thread": suggestion_speed.latency(systems, run_dir, prefixes[:NUM_PREFIXES]),
         "What was tried to shorten a suggestion": suggestion_speed.tried_options(systems[0], prefixes[:NUM_TYPED]),
         "Memory of a process that completes": [
             {"model": name, "peak MB": round(float(in_its_own_process(code, str(run_dir))))}

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -20,7 +20,7 @@ from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
 from src.evaluation import ModelSystem
 from src.new_word import NewWord
-from src.onnx_lstm import FILES, OnnxLSTM
+from src.onnx_lstm import FILES, OnnxLSTM, Precision
 from src.prefix_memory import PrefixMemory
 
 WAYS = {
@@ -30,6 +30,8 @@ WAYS = {
 }
 NUM_TOKENS = 5
 TURNS = 5
+PREFIXES_OF_A_TURN = 10
+WARM_UP = 3
 # A tenth of the full corpus.
 NUM_TEST_PAIRS = 160_000
 
@@ -48,62 +50,70 @@ class Endless(NewWord):
 
 
 @contextmanager
-def timed_forward(model: PreTrainedModel) -> Iterator[list[float]]:
-    """The seconds of every forward pass."""
-    forward, seconds = model.forward, []
+def timed(model: PreTrainedModel | OnnxLSTM, method: str) -> Iterator[list[float]]:
+    """The seconds of every call of a method."""
+    call, seconds = getattr(model, method), []
 
-    def timed(*args, **kwargs):
+    def measured(*args, **kwargs):
         started = time.perf_counter()
-        output = forward(*args, **kwargs)
+        output = call(*args, **kwargs)
         seconds.append(time.perf_counter() - started)
         return output
 
-    model.forward = timed
+    setattr(model, method, measured)
     yield seconds
-    del model.forward
+    delattr(model, method)
 
 
-def latency(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
-    """Quantiles over prefixes, one at a time, the systems and the ways taking turns."""
-    seconds: dict[tuple[str, str], list[float]] = {(system.name, way): [] for system in systems for way in WAYS}
-    shares: dict[tuple[str, str], list[float]] = {key: [] for key in seconds}
-    for prefix in [*prefixes[:3], *prefixes]:
-        for system in systems:
-            for way, arguments in WAYS.items():
-                endless = patch("src.completion.NewWord", partial(Endless, system.tokenizer.eos_token_id))
-                with endless, timed_forward(system.model) as forward_seconds:
-                    started = time.perf_counter()
-                    complete(system.model, system.tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
-                    duration = time.perf_counter() - started
-                seconds[system.name, way].append(duration)
-                shares[system.name, way].append(sum(forward_seconds) / duration)
+def latency(systems: list[ModelSystem], run_dir: Path, prefixes: list[str]) -> list[dict]:
+    """Quantiles over prefixes, one at a time: the systems each way, and the LSTM of this run folder as exported.
+
+    They take turns of several prefixes, as somebody who types stays with one model. The first of a turn finds
+    the processor's caches filled by another.
+    """
+    suggest = {(s.name, way): partial(suggest_by, s, arguments) for s in systems for way, arguments in WAYS.items()}
+    suggest |= {(f"LSTM, ONNX {precision}", "greedy"): suggest_by_onnx(run_dir, precision) for precision in FILES}
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in suggest}
+    shares: dict[tuple[str, str], list[float]] = {key: [] for key in suggest}
+    for start in range(0, len(prefixes), PREFIXES_OF_A_TURN):
+        for key, action in suggest.items():
+            for prefix in prefixes[start : start + PREFIXES_OF_A_TURN]:
+                started = time.perf_counter()
+                in_the_model = action(prefix)
+                duration = time.perf_counter() - started
+                seconds[key].append(duration)
+                shares[key].append(in_the_model / duration)
     return [
         {
             "model": name,
             "way": way,
-            **quantiles(values[3:]),
+            **quantiles(values[WARM_UP:]),
+            "first of a turn, p50 ms": quantiles(values[PREFIXES_OF_A_TURN::PREFIXES_OF_A_TURN])["p50 ms"],
             "in the model": f"{np.median(shares[name, way]):.0%}",
         }
         for (name, way), values in seconds.items()
     ]
 
 
-def onnx_latency(run_dir: Path, prefixes: list[str]) -> list[dict]:
-    """The same for the exported LSTM, greedy, in both precisions, which take turns."""
-    models = {precision: OnnxLSTM(run_dir, precision) for precision in FILES}
-    seconds: dict[str, list[float]] = {precision: [] for precision in models}
-    for model in models.values():
-        # No suggestion ends before its fifth token.
-        model.eos_id = None
-    for prefix in [*prefixes[:3], *prefixes]:
-        for precision, model in models.items():
-            started = time.perf_counter()
+def suggest_by(system: ModelSystem, arguments: dict, prefix: str) -> float:
+    """Seconds in the model's forward passes."""
+    endless = patch("src.completion.NewWord", partial(Endless, system.tokenizer.eos_token_id))
+    with endless, timed(system.model, "forward") as seconds:
+        complete(system.model, system.tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
+    return sum(seconds)
+
+
+def suggest_by_onnx(run_dir: Path, precision: Precision) -> Callable[[str], float]:
+    model = OnnxLSTM(run_dir, precision)
+    # No suggestion ends before its last token.
+    model.eos_id = None
+
+    def suggest(prefix: str) -> float:
+        with timed(model, "read") as seconds:
             model.complete([prefix], max_new_tokens=NUM_TOKENS)
-            seconds[precision].append(time.perf_counter() - started)
-    return [
-        {"model": f"LSTM, ONNX {precision}", "way": "greedy", **quantiles(values[3:]), "in the model": ""}
-        for precision, values in seconds.items()
-    ]
+        return sum(seconds)
+
+    return suggest
 
 
 def tried_options(lstm: ModelSystem, prefixes: list[str]) -> list[dict]:
@@ -113,17 +123,13 @@ def tried_options(lstm: ModelSystem, prefixes: list[str]) -> list[dict]:
         warnings.simplefilter("ignore")
         int8_layers = quantize_dynamic(deepcopy(lstm.model), {torch.nn.Linear}, dtype=torch.qint8)
 
-    def suggest(model: PreTrainedModel) -> None:
+    def suggest(model: PreTrainedModel, in_mode: Callable = complete) -> None:
         for prefix in prefixes:
-            complete(model, lstm.tokenizer, [prefix], max_new_tokens=NUM_TOKENS)
-
-    def in_inference_mode() -> None:
-        with torch.inference_mode():
-            suggest(lstm.model)
+            in_mode(model, lstm.tokenizer, [prefix], max_new_tokens=NUM_TOKENS)
 
     actions = {
         "as it is": partial(suggest, lstm.model),
-        "inference_mode, not no_grad": in_inference_mode,
+        "no_grad, not inference_mode": partial(suggest, lstm.model, torch.no_grad()(complete.__wrapped__)),
         "linear layers in int8": partial(suggest, int8_layers),
     }
     seconds = median_seconds(actions, TURNS)

@@ -16,7 +16,7 @@ from src.prefix_memory import PrefixMemory
 from src.prefixes import MAX_NEW_TOKENS, Completion, split_prefix
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def complete(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

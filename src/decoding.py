@@ -4,17 +4,16 @@ Greedy decoding and sampling run a loop of their own, which reads a prefix once 
 continuations and drops rows that ended. Beam search is that of transformers' `generate`.
 """
 
-import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from math import inf, isfinite
 from typing import Literal, get_args
 
 import torch
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import ModelOutput
 
-from src.prefix_memory import PrefixMemory
+from src.prefix_memory import PrefixMemory, read, reading_kwargs
 from src.sampling import Choose, most_probable, sampler
 
 Method = Literal["greedy", "beam", "nucleus", "mbr"]
@@ -122,16 +121,15 @@ def decode(
         found = _beam_search(model, tokenizer, padded, narrow, k, max_new_tokens)
     else:
         choose = sampler(decoding.temperature, decoding.top_p, generator) if decoding.is_random else most_probable
-        state = memory.recall(prefix_ids[0]) if memory is not None else {}
         found = continue_rows(
             model,
             **padded,
-            **state,
             choose=choose,
             narrow=narrow,
             k=k,
             eos_id=tokenizer.eos_token_id,
             max_new_tokens=max_new_tokens,
+            outputs=memory.read(**padded) if memory is not None else None,
         )
     groups = [found[i : i + k] for i in range(0, len(found), k)]
     return [[continuation for continuation in group if isfinite(continuation.confidence)] for group in groups]
@@ -146,7 +144,7 @@ def continue_rows(
     k: int,
     eos_id: int,
     max_new_tokens: int,
-    **memory,
+    outputs: ModelOutput | None = None,
 ) -> list[Continuation]:
     """Choose k first tokens for each prefix, then one for each row, until every row has ended.
 
@@ -155,32 +153,25 @@ def continue_rows(
 
     Args:
         input_ids, attention_mask: int64 [batch, length], padded on the left.
-        memory: of all tokens but the last, as `PrefixMemory.recall` gives it.
+        outputs: of the model behind the prefixes, where it has read them before.
 
     Returns:
         [batch * k] continuations, the k of one prefix beside each other.
     """
     prefix_length = input_ids.shape[1]
-    model_kwargs = {"attention_mask": attention_mask, "use_cache": True, **memory}
-    if "position_ids" in _forward_arguments(type(model)):
-        model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+    model_kwargs = reading_kwargs(model, attention_mask)
     token_ids: list[list[int]] = [[] for _ in range(len(input_ids) * k)]
     totals = torch.zeros(len(token_ids), device=input_ids.device)
     # Of the rows that go on, among all; until the first tokens are chosen, a prefix is one row.
     places = torch.arange(0, len(token_ids), k, device=input_ids.device)
     for step in range(max_new_tokens):
-        model_inputs = model.prepare_inputs_for_generation(
-            input_ids,
-            next_sequence_length=1 if _has_read(model_kwargs) else None,
-            is_first_iteration=step == 0,
-            **model_kwargs,
-        )
-        outputs = model(**model_inputs, return_dict=True)
+        if step or outputs is None:
+            outputs = read(model, input_ids, model_kwargs, next_sequence_length=1 if step else None)
         model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
         scores = narrow(outputs.logits[:, -1].float(), input_ids[:, prefix_length:], places // k)
         width = 1 if step else k
         tokens = choose(scores, width)
-        log_probabilities = (scores.gather(1, tokens) - scores.logsumexp(dim=1, keepdim=True)).flatten()
+        log_probabilities = scores.log_softmax(dim=1).gather(1, tokens).flatten()
         tokens = tokens.flatten()
         places = places if step else torch.arange(len(token_ids), device=tokens.device)
         totals[places] += log_probabilities
@@ -195,17 +186,6 @@ def continue_rows(
             input_ids, model_kwargs = input_ids[parents], _take_rows(model_kwargs, parents)
         input_ids = torch.cat([input_ids, tokens[:, None]], dim=1)
     return [Continuation(ids, total / len(ids)) for ids, total in zip(token_ids, totals.tolist())]
-
-
-@lru_cache
-def _forward_arguments(model_class: type[PreTrainedModel]) -> Collection[str]:
-    return inspect.signature(model_class.forward).parameters
-
-
-def _has_read(model_kwargs: dict) -> bool:
-    """Whether a cache or a state holds all tokens but the last."""
-    cache = model_kwargs.get("past_key_values")
-    return "state" in model_kwargs or (cache is not None and cache.get_seq_length() > 0)
 
 
 def _take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:

@@ -130,10 +130,12 @@ class LSTMBackbone(LSTMPreTrainedModel):
         output, last = embedded, []
         for (weight_ih, weight_hh, bias_ih, bias_hh), hidden, cell in zip(self.lstm.all_weights, *state):
             outputs = []
-            for gates in linear(output, weight_ih, bias_ih).unbind(dim=1):
-                in_gate, forget_gate, new, out_gate = (gates + linear(hidden, weight_hh, bias_hh)).chunk(4, dim=1)
-                cell = forget_gate.sigmoid() * cell + in_gate.sigmoid() * new.tanh()
-                hidden = out_gate.sigmoid() * cell.tanh()
+            for from_input in linear(output, weight_ih, bias_ih + bias_hh).unbind(dim=1):
+                scores = torch.addmm(from_input, hidden, weight_hh.t())
+                new = scores.chunk(4, dim=1)[2].tanh()
+                in_gate, forget_gate, _, out_gate = scores.sigmoid_().chunk(4, dim=1)
+                cell = torch.addcmul(forget_gate * cell, in_gate, new)
+                hidden = out_gate * cell.tanh()
                 outputs.append(hidden)
             output = torch.stack(outputs, dim=1)
             last.append((hidden, cell))

@@ -138,6 +138,7 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self,
         input_ids: torch.Tensor,
+        next_sequence_length: int | None = None,
         state: State | None = None,
         attention_mask: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -145,7 +146,7 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
     ) -> dict:
         if state is None or use_cache is False:
             return {"input_ids": input_ids, "attention_mask": attention_mask, "logits_to_keep": 1}
-        return {"input_ids": input_ids[:, -1:], "state": state}
+        return {"input_ids": input_ids[:, -(next_sequence_length or 1) :], "state": state, "logits_to_keep": 1}
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

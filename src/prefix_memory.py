@@ -1,15 +1,19 @@
 """What a model has read of a text that is still being typed, so that each keystroke costs a step or two."""
 
+import inspect
+from collections.abc import Collection
 from copy import deepcopy
+from functools import lru_cache
 
 import torch
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 MAX_PREFIXES = 64
 
 
 class PrefixMemory:
-    """A model's caches or states behind the beginnings of one text, for `complete(..., memory=...)`.
+    """A model's outputs behind the beginnings of one text, for `complete(..., memory=...)`.
 
     A text that goes on, or that is shortened again, is read from the longest beginning that was read before.
 
@@ -19,32 +23,64 @@ class PrefixMemory:
 
     def __init__(self, model: PreTrainedModel):
         self.model = model
-        self.read: dict[tuple[int, ...], dict] = {}
+        self.outputs: dict[tuple[int, ...], dict] = {}
 
-    @torch.no_grad()
-    def recall(self, token_ids: list[int]) -> dict:
-        """Read all tokens but the last, as far as they are new.
+    @torch.inference_mode()
+    def read(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> ModelOutput:
+        """Read what is new of a text.
 
         Args:
-            token_ids: of the text so far.
+            input_ids, attention_mask: int64 [1, length], without pads.
 
         Returns:
-            what `generate` needs to go on with the last token: a `state`, or `past_key_values`.
-            Empty for a single token.
+            the model's output: logits [1, 1, vocab] behind the last token, and the cache or the state there.
         """
-        wanted = tuple(token_ids[:-1])
-        if not wanted:
-            return {}
-        known = next((wanted[:end] for end in range(len(wanted), 0, -1) if wanted[:end] in self.read), ())
+        wanted = tuple(input_ids[0].tolist())
+        known = next((wanted[:end] for end in range(len(wanted), 0, -1) if wanted[:end] in self.outputs), ())
         # Taken out and put in again: the one that was used last is the last to be forgotten.
-        memory = self.read.pop(known, {})
+        outputs = self.outputs.pop(known, {})
         if known:
-            self.read[known] = memory
+            self.outputs[known] = outputs
         if known != wanted:
-            new_ids = torch.tensor([wanted[len(known) :]], device=self.model.device)
-            # A transformer writes into its cache.
-            output = self.model.base_model(input_ids=new_ids, **deepcopy(memory))
-            self.read[wanted] = {name: output[name] for name in ("state", "past_key_values") if name in output}
-        if len(self.read) > MAX_PREFIXES:
-            del self.read[next(iter(self.read))]
-        return deepcopy(self.read[wanted])
+            place = {name: value for name, value in outputs.items() if name != "logits"}
+            num_new = len(wanted) - len(known) if place else None
+            model_kwargs = reading_kwargs(self.model, attention_mask) | deepcopy(place)
+            read_now = read(self.model, input_ids, model_kwargs, num_new)
+            outputs = {name: read_now[name] for name in ("logits", "state", "past_key_values") if name in read_now}
+            self.outputs[wanted] = outputs
+        if len(self.outputs) > MAX_PREFIXES:
+            del self.outputs[next(iter(self.outputs))]
+        # A transformer writes into its cache.
+        return ModelOutput(deepcopy(outputs))
+
+
+def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict:
+    """What `read` passes to a model about rows of this mask, int64 [batch, length], besides their tokens."""
+    model_kwargs = {"attention_mask": attention_mask, "use_cache": True, "logits_to_keep": 1}
+    if "position_ids" in _forward_arguments(type(model)):
+        model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+    return model_kwargs
+
+
+def read(
+    model: PreTrainedModel, input_ids: torch.Tensor, model_kwargs: dict, next_sequence_length: int | None = None
+) -> ModelOutput:
+    """The model's output behind the last tokens.
+
+    Args:
+        input_ids: int64 [batch, length], all tokens so far, padded on the left.
+        model_kwargs: of `reading_kwargs`, with the cache or the state of the tokens that have been read.
+        next_sequence_length: number of tokens to read now; None: all.
+    """
+    model_inputs = model.prepare_inputs_for_generation(
+        input_ids,
+        next_sequence_length=next_sequence_length,
+        is_first_iteration=next_sequence_length is None,
+        **model_kwargs,
+    )
+    return model(**model_inputs, return_dict=True)
+
+
+@lru_cache
+def _forward_arguments(model_class: type[PreTrainedModel]) -> Collection[str]:
+    return inspect.signature(model_class.forward).parameters

@@ -619,6 +619,8 @@ def test_suggestions_while_typing_are_those_without_a_memory(make, kind, decodin
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_token_of_a_text_is_read_once_however_it_is_typed(make, kind, monkeypatch):
     model, tokenizer = make(kind)
+    token_ids = tokenizer("the weather today is so lovely", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    whole = model(token_ids).logits
     read, forward = [], model.base_model.forward
 
     def spy(*arguments, **named):
@@ -626,21 +628,21 @@ def test_every_token_of_a_text_is_read_once_however_it_is_typed(make, kind, monk
         return forward(*arguments, **named)
 
     monkeypatch.setattr(model.base_model, "forward", spy)
-    token_ids = tokenizer("the weather today is so lovely", add_special_tokens=False)["input_ids"]
     memory = PrefixMemory(model)
-    for end in [*range(1, len(token_ids) + 1), 3, 2, len(token_ids)]:
-        memory.recall(token_ids[:end])
-    # The last one is for `generate` to read.
-    assert read == token_ids[:-1]
+    length = token_ids.shape[1]
+    for end in [*range(1, length + 1), 3, 2, length]:
+        output = memory.read(token_ids[:, :end], torch.ones(1, end, dtype=torch.long))
+        assert torch.allclose(output.logits[:, -1], whole[:, end - 1], atol=1e-4)
+    assert read == token_ids[0].tolist()
 
 
 def test_what_was_read_first_is_forgotten_first(make):
     model, _ = make("lstm")
     memory = PrefixMemory(model)
     for token in range(3, 3 + MAX_PREFIXES + 5):
-        memory.recall([token, 4, 5])
-    assert len(memory.read) == MAX_PREFIXES
-    assert (3, 4) not in memory.read and (MAX_PREFIXES + 7, 4) in memory.read
+        memory.read(torch.tensor([[token, 4, 5]]), torch.ones(1, 3, dtype=torch.long))
+    assert len(memory.outputs) == MAX_PREFIXES
+    assert (3, 4, 5) not in memory.outputs and (MAX_PREFIXES + 7, 4, 5) in memory.outputs
 
 
 def test_a_memory_is_of_one_text(make):
