@@ -3,10 +3,12 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -16,6 +18,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.costs import duration
 from benchmarks.timing import median_seconds
+from src import completion
 from src.completion import best_answers, complete
 from src.decoding import GREEDY, Decoding
 from src.evaluation import ModelSystem
@@ -31,7 +34,6 @@ WAYS = {
 NUM_TOKENS = 5
 TURNS = 5
 PREFIXES_OF_A_TURN = 10
-WARM_UP = 3
 # A tenth of the full corpus.
 NUM_TEST_PAIRS = 160_000
 
@@ -50,19 +52,20 @@ class Endless(NewWord):
 
 
 @contextmanager
-def timed(model: PreTrainedModel | OnnxLSTM, method: str) -> Iterator[list[float]]:
-    """The seconds of every call of a method."""
-    call, seconds = getattr(model, method), []
+def timed(*methods: tuple[object, str]) -> Iterator[list[float]]:
+    """The seconds of every call of some methods."""
+    seconds: list[float] = []
 
-    def measured(*args, **kwargs):
+    def measured(call: Callable, *args, **kwargs):
         started = time.perf_counter()
         output = call(*args, **kwargs)
         seconds.append(time.perf_counter() - started)
         return output
 
-    setattr(model, method, measured)
-    yield seconds
-    delattr(model, method)
+    with ExitStack() as patches:
+        for owner, name in methods:
+            patches.enter_context(patch.object(owner, name, partial(measured, getattr(owner, name))))
+        yield seconds
 
 
 def latency(systems: list[ModelSystem], run_dir: Path, prefixes: list[str]) -> list[dict]:
@@ -73,45 +76,54 @@ def latency(systems: list[ModelSystem], run_dir: Path, prefixes: list[str]) -> l
     """
     suggest = {(s.name, way): partial(suggest_by, s, arguments) for s in systems for way, arguments in WAYS.items()}
     suggest |= {(f"LSTM, ONNX {precision}", "greedy"): suggest_by_onnx(run_dir, precision) for precision in FILES}
-    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in suggest}
-    shares: dict[tuple[str, str], list[float]] = {key: [] for key in suggest}
+    times: dict[tuple[str, str], list[Seconds]] = {key: [] for key in suggest}
     for start in range(0, len(prefixes), PREFIXES_OF_A_TURN):
         for key, action in suggest.items():
-            for prefix in prefixes[start : start + PREFIXES_OF_A_TURN]:
-                started = time.perf_counter()
-                in_the_model = action(prefix)
-                duration = time.perf_counter() - started
-                seconds[key].append(duration)
-                shares[key].append(in_the_model / duration)
-    return [
-        {
-            "model": name,
-            "way": way,
-            **quantiles(values[WARM_UP:]),
-            "first of a turn, p50 ms": quantiles(values[PREFIXES_OF_A_TURN::PREFIXES_OF_A_TURN])["p50 ms"],
-            "in the model": f"{np.median(shares[name, way]):.0%}",
-        }
-        for (name, way), values in seconds.items()
-    ]
+            times[key] += map(action, prefixes[start : start + PREFIXES_OF_A_TURN])
+    return [{"model": model, "way": way, **summary(measured)} for (model, way), measured in times.items()]
 
 
-def suggest_by(system: ModelSystem, arguments: dict, prefix: str) -> float:
-    """Seconds in the model's forward passes."""
-    endless = patch("src.completion.NewWord", partial(Endless, system.tokenizer.eos_token_id))
-    with endless, timed(system.model, "forward") as seconds:
-        complete(system.model, system.tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
-    return sum(seconds)
+class Seconds(NamedTuple):
+    """Of one suggestion."""
+
+    whole: float
+    in_model: float
+    in_tokenizer: float
 
 
-def suggest_by_onnx(run_dir: Path, precision: Precision) -> Callable[[str], float]:
+def summary(times: list[Seconds]) -> dict[str, float | str]:
+    whole, in_model, in_tokenizer = np.array(times[PREFIXES_OF_A_TURN:]).T
+    return {
+        **quantiles(whole),
+        "first of a turn, p50 ms": quantiles(whole[::PREFIXES_OF_A_TURN])["p50 ms"],
+        "in the model": f"{np.median(in_model / whole):.0%}",
+        "in the tokenizer": f"{np.median(in_tokenizer / whole):.0%}",
+    }
+
+
+def suggest_by(system: ModelSystem, arguments: dict, prefix: str) -> Seconds:
+    model, tokenizer = system.model, system.tokenizer
+    endless = patch.object(completion, "NewWord", partial(Endless, tokenizer.eos_token_id))
+    tokenizing = timed((completion, "encode"), (tokenizer, "batch_decode"))
+    with endless, timed((model, "forward")) as in_model, tokenizing as in_tokenizer:
+        started = time.perf_counter()
+        completion.complete(model, tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
+        return Seconds(time.perf_counter() - started, sum(in_model), sum(in_tokenizer))
+
+
+def suggest_by_onnx(run_dir: Path, precision: Precision) -> Callable[[str], Seconds]:
     model = OnnxLSTM(run_dir, precision)
     # No suggestion ends before its last token.
     model.eos_id = None
+    # Methods of the tokenizer itself can't be replaced.
+    model.tokenizer = SimpleNamespace(encode=model.tokenizer.encode, decode=model.tokenizer.decode)
 
-    def suggest(prefix: str) -> float:
-        with timed(model, "read") as seconds:
+    def suggest(prefix: str) -> Seconds:
+        tokenizing = timed((model.tokenizer, "encode"), (model.tokenizer, "decode"))
+        with timed((model, "read")) as in_model, tokenizing as in_tokenizer:
+            started = time.perf_counter()
             model.complete([prefix], max_new_tokens=NUM_TOKENS)
-        return sum(seconds)
+            return Seconds(time.perf_counter() - started, sum(in_model), sum(in_tokenizer))
 
     return suggest
 
