@@ -10,7 +10,7 @@ H100_GFLOPS = 989_000
 ASSUMED_SHARE_OF_PEAK = 0.1
 BYTES_PER_TOKEN = 4
 TOKENS_PER_TWEET = 16
-BYTES_PER_TEXT = 120
+BYTES_PER_TEXT = 64
 
 
 def cost_table(training: dict, preparation: dict) -> list[dict]:
