@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src.corpus import load_corpus
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
+from src.device import pick_device
 from src.evaluation import ModelSystem
 from src.files import write_json
 from src.kneser_ney import KneserNeyLM
@@ -60,7 +61,7 @@ def train_lstm(
         for texts in (train_texts, val_texts)
     ]
     transformers.set_seed(settings.seed)
-    model = LSTMLM(LSTMConfig(**{**sizes, "vocab_size": len(tokenizer)}))
+    model = LSTMLM(LSTMConfig(**{**sizes, "vocab_size": len(tokenizer)})).to(pick_device())
     if checkpoint_dir is None:
         return tokenizer, model, train_in_passing(model, datasets, settings, tokenizer.pad_token_id)
     return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id)

@@ -36,7 +36,7 @@ def train_on(model: PreTrainedModel, optimizer: torch.optim.Optimizer, loss_of, 
 
 def finetuning_speed(texts: list[str]) -> list[dict]:
     """Two rows for each model: the library's loss and ours, taking turns on the same batches."""
-    lm = load_pretrained()
+    lm = load_pretrained(device="cpu")
     random_gpt2 = GPT2LMHeadModel(GPT2Config(**DISTILGPT2_SIZES))
     rows = []
     for name, model in {lm.name: lm.model, "distilgpt2's sizes, random": random_gpt2}.items():

@@ -73,13 +73,14 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_for(address: str) -> None:
-    while True:
+def wait_for(address: str, server: subprocess.Popen) -> None:
+    while server.poll() is None:
         try:
             httpx.get(f"{address}/models").raise_for_status()
             return
         except httpx.TransportError:
             time.sleep(0.2)
+    raise RuntimeError(f"the page's server has ended with {server.returncode}: it has said why")
 
 
 def main() -> None:
@@ -91,7 +92,7 @@ def main() -> None:
     address = f"http://127.0.0.1:{port}"
     server = subprocess.Popen([sys.executable, "-m", "src.demo", "--port", str(port)])
     try:
-        wait_for(address)
+        wait_for(address, server)
         row = asyncio.run(soak(address, server.pid, arguments.writers, arguments.seconds))
     finally:
         server.terminate()

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from transformers import PreTrainedModel
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -28,7 +29,7 @@ def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDatas
     """
     weights = 0
     for tensor in model.state_dict().values():
-        weights = zlib.crc32(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes(), weights)
+        weights = zlib.crc32(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy(), weights)
     return {
         "settings": settings,
         "model": type(model).__name__,

@@ -13,8 +13,9 @@ URL = re.compile(
     # Not "awww. so cute".
     r"(?:https?\b|ftp://|(?<!\w)www\.)\S*"
     # Bare addresses: any dotted name with a path, or without one if the ending can't be an English word.
-    r"|\b[\w-]+(?:\.[\w-]+)*\.[a-z]{2,6}/\S*"
-    r"|\b[\w-]+(?:\.[\w-]+)*\.(?:(?:com|net|org|edu|gov|info|co\.[a-z]{2})(?:\.[a-z]{2})?|ly|tv|fm|gl)\b"
+    # No more than ten parts, from where one begins, so that the time is in proportion to the text.
+    r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.[a-z]{2,6}/\S*"
+    r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.(?:(?:com|net|org|edu|gov|info|co\.[a-z]{2})(?:\.[a-z]{2})?|ly|tv|fm|gl)\b"
     r"(?:[?#]\S*|:\d\S*)?",
     re.ASCII | re.IGNORECASE,
 )
@@ -22,7 +23,7 @@ URL = re.compile(
 ADDRESS_MARKS = ("http", "://", "www.")
 DOTTED_NAME = re.compile(r"\.[a-z]{2}", re.ASCII | re.IGNORECASE)
 # "RT @user:" marks a copy; without it the copy equals its original and is found by the deduplication.
-RETWEET_MARK = re.compile(r"\brt\s*:?\s*@\w+:?", re.ASCII | re.IGNORECASE)
+RETWEET_MARK = re.compile(r"\brt\s*+(?::\s*+)?@\w+:?", re.ASCII | re.IGNORECASE)
 MENTION = re.compile(r"@\w+", re.ASCII)
 NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9\s]")
 

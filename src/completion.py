@@ -1,4 +1,4 @@
-"""Tweet completions from any causal language model of transformers."""
+"""Tweet completions from any causal language model of transformers that keeps `past_key_values`, or a `state`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -57,7 +57,8 @@ def complete(
 
     Raises:
         ValueError: a prefix has no letters or digits, or only a half-typed word; n or `max_new_tokens` isn't
-            positive, or n is more than the samples of "mbr"; there is a memory but not one prefix.
+            positive, or n is more than the samples of "mbr"; there is a memory but not one prefix, or it is
+            another model's; the model is in training mode or has too few positions.
     """
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one suggestion")
@@ -67,12 +68,18 @@ def complete(
         raise ValueError(f"num_samples is {decoding.num_samples}: mbr can't choose {n} suggestions among them")
     if memory is not None and len(prefixes) != 1:
         raise ValueError(f"memory is of one text, but there are {len(prefixes)} prefixes: give one at a time")
+    if memory is not None and memory.model is not model:
+        raise ValueError("memory is of another model: make one for each")
+    if model.training:
+        raise ValueError("the model is in training mode, where dropout changes what it says: call model.eval() before")
     split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
     prefix_ids = encode(tokenizer, [words for words, _ in split])
     typed = [letters for _, letters in split]
     max_tokens = [max(max_new_tokens, len(letters) + 1) if letters else max_new_tokens for letters in typed]
     # Where positions are numbered, there are only so many.
     if room := getattr(model.config, "max_position_embeddings", None):
+        if max(max_tokens, default=0) >= room:
+            raise ValueError(f"max_new_tokens is {max(max_tokens)}: the model has {room} positions, give it fewer")
         prefix_ids = [ids[-max(1, room - new) :] for ids, new in zip(prefix_ids, max_tokens)]
     order = sorted(range(len(prefixes)), key=lambda i: (max_tokens[i], len(prefix_ids[i])))
     groups = [list(group) for _, group in groupby(order, key=max_tokens.__getitem__)]

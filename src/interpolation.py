@@ -37,12 +37,13 @@ class HiddenStates(nn.Module):
         """Inputs as in `InterpolatedLM.forward`, from the beginnings of tweets.
 
         Returns:
-            the neural model's output with `last_hidden_state`, float64 [batch, length, width + order].
+            the neural model's output with `last_hidden_state`, float32 [batch, length, width + 2 * order].
         """
         output = self.neural.base_model(input_ids=input_ids, attention_mask=attention_mask, **state)
         contexts = self.ngram.base_model(input_ids, attention_mask).last_hidden_state
-        # The number of any n-gram is exact in float64.
-        output["last_hidden_state"] = torch.cat([output.last_hidden_state.double(), contexts.double()], dim=-1)
+        # The number of an n-gram, int64, in the bits of two float32: float64 is not to be had everywhere.
+        bits = contexts.contiguous().view(torch.float32)
+        output["last_hidden_state"] = torch.cat([output.last_hidden_state.float(), bits], dim=-1)
         return output
 
 
@@ -54,9 +55,10 @@ class InterpolatedOutput(nn.Module):
         self.neural, self.ngram, self.weight = neural, ngram, weight
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        order = len(self.ngram.config.num_ngrams)
-        logits = self.neural.get_output_embeddings()(hidden[..., :-order].to(self.neural.dtype))
-        return self.interpolate(logits, self.ngram.distribution(hidden[..., -order:].long()))
+        num_bits = 2 * len(self.ngram.config.num_ngrams)
+        logits = self.neural.get_output_embeddings()(hidden[..., :-num_bits].to(self.neural.dtype))
+        contexts = hidden[..., -num_bits:].contiguous().view(torch.int64)
+        return self.interpolate(logits, self.ngram.distribution(contexts))
 
     def interpolate(self, logits: torch.Tensor, ngram_log_probabilities: torch.Tensor) -> torch.Tensor:
         return interpolated(logits.float().log_softmax(dim=-1), ngram_log_probabilities, self.weight)
@@ -67,7 +69,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
 
     Args:
         neural: an `LSTMLM` or a transformer.
-        ngram: over the same vocabulary.
+        ngram: over the same vocabulary; it is moved to the neural model's device.
         weight: of the n-gram model's probabilities, from 0 to 1.
 
     Raises:
@@ -90,7 +92,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
         for name in ("_is_stateful", "_supports_default_dynamic_cache", "_reorder_cache"):
             if hasattr(neural, name):
                 setattr(self, name, getattr(neural, name))
-        self.hidden_states = HiddenStates(neural, ngram)
+        self.hidden_states = HiddenStates(neural, ngram.to(neural.device))
         self.output = InterpolatedOutput(neural, ngram, weight)
         self.eval()
 
@@ -168,7 +170,7 @@ def choose_weight(
     loader = DataLoader(dataset, batch_size, collate_fn=partial(collate_batch, pad_id=pad_id))
     totals, num_targets = np.zeros(len(weights)), 0
     for batch in loader:
-        log_p, ngram_log_p = (-target_nll(model, batch)[0] for model in (neural, ngram))
+        log_p, ngram_log_p = (-target_nll(model, batch)[0].cpu() for model in (neural, ngram))
         totals -= [float(interpolated(log_p, ngram_log_p, weight).sum()) for weight in weights]
         num_targets += len(log_p)
     table = pd.DataFrame({"weight": weights, "val_nll": totals / num_targets})

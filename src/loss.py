@@ -19,6 +19,8 @@ from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
 
 # Of a block in training: enough to be worth reading the output layer for, few enough to hold their logits.
 ROWS_AT_ONCE = {"cpu": 256, "cuda": 8_192, "mps": 2_048}
+# In the configurations of Gemma, Cohere and Granite.
+SCALING_OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 def target_states(
@@ -27,16 +29,23 @@ def target_states(
     """What the output layer reads wherever a target token is to be predicted.
 
     Args:
-        model: an `LSTMLM` or any decoder of transformers with a base model and an output layer.
+        model: an `LSTMLM` or a decoder of transformers with a base model and an output layer whose
+            outputs are its logits.
         batch: `input_ids` and `labels` [batch, length], `lengths` [batch], padded on the right.
 
     Returns:
         `hidden` [targets, width], `labels`, int64 [targets], and `rows`, int64 [targets], the
-        batch row of each.
+        batch row of each, on the model's device.
+
+    Raises:
+        ValueError: the model does more to its logits behind the output layer.
     """
-    labels = batch["labels"]
+    for name in SCALING_OF_LOGITS:
+        if getattr(model.config, name, None) not in (None, 1):
+            raise ValueError(f"the model has a {name}, which the loss does not know: choose another model")
+    input_ids, labels = (batch[name].to(model.device) for name in ("input_ids", "labels"))
     # Pads are behind all tokens of their row, where a causal model can't see them from: no mask is needed.
-    hidden = model.base_model(input_ids=batch["input_ids"]).last_hidden_state
+    hidden = model.base_model(input_ids=input_ids).last_hidden_state
     is_target = labels != IGNORE_INDEX
     return hidden[is_target], labels[is_target], is_target.nonzero()[:, 0]
 
@@ -101,8 +110,8 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         inputs, layer = hidden.to(dtype), weight.to(dtype)
         grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros_like(weight)
-        grad_bias = torch.zeros_like(weight[:, 0])
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32)
+        grad_bias = torch.zeros_like(weight[:, 0], dtype=torch.float32)
         loss = torch.zeros((), device=hidden.device)
         with torch.autocast(device, enabled=False):
             for start in range(0, len(labels), ROWS_AT_ONCE[device]):
@@ -120,7 +129,7 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
                 grad_hidden[block] = grad_logits @ layer
                 grad_weight += grad_logits.T @ inputs[block]
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
-        ctx.has_bias = bias is not None
+        ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
         ctx.num_targets = len(labels)
         return loss / len(labels)
 
@@ -128,7 +137,9 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
     def backward(ctx, grad_loss):
         scale = grad_loss / ctx.num_targets
         grad_hidden, grad_weight, grad_bias = (grad * scale for grad in ctx.saved_tensors)
-        return grad_hidden, grad_weight, grad_bias if ctx.has_bias else None, None
+        weight_dtype, bias_dtype = ctx.dtypes
+        grad_bias = None if bias_dtype is None else grad_bias.to(bias_dtype)
+        return grad_hidden, grad_weight.to(weight_dtype), grad_bias, None
 
 
 @torch.no_grad()
@@ -148,7 +159,6 @@ def dataset_nll(
     loader = DataLoader(dataset, batch_size, sampler=order.tolist(), collate_fn=partial(collate_batch, pad_id=pad_id))
     nll, num_targets = [], []
     for batch in tqdm(loader, "scoring", leave=False, position=0, mininterval=1):
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         token_nll, rows = target_nll(model, batch)
         num_rows = len(batch["lengths"])
         nll.append(torch.zeros(num_rows).index_add(0, rows.cpu(), token_nll.cpu()).numpy())

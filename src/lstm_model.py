@@ -115,11 +115,15 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
                 kwargs[name] = value
         return super().generate(**kwargs)
 
-    def save_pretrained(self, *args, **kwargs) -> None:
+    def save_pretrained(
+        self, save_directory: str | Path, state_dict: dict[str, torch.Tensor] | None = None, **kwargs
+    ) -> None:
         """As that of transformers, which can't save what `lay_out_for_few_rows` has rearranged."""
-        for parameter in self.parameters():
-            parameter.data = parameter.data.contiguous()
-        super().save_pretrained(*args, **kwargs)
+        state_dict = state_dict or self.state_dict()
+        # By place in memory, so that tied weights stay one.
+        row_by_row = {tensor.data_ptr(): tensor.contiguous() for tensor in state_dict.values()}
+        state_dict = {name: row_by_row[tensor.data_ptr()] for name, tensor in state_dict.items()}
+        super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
 
     def _check_ids(self, prefix_ids: torch.Tensor) -> None:
         if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
@@ -207,14 +211,14 @@ def load_lstm_lm(
         raise RunError(f"{run_dir / 'meta.json'} does not hold an LSTM's sizes ({error}): restore the file") from error
     try:
         model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError) as error:
+    except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise RunError(f"{weights_path} holds weights that are no numbers: its training failed, choose another run")
     # An empty suggestion is none: unless told otherwise, a loaded completer never ends at once.
     model.generation_config.min_new_tokens = 1
-    tokenizer = AutoTokenizer.from_pretrained(run_dir)
+    tokenizer = _load_tokenizer(run_dir)
     if len(tokenizer) != model.config.vocab_size:
         raise RunError(
             f"{run_dir} has a tokenizer of {len(tokenizer)} tokens, its model knows {model.config.vocab_size}: "
@@ -224,3 +228,11 @@ def load_lstm_lm(
     if model.device.type == "cpu":
         lay_out_for_few_rows(model)
     return tokenizer, model, tokenizer.pad_token_id, tokenizer.eos_token_id
+
+
+def _load_tokenizer(run_dir: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(run_dir)
+    except Exception as error:  # What its library raises for a broken file has no narrower type.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{run_dir} has no tokenizer that can be read ({reason}): restore its files") from error

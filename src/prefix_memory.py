@@ -10,6 +10,8 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 MAX_PREFIXES = 64
+# Of all prefixes together: a transformer keeps tens of KB of each.
+MAX_TOKENS = 2_048
 
 
 class PrefixMemory:
@@ -48,7 +50,7 @@ class PrefixMemory:
             read_now = read(self.model, input_ids, model_kwargs, num_new)
             outputs = {name: read_now[name] for name in ("logits", "state", "past_key_values") if name in read_now}
             self.outputs[wanted] = outputs
-        if len(self.outputs) > MAX_PREFIXES:
+        while len(self.outputs) > MAX_PREFIXES or (len(self.outputs) > 1 and sum(map(len, self.outputs)) > MAX_TOKENS):
             del self.outputs[next(iter(self.outputs))]
         # A transformer writes into its cache.
         return ModelOutput(deepcopy(outputs))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from src.cleaning import clean_string, normalize_tweet
 
 MAX_NEW_TOKENS = 20
+# Nobody is still typing a longer word.
+MAX_LETTERS = 40
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class PrefixError(ValueError):
 def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
     """Cleaned whole words, and the letters of a word behind them that is still being typed, or "".
 
+    What has more than `MAX_LETTERS` letters is taken as a whole word.
+
     Raises:
         PrefixError: there are no letters or digits, or only a half-typed word.
     """
@@ -39,6 +43,8 @@ def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
     if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
     words, _, letters = cleaned.rpartition(" ")
+    if len(letters) > MAX_LETTERS:
+        return cleaned, ""
     if words == "":
         raise PrefixError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
     return words, letters

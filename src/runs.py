@@ -99,17 +99,22 @@ def read_meta(run_dir: str | Path) -> dict:
     """`meta.json` of a run folder.
 
     Raises:
-        RunError: the folder or the file is missing, or isn't JSON.
+        RunError: the folder or the file is missing, or isn't a JSON object.
     """
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise RunError(f"{run_dir} is not a folder: give the path of a run folder such as models/lstm_lm-<timestamp>")
     try:
-        return json.loads((run_dir / "meta.json").read_text(encoding="utf-8"))
+        meta = json.loads((run_dir / "meta.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{run_dir} has no meta.json: it is not a run folder, choose another one") from None
     except json.JSONDecodeError as error:
         raise RunError(f"{run_dir / 'meta.json'} is not JSON (line {error.lineno}): restore the file") from None
+    except UnicodeDecodeError:
+        raise RunError(f"{run_dir / 'meta.json'} is not UTF-8: restore the file") from None
+    if not isinstance(meta, dict) or not isinstance(meta.get("versions", {}), dict):
+        raise RunError(f"{run_dir / 'meta.json'} is not what a run writes: restore the file")
+    return meta
 
 
 def warn_of_other_versions(run_dir: str | Path) -> None:

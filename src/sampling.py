@@ -17,7 +17,8 @@ def sampler(temperature: float, top_p: float, generator: torch.Generator | None)
     """Draws tokens from the nucleus of the scores' softmax, with replacement."""
 
     def choose(scores: torch.Tensor, k: int) -> torch.Tensor:
-        probabilities = (scores / temperature).softmax(dim=1)
+        # However low the temperature, the largest is 0, not infinite.
+        probabilities = ((scores - scores.amax(dim=1, keepdim=True)) / temperature).softmax(dim=1)
         return torch.stack([draw_from_nucleus(probabilities, top_p, generator) for _ in range(k)], dim=1)
 
     return choose

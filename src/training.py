@@ -186,6 +186,8 @@ def training_arguments(
         save_steps=steps_between,
         save_total_limit=1,
         load_best_model_at_end=True,
+        # Early stopping has counted evaluations without improvement.
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         dataloader_num_workers=settings.num_workers,

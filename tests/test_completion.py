@@ -2,6 +2,7 @@
 
 import random
 import string
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from src.data_utils import clean_string
 from src.decoding import GREEDY, Decoding
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.new_word import barred, word_starts
-from src.prefix_memory import MAX_PREFIXES, PrefixMemory
+from src.prefix_memory import MAX_PREFIXES, MAX_TOKENS, PrefixMemory
 from tests.budget import examples
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
@@ -643,6 +644,37 @@ def test_what_was_read_first_is_forgotten_first(make):
         memory.read(torch.tensor([[token, 4, 5]]), torch.ones(1, 3, dtype=torch.long))
     assert len(memory.outputs) == MAX_PREFIXES
     assert (3, 4, 5) not in memory.outputs and (MAX_PREFIXES + 7, 4, 5) in memory.outputs
+
+
+def test_long_texts_are_forgotten_sooner(make):
+    model, _ = make("gpt2")
+    memory = PrefixMemory(model)
+    for token in range(3, 60):
+        memory.read(torch.full((1, 60), token), torch.ones(1, 60, dtype=torch.long))
+    assert len(memory.outputs) == MAX_TOKENS // 60
+    memory.read(torch.full((1, 5), 3), torch.ones(1, 5, dtype=torch.long))
+    assert (3,) * 5 in memory.outputs
+
+
+def test_a_memory_is_of_one_model(make):
+    model, tokenizer = make("lstm")
+    with pytest.raises(ValueError, match="memory is of another model: make one for each"):
+        complete(model, tokenizer, ["good morning"], memory=PrefixMemory(make("gpt2")[0]))
+
+
+def test_a_model_with_dropout_is_refused(make):
+    model, tokenizer = make("lstm")
+    with pytest.raises(ValueError, match=r"the model is in training mode, .* call model\.eval\(\) before"):
+        complete(deepcopy(model).train(), tokenizer, ["good morning"])
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(make):
+    model, tokenizer = make("gpt2")
+    room = model.config.max_position_embeddings
+    with pytest.raises(ValueError, match=rf"max_new_tokens is {room}: the model has {room} positions"):
+        complete(model, tokenizer, ["good morning"], max_new_tokens=room)
+    [[suggestion]] = complete(model, tokenizer, ["good morning " * room], max_new_tokens=room - 1)
+    assert suggestion.text
 
 
 def test_a_memory_is_of_one_text(make):

@@ -279,6 +279,15 @@ def test_looking_first_whether_there_is_anything_to_do_changes_nothing(text):
     assert normalize_tweet(text) == expected
 
 
+@pytest.mark.parametrize(
+    "part", ["a-", "a.", "a.aa", "a.com ", "a.bc/", "www.", "rt ", "amp;", "@", "@a", "http", "//", "&#", "-"]
+)
+@pytest.mark.parametrize("behind", ["", "@", "@a", ".com", "&amp;"])
+def test_the_time_is_in_proportion_to_the_text(part, behind):
+    """Patterns that try every start to the end would take minutes."""
+    assert len(cleaned(f"rt{part * 50_000}{behind}")) < 300_000
+
+
 def test_shares_of_raw_tweets():
     shares = raw_tweet_shares(pd.Series(["@ada hi", "plain", "bit.ly/x &amp; @bob", "café"]))
     assert shares.to_dict() == {"mention": 0.5, "URL": 0.25, "HTML entity": 0.25, "non-ASCII character": 0.25}

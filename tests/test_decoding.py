@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.decoding import GREEDY, Decoding, decode
-from src.sampling import draw_from_nucleus
+from src.sampling import draw_from_nucleus, sampler
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 
@@ -92,6 +92,11 @@ def test_a_prefix_is_read_once_and_an_ended_row_never_again(tiny_lstm, tokenizer
 
 
 @torch.no_grad()
+def test_at_a_temperature_near_zero_a_sample_is_the_most_probable_token():
+    scores = torch.tensor([[10.0, 30.0, 20.0, -torch.inf]])
+    assert sampler(1e-38, 1.0, None)(scores, 5).tolist() == [[1] * 5]
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temperature):
     prefix_ids = tokenizer(["good morning"], add_special_tokens=False)["input_ids"]

@@ -149,6 +149,8 @@ def test_models_are_switched_and_shown_side_by_side(page):
     page.locator("textarea").first.press_sequentially("tod")
     expect(page.locator(".ghost").first).to_have_text("ay is lovely")
     assert page.locator("textarea").nth(1).input_value() == "so very tod"
+    page.keyboard.press("Tab")
+    assert page.locator("textarea").nth(1).input_value() == text_of(page) == "so very today"
 
 
 def test_a_late_answer_does_not_replace_a_newer_one(page, made_up):
@@ -183,6 +185,17 @@ def test_markup_and_emoji_are_shown_as_text(page, text):
     assert page.locator(".mirror img, .mirror script").count() == 0
 
 
+def test_a_word_behind_a_mention_is_not_taken_for_the_rest_of_it(page):
+    type_text(page, "so very @and")
+    expect(ghost(page)).to_have_text(" and so on")
+
+
+def test_a_long_text_is_not_cut_in_the_middle_of_an_emoji(page):
+    page.locator("textarea").fill("so very ☕👩 " + "so very " * 249 + "so v ")
+    expect(ghost(page)).to_have_text("and so on")
+    expect(page.locator("#error")).to_be_hidden()
+
+
 def test_an_error_is_told_in_words_and_goes_away(page):
     page.route(
         "**/suggestions", lambda route: route.fulfill(status=503, json={"detail": "Too many people are typing."})
@@ -194,6 +207,12 @@ def test_an_error_is_told_in_words_and_goes_away(page):
     type_text(page, "v")
     expect(page.locator("#error")).to_have_text("The server does not answer: is it still running?")
     page.unroute("**/suggestions")
-    type_text(page, "ery ")
+    page.route("**/suggestions", lambda route: route.fulfill(status=500, body="Internal Server Error"))
+    type_text(page, "e")
+    expect(page.locator("#error")).to_have_text("The server failed (500).")
+    page.unroute("**/suggestions")
+    page.locator("textarea").fill("")
+    expect(page.locator("#error")).to_be_hidden()
+    type_text(page, "so very ")
     expect(ghost(page)).to_have_text("and so on")
     expect(page.locator("#error")).to_be_hidden()

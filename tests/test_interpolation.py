@@ -1,5 +1,7 @@
 """A neural and an n-gram model together: the weighted mean of both, on every road that either takes alone."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from hypothesis import given
@@ -121,6 +123,20 @@ def test_the_weight_is_the_best_one_and_its_score_that_of_the_model(neural, ngra
     assert model.weight == table["weight"][table["val_nll"].idxmin()]
     nll, num_targets = dataset_nll(model, dataset, 7, tokenizer.pad_token_id)
     assert nll.sum() / num_targets.sum() == pytest.approx(table["val_nll"].min(), rel=1e-5)
+
+
+def test_both_models_are_where_the_neural_one_is(tiny_lstm, ngram, dataset, tokenizer, monkeypatch):
+    """On a device that computes nothing."""
+    elsewhere, devices = deepcopy(tiny_lstm).to("meta"), []
+
+    def nowhere(model, batch):
+        devices.append(model.device.type)
+        return torch.ones(3), None
+
+    monkeypatch.setattr("src.interpolation.target_nll", nowhere)
+    model, _ = choose_weight(elsewhere, deepcopy(ngram), dataset, tokenizer.pad_token_id)
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+    assert set(devices) == {"meta", "cpu"}
 
 
 def test_the_models_stay_as_they_were(neural, ngram, tokenizer):

@@ -91,6 +91,27 @@ def test_under_autocast_the_loss_and_its_gradients_are_near_those_of_fp32(model,
         assert (grad - expected_gradients[name]).norm() <= 0.05 * expected_gradients[name].norm() + 1e-6, name
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float16, 0.005)])
+def test_sums_over_many_rows_are_exact_in_half_precision(dtype, tolerance):
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(200_000, 4).to(dtype), torch.randn(5, 4).to(dtype).requires_grad_()
+    bias, labels = torch.randn(5).to(dtype).requires_grad_(), torch.zeros(200_000, dtype=torch.long)
+    loss.BlockwiseCrossEntropy.apply(hidden, weight, bias, labels).backward()
+    exact_weight, exact_bias = (tensor.detach().double().requires_grad_() for tensor in (weight, bias))
+    cross_entropy(hidden.double() @ exact_weight.T + exact_bias, labels).backward()
+    for found, exact in ((weight.grad, exact_weight.grad), (bias.grad, exact_bias.grad)):
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), exact, atol=tolerance * float(exact.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("name", loss.SCALING_OF_LOGITS)
+def test_a_model_that_scales_its_logits_is_refused(dataset, tokenizer, name):
+    model = make_model("llama", len(tokenizer))
+    setattr(model.config, name, 30.0)
+    with pytest.raises(ValueError, match=f"the model has a {name}, which the loss does not know"):
+        training_loss(model, collate_batch([dataset[0]]))
+
+
 def test_a_sample_of_the_whole_vocabulary_gives_the_loss_over_it(model, dataset, tokenizer):
     batch = collate_batch([dataset[i] for i in range(13)])
     even = torch.full((len(tokenizer),), 1 / len(tokenizer))

@@ -486,6 +486,24 @@ def test_a_damaged_model_pt_is_refused(run_dir, content):
         load_lstm_lm(run_dir)
 
 
+def test_weights_that_are_a_list_are_refused(run_dir):
+    torch.save([1, 2], run_dir / "model.pt")
+    with pytest.raises(RunError, match=r"model\.pt does not hold this model's weights"):
+        load_lstm_lm(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("tokenizer.json", None), ("tokenizer.json", b'{"version": "1'), ("tokenizer_config.json", b"")],
+)
+def test_a_damaged_tokenizer_is_refused(run_dir, name, content):
+    (run_dir / name).unlink()
+    if content is not None:
+        (run_dir / name).write_bytes(content)
+    with pytest.raises(RunError, match=r"has no tokenizer that can be read \(.*\): restore its files"):
+        load_lstm_lm(run_dir)
+
+
 class Payload:
     """Unpickled without care, it makes a file."""
 

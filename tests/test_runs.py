@@ -207,6 +207,20 @@ def test_broken_json_is_refused_with_its_line(tmp_path, text, line):
         read_meta(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe{}", "is not UTF-8: restore the file"),
+        (b"[]", "is not what a run writes: restore the file"),
+        (b'{"versions": []}', "is not what a run writes: restore the file"),
+    ],
+)
+def test_what_no_run_writes_is_refused(tmp_path, content, message):
+    (tmp_path / "meta.json").write_bytes(content)
+    with pytest.raises(RunError, match=rf"meta\.json {message}"):
+        read_meta(tmp_path)
+
+
 # Describing
 
 

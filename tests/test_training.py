@@ -16,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from src import trainer
 from src.loss import dataset_nll, sampled_training_loss, training_loss
+from src.lstm_backbone import lay_out_for_few_rows
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.trainer import TrainingError
@@ -272,6 +273,27 @@ def test_a_resumed_training_is_the_uninterrupted_one(make_model, datasets, tmp_p
     assert result.resumed_at == {(3,): 0, (9,): 8, (16,): 16, (13, 2, 12): 16}[tuple(numbers_of_steps)]
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds) and seconds[-1] <= result.duration + 0.1
+
+
+def test_a_resumed_training_stops_where_the_uninterrupted_one_does(datasets, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, learning_rate=0.0, patience=2)
+    expected = train(make_lstm(300), *datasets, settings, tmp_path / "whole", 0)
+    for num_steps in (9, 17):
+        _, result = train_with_interruptions(
+            make_lstm, datasets, tmp_path / f"cut-{num_steps}", settings, monkeypatch, [num_steps]
+        )
+        assert result.resumed_at > 0
+        assert [row["step"] for row in result.history] == [row["step"] for row in expected.history]
+
+
+def test_training_goes_on_from_weights_in_any_layout(datasets, tmp_path):
+    """Checkpoints are of no consequence to the training that makes them."""
+    row_by_row, column_by_column = make_lstm(300), make_lstm(300)
+    lay_out_for_few_rows(column_by_column)
+    for model, name in ((row_by_row, "rows"), (column_by_column, "columns")):
+        train(model, *datasets, SETTINGS, tmp_path / name, 0)
+    for one, other in zip(row_by_row.parameters(), column_by_column.parameters()):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_a_sampled_softmax_in_bf16_resumes_with_the_same_samples(datasets, tmp_path, monkeypatch):

@@ -1,11 +1,13 @@
 """`python -m src.demo`: the page at http://127.0.0.1:8000."""
 
 import argparse
+import sys
 
 import uvicorn
 
 from src.demo.completers import newest_completers
 from src.demo.server import LOCAL_HOSTS, create_app
+from src.runs import RunError
 
 
 def main() -> None:
@@ -13,8 +15,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--models-dir", default="models", help="where the run folders are")
     arguments = parser.parse_args()
-    app = create_app(newest_completers(arguments.models_dir))
-    uvicorn.run(app, host=LOCAL_HOSTS[0], port=arguments.port, log_level="warning")
+    try:
+        completers = newest_completers(arguments.models_dir)
+    except RunError as error:
+        sys.exit(str(error))
+    uvicorn.run(create_app(completers), host=LOCAL_HOSTS[0], port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.demo.completers import Completer
-from src.prefixes import Completion, PrefixError
+from src.prefixes import Completion, PrefixError, split_prefix
 
 PAGE_DIR = Path(__file__).parent / "page"
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
 MAX_BODY_BYTES = 200_000
 MAX_CHARACTERS = 20_000
-# A tweet is shorter; what stands before is not read.
-MAX_WORDS = 60
+# Characters; a tweet has fewer, and what stands before is not read.
+MAX_READ = 500
 MAX_WAITING = 64
 NUM_SUGGESTIONS = 3
 # A notebook on this machine may show the page in a frame.
@@ -48,7 +48,7 @@ class Question(BaseModel):
 
 
 class Answer(BaseModel):
-    """Suggestions, best first; `typed` is how much of a half-typed word each of them begins with."""
+    """Suggestions, best first; `typed` are the letters of a half-typed word that each of them begins with, or ""."""
 
     suggestions: list[Completion]
     typed: str
@@ -71,26 +71,22 @@ class Turnstile:
                 if await has_gone():
                     raise HTTPException(408, "The question was taken back.")
                 started = time.perf_counter()
-                suggestions = await run_in_threadpool(suggest, self.completer, text)
+                suggestions, typed = await run_in_threadpool(suggest, self.completer, text)
                 milliseconds = 1e3 * (time.perf_counter() - started)
         finally:
             self.waiting -= 1
-        return Answer(suggestions=suggestions, typed=half_typed_word(text), milliseconds=milliseconds)
+        return Answer(suggestions=suggestions, typed=typed, milliseconds=milliseconds)
 
 
-def half_typed_word(text: str) -> str:
-    """The word that is still being typed: the last one, unless a space follows it."""
-    return text.split()[-1] if text and not text[-1].isspace() else ""
-
-
-def suggest(completer: Completer, text: str) -> list[Completion]:
-    """Three suggestions; none for a text without a whole word."""
-    letters = half_typed_word(text)
-    words = text.removesuffix(letters).split()[-MAX_WORDS:]
+def suggest(completer: Completer, text: str) -> tuple[list[Completion], str]:
+    """Three suggestions, none for a text without a whole word, and the letters that they begin with."""
+    if len(text) > MAX_READ:
+        text = text[-MAX_READ:].partition(" ")[2]
     try:
-        return completer([" ".join([*words, letters])], NUM_SUGGESTIONS)[0]
+        _, typed = split_prefix(text, 0, half_typed=True)
+        return completer([text], NUM_SUGGESTIONS)[0], typed
     except PrefixError:
-        return []
+        return [], ""
 
 
 class Guard:
@@ -119,7 +115,7 @@ def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
     origin, length = headers.get("origin"), headers.get("content-length", "")
     if origin is not None and origin != f"{scheme}://{headers.get('host')}":
         return JSONResponse({"detail": f"Requests from {origin} are not answered."}, 403)
-    if method == "POST" and not length.isdecimal():
+    if method == "POST" and (not length.isdecimal() or "transfer-encoding" in headers):
         return JSONResponse({"detail": "Say how long the request is (Content-Length)."}, 411)
     if length.isdecimal() and int(length) > MAX_BODY_BYTES:
         return JSONResponse({"detail": f"A request has at most {MAX_BODY_BYTES:,} bytes."}, 413)

@@ -45,15 +45,16 @@ class Box {
     if (this.waiting) this.waiting.abort();
     this.waiting = new AbortController();
     const text = this.text.value;
-    if (text.trim() === "") { this.cost.textContent = ""; return; }
+    if (text.trim() === "") { this.cost.textContent = ""; complain(""); return; }
     try {
       const response = await fetch("suggestions", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ model: this.model, text: text.slice(-2000) }),
+        // Not from the middle of an emoji.
+        body: JSON.stringify({ model: this.model, text: text.slice(-2000).replace(/^[\uDC00-\uDFFF]/, "") }),
         signal: this.waiting.signal,
       });
-      const answer = await response.json();
+      const answer = await response.json().catch(() => ({ detail: `The server failed (${response.status}).` }));
       // A newer letter has been typed since.
       if (number !== this.question) return;
       if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : "The text was refused.");
@@ -117,7 +118,7 @@ class Box {
     this.text.value += words;
     this.text.selectionStart = this.text.selectionEnd = this.text.value.length;
     count(0, words.length - 1);
-    this.changed();
+    this.text.dispatchEvent(new Event("input"));
     // What is left of it stays in sight until the answer comes.
     if (rest) this.suggest([{ text: rest.trim(), rest, chance: 1 }]);
   }
@@ -125,8 +126,7 @@ class Box {
 
 // What a suggestion adds to the text: without the letters that are typed, behind a space where one is needed.
 function continuation(suggestion, typed, text) {
-  const letters = typed.toLowerCase().replace(/[^a-z0-9]/g, "");
-  if (letters && suggestion.startsWith(letters)) return suggestion.slice(letters.length);
+  if (typed && suggestion.startsWith(typed)) return suggestion.slice(typed.length);
   return /\s$/.test(text) ? suggestion : " " + suggestion;
 }
 
