@@ -52,8 +52,8 @@ def complete(
 
     Returns:
         n completions for each prefix, best first: "greedy" by the probability of the first token,
-        "beam" and "nucleus" by confidence, "mbr" by utility. Fewer only where the model has no
-        other word to offer.
+        "beam" and "nucleus" by confidence, "mbr" by utility. Fewer only where the widest search
+        finds no other, as where every way to spell a half-typed word in capitals has a beam.
 
     Raises:
         ValueError: a prefix has no letters or digits, or only a half-typed word; n or `max_new_tokens` isn't
