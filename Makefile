@@ -55,11 +55,11 @@ demo: $(VENV)/installed
 
 # The result table of the README, from the newest comparison in models/.
 table: $(VENV)/installed
-	$(BIN)/python -m src.readme_table
+	$(BIN)/python -m src.report.readme
 
 # The newest LSTM with two other seeds and the plain recipe, for the tables of compare.ipynb: three more trainings.
 seeds: $(VENV)/installed
-	$(BIN)/python -m benchmarks.seeds
+	$(BIN)/python -m benchmarks.quality.seeds
 
 # How fast everything is on this machine: the tables at the end of benchmarks/RESULTS.md.
 bench: $(VENV)/installed

@@ -7,17 +7,17 @@ from tempfile import TemporaryDirectory
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.corpus import load_corpus
+from src.corpus.load import load_corpus
+from src.corpus.tokenization import train_tokenizer
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
 from src.device import pick_device
-from src.evaluation import ModelSystem
+from src.evaluation.systems import ModelSystem
 from src.files import write_json
-from src.kneser_ney import KneserNeyLM
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset
 from src.runs import git_commit, library_versions
-from src.tokenization import train_tokenizer
-from src.training import TrainingResult, TrainingSettings, train
+from src.training.train import TrainingResult, TrainingSettings, train
 
 RESULTS_DIR = Path(__file__).parent / "results"
 NGRAM_ORDER = 4

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from src.completion import complete
+from src.completion.completer import complete
 from src.lstm_model import load_lstm_lm
 from src.runs import RunError, find_run
 

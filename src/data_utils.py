@@ -7,23 +7,25 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from src.cleaning import MENTION, URL, clean_string, normalize_tweet
-from src.corpus import Corpus
+from src.corpus.load import Corpus
+from src.corpus.splits import SPLITS, SplitBy, assign_splits_by, check_split_by, split_keys
 from src.files import write_atomically
-from src.splits import SPLITS, SplitBy, assign_splits_by, check_split_by, split_keys
+from src.text.cleaning import MENTION, URL, clean_string, clean_strings, normalize_tweet, normalize_tweets
+
+__all__ = [
+    "PreparedTweets",
+    "clean_string",
+    "corpus_record",
+    "normalize_tweet",
+    "prepare_tweets",
+    "raw_tweet_shares",
+    "split_cleaned",
+    "split_x_target_by_words",
+    "write_tweets_csv",
+]
 
 CONTEXT_SHARE = 0.75
 KEY_NAMES = {"user": "user", "time": "date"}
-
-
-def normalize_tweets(texts: pd.Series) -> pd.Series:
-    """`normalize_tweet` for a whole column."""
-    return texts.astype(object).map(normalize_tweet)
-
-
-def clean_strings(texts: pd.Series) -> pd.Series:
-    """`clean_string` for a whole column."""
-    return texts.astype(object).map(clean_string)
 
 
 def split_x_target_by_words(text: str) -> tuple[str, str]:
@@ -84,7 +86,7 @@ def split_cleaned(
         source: where the tweets are from, for messages.
         split_by: "random" splits row by row; "user" draws whole users by seed; "time" sorts by
             date, the oldest 80% are train, the newest 10% test, and tweets of one second stay
-            together. Rows without a user, or without a date in one of `src.splits.DATE_FORMATS`,
+            together. Rows without a user, or without a date in one of `src.corpus.splits.DATE_FORMATS`,
             are left out before the duplicates and counted as "without_user" or "without_date".
 
     Raises:

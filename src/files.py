@@ -16,7 +16,7 @@ class WriteError(OSError):
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def explain_full_disk(path: str | Path) -> Iterator[None]:
     """Say in one sentence that the disk is full, whatever the library that writes says.
 
     Args:
@@ -76,3 +76,16 @@ def flush_to_disk(path: Path) -> None:
 def write_json(path: str | Path, value: object) -> Path:
     """Write `value` as readable JSON, whole or not at all."""
     return write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def replace_between(page: str | Path, start: str, end: str, new: str) -> None:
+    """Replace what stands between two lines of a page.
+
+    Raises:
+        ValueError: the page has no such lines.
+    """
+    text = Path(page).read_text(encoding="utf-8")
+    if start not in text or end not in text:
+        raise ValueError(f"{page} has no lines {start!r} and {end!r} to put a table between")
+    before, rest = text.split(start)
+    write_atomically(page, f"{before}{start}\n{new}{end}{rest.split(end)[1]}")

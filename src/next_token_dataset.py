@@ -19,12 +19,13 @@ from typing import BinaryIO, Literal, get_args
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from src.corpus.tokenization import encode
 from src.data_utils import CONTEXT_SHARE, split_x_target_by_words
-from src.files import writing
+from src.files import explain_full_disk
 
 IGNORE_INDEX = -100
 TOKENIZER_BATCH = 10_000
@@ -105,7 +106,7 @@ class NextTokenDataset(Dataset):
         return item
 
     def _save_counts(self, folder: Path) -> None:
-        with writing(folder):
+        with explain_full_disk(folder):
             if self.context_lengths is not None:
                 np.save(folder / "context_lengths.npy", self.context_lengths)
             # The last one, and so the mark of a whole dataset.
@@ -130,41 +131,6 @@ class NextTokenDataset(Dataset):
         return dataset
 
 
-class SimilarLengthSampler(Sampler[int]):
-    """Indices in random order, every `batch_size` of them of texts of similar length, so that few are padded.
-
-    In pools of some batches, drawn at random, texts are sorted by length, ties at random, and cut into
-    batches; the batches of a pool come in random order. (Those of transformers' "group_by_length"
-    come in the order of their lengths.)
-
-    Args:
-        lengths: int [texts].
-        seed: an epoch's order depends on it and on the number of the epoch alone.
-        pool_batches: in a pool; the more, the fewer pads, and the less a batch is like the whole.
-    """
-
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, pool_batches: int = 50):
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
-        self.pool_size = pool_batches * batch_size
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(len(self))
-        # Any batch may come last, but only the last may be incomplete.
-        rest, order = np.split(order, [len(order) % self.batch_size])
-        for start in range(0, len(order), self.pool_size):
-            pool = order[start : start + self.pool_size]
-            pool = pool[np.argsort(self.lengths[pool], kind="stable")].reshape(-1, self.batch_size)
-            yield from rng.permutation(pool).flatten().tolist()
-        yield from rest.tolist()
-
-
 @contextmanager
 def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
     """Where ids go, in memory or in a folder that holds no dataset from then on until it is whole."""
@@ -175,7 +141,7 @@ def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("offsets.npy", "context_lengths.npy"):
         (folder / name).unlink(missing_ok=True)
-    with writing(folder), (folder / TOKEN_FILE).open("wb") as file:
+    with explain_full_disk(folder), (folder / TOKEN_FILE).open("wb") as file:
         yield file
 
 
@@ -204,15 +170,6 @@ def _tokenize(
     return ids, [int(len(text_ids) * share) for text_ids in ids]
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Token ids of texts, without special tokens, cut or padded nowhere."""
-    # Calling the tokenizer itself would also make offsets and masks, which nobody reads.
-    backend = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
-
-
 def collate_batch(batch: list[dict], pad_id: int = 0) -> dict[str, torch.Tensor]:
     """Pad items on the right and mask the labels of the context.
 
@@ -234,13 +191,3 @@ def collate_batch(batch: list[dict], pad_id: int = 0) -> dict[str, torch.Tensor]
     label_positions = torch.arange(1, labels.shape[1] + 1)
     labels[label_positions < context_lengths[:, None]] = IGNORE_INDEX
     return {"input_ids": input_ids, "labels": labels, "lengths": lengths}
-
-
-def unmask_context(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A batch of `collate_batch` in which the tokens of the context are labels too."""
-    input_ids, lengths = batch["input_ids"], batch["lengths"]
-    positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-    next_ids = torch.cat([input_ids[:, 1:], batch["labels"][:, -1:]], dim=1)
-    # The last label of a row is its end, which is never masked.
-    labels = torch.where(positions < lengths[:, None] - 1, next_ids, batch["labels"])
-    return {**batch, "labels": labels}

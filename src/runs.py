@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from src.files import flush_to_disk, write_atomically, write_json, writing
+from src.files import explain_full_disk, flush_to_disk, write_atomically, write_json
 
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
@@ -43,7 +43,7 @@ def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
         if not final.exists():
             break
         partial.rmdir()
-    with writing(partial):
+    with explain_full_disk(partial):
         yield partial
         for path in partial.rglob("*"):
             if path.is_file():

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, settings
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from src.corpus.tokenization import train_tokenizer
 from src.data_utils import clean_string
 from src.examples import TWEETS
 from src.lstm_model import LSTMLM, LSTMConfig
-from src.tokenization import train_tokenizer
 
 # The same examples in every run, however slow the machine.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -14,10 +14,10 @@ from threading import Timer
 import torch
 from accelerate import PartialState
 
+from src.corpus.tokenization import train_tokenizer
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset
-from src.tokenization import train_tokenizer
-from src.training import TrainingSettings, train
+from src.training.train import TrainingSettings, train
 
 WORDS = "so the cat and my dog want tea again today but never coffee on a rainy day at home"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.complete import main
-from src.completion import complete as complete_prefixes
+from src.completion.completer import complete as complete_prefixes
 from src.lstm_model import load_lstm_lm
 from src.runs import find_run
 

@@ -9,22 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src import cleaning
-from src.corpus import Corpus
+from src.corpus.load import Corpus
+from src.corpus.sentiment140 import BadRow
+from src.corpus.splits import SPLITS, assign_splits
 from src.data_utils import (
     clean_string,
-    clean_strings,
     corpus_record,
     normalize_tweet,
-    normalize_tweets,
     prepare_tweets,
     raw_tweet_shares,
     split_x_target_by_words,
     write_tweets_csv,
 )
 from src.examples import MESSY_TWEETS
-from src.sentiment140 import BadRow
-from src.splits import SPLITS, assign_splits
+from src.text import cleaning
+from src.text.cleaning import clean_strings, normalize_tweets
 from tests.budget import examples
 
 # Texts made of what cleaning looks for, which free text seldom holds.

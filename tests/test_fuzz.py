@@ -9,11 +9,11 @@ from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from src.completion import complete
-from src.corpus import read_sentiment140
+from src.completion.completer import complete
+from src.corpus.load import read_sentiment140
+from src.corpus.sentiment140 import CorpusFormatError
 from src.demo.server import create_app
-from src.prefixes import PrefixError
-from src.sentiment140 import CorpusFormatError
+from src.text.prefixes import PrefixError
 from tests.budget import examples
 
 FRAGMENTS = (

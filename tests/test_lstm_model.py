@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from transformers.generation.streamers import BaseStreamer
 
+from src.corpus.tokenization import save_tokenizer, train_tokenizer
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.runs import RunError, run_metadata
-from src.tokenization import save_tokenizer, train_tokenizer
 
 VOCAB_SIZE, PAD, EOS = 40, 0, 2
 # Ids 0 and 2 are among the tokens: padding is told by position, never by the id.

@@ -11,13 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from src import next_token_dataset
 from src.data_utils import split_x_target_by_words
-from src.next_token_dataset import (
-    IGNORE_INDEX,
-    NextTokenDataset,
-    SimilarLengthSampler,
-    collate_batch,
-    unmask_context,
-)
+from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
+from src.training.batches import SimilarLengthSampler, unmask_context
 
 EOS = 2
 

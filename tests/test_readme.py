@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.readme_table import TABLE_END, TABLE_START, markdown_table, update_readme
+from src.report.readme import TABLE_END, TABLE_START, markdown_table, update_readme
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

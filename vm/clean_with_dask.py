@@ -12,9 +12,10 @@ import dask.dataframe as dd
 import pandas as pd
 from distributed import Client
 
-from src.corpus import read_sentiment140
-from src.data_utils import PreparedTweets, clean_strings, normalize_tweets, split_cleaned, write_tweets_csv
-from src.splits import SplitBy
+from src.corpus.load import read_sentiment140
+from src.corpus.splits import SplitBy
+from src.data_utils import PreparedTweets, split_cleaned, write_tweets_csv
+from src.text.cleaning import clean_strings, normalize_tweets
 
 COLUMNS = {"text": object, "user": object, "date": object, "num_bad_rows": int}
 

@@ -19,17 +19,19 @@ import transformers
 from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.corpus import load_corpus
+from src.corpus.load import load_corpus
+from src.corpus.tokenization import train_tokenizer
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
 from src.device import has_fast_bf16, pick_device
-from src.evaluation import DECODINGS, ModelSystem, choose_decoding, decoding_evaluations, evaluate, evaluation_texts
+from src.evaluation.evaluate import evaluate, evaluation_texts
+from src.evaluation.intervals import as_record
+from src.evaluation.selection import DECODINGS, choose_decoding, decoding_evaluations
+from src.evaluation.systems import ModelSystem
 from src.lstm_model import LSTMLM, LSTMConfig, save_lstm_lm
+from src.models.pretrained import load_pretrained, save_pretrained_lm
 from src.next_token_dataset import NextTokenDataset
-from src.pretrained_model import load_pretrained, save_pretrained_lm
-from src.report import as_record
 from src.runs import new_run, run_metadata
-from src.tokenization import train_tokenizer
-from src.training import TrainingSettings, train
+from src.training.train import TrainingSettings, train
 from vm.run_notebooks import check_parameters
 
 VM = Path(__file__).resolve().parent

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.completion import complete
-from src.export import export_onnx
+from src.completion.completer import complete
+from src.completion.prefix_memory import PrefixMemory
+from src.deploy.export import export_onnx
+from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.lstm_model import load_lstm_lm
-from src.onnx_lstm import INT8_FILE, OnnxLSTM
-from src.prefix_memory import PrefixMemory
-from src.prefixes import Completion
-from src.pretrained_model import PRETRAINED_NAMES, load_pretrained
+from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
 from src.runs import find_run, find_runs
+from src.text.prefixes import Completion
 
 # From prefixes whose last word may be half typed, and a number of suggestions for each.
 Completer = Callable[[Sequence[str], int], list[list[Completion]]]

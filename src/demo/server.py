@@ -20,7 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.demo.completers import Completer
-from src.prefixes import Completion, PrefixError, split_prefix
+from src.text.prefixes import Completion, PrefixError, split_prefix
 
 PAGE_DIR = Path(__file__).parent / "page"
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]

@@ -1,0 +1,272 @@
+"""Trials for the LSTM: one change at a time, at equal computing time, scored on validation tweets.
+
+`python -m benchmarks.quality.trials NAME ...` trains these trials one after the other on one thread and
+appends a row for each to `benchmarks/results/trials.jsonl`. Equal time means that a trial makes as
+many steps as the full softmax could in the time of its own; the pace is measured first, in turns.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+
+import numpy as np
+import torch
+import transformers
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import BatchSampler
+from tqdm import tqdm
+
+from benchmarks.common import RESULTS_DIR, prepared_corpus
+from benchmarks.quality.variants import SPELLINGS, trial_loss, vary, with_noise, with_start_token
+from src.corpus.tokenization import train_tokenizer
+from src.data_utils import split_x_target_by_words
+from src.evaluation.evaluate import evaluation_texts
+from src.evaluation.intervals import Ratio, estimate
+from src.evaluation.systems import target_likelihood
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.training.batches import SimilarLengthSampler
+from src.training.loss import dataset_nll, token_frequencies
+
+LOG = RESULTS_DIR / "trials.jsonl"
+NUM_VAL_TEXTS = 5_000
+TURNS = 5
+STEPS_IN_TURN = 4
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that a trial may change; a dropout, a noise, a smoothing, an average or a sample of 0 is off."""
+
+    spelling: str = "as it is"
+    vocab_size: int = 12_000
+    embedding_dim: int = 256
+    hidden_dim: int = 640
+    num_layers: int = 1
+    recurrent_projection: bool = False
+    tied: bool = True
+    dropout: float = 0.1
+    word_dropout: float = 0.0
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    noise: float = 0.0
+    layer_norm: bool = False
+    loss_on: str = "all"
+    label_smoothing: float = 0.0
+    num_samples: int = 0
+    num_samples_on_target: int | None = None
+    start_token: bool = False
+    learning_rate: float = 2e-3
+    batch_size: int = 128
+    pool_batches: int = 50
+    schedule: str = "linear"
+    warmup_share: float = 0.05
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    average: float = 0.0
+    num_train: int = 40_000
+    base_steps: int = 900
+    seed: int = 0
+
+
+FULL_SOFTMAX = Trial(num_train=100_000, base_steps=1_200)
+SAMPLED = replace(FULL_SOFTMAX, num_samples=1_000)
+# As many passes over its tweets as the real training makes, on fewer tweets.
+BASE = Trial(num_samples=2_000, learning_rate=4e-3, loss_on="all then target")
+KEPT = replace(BASE, dropout=0.3, num_samples_on_target=0)
+HALF = replace(KEPT, num_train=20_000, base_steps=450)
+LONG = replace(KEPT, num_train=120_000, base_steps=2_700)
+TRIALS = {
+    "full softmax": FULL_SOFTMAX,
+    "sampled softmax": SAMPLED,
+    "sampled, batch 64": replace(SAMPLED, batch_size=64),
+    "sampled, rate 4e-3": replace(SAMPLED, learning_rate=4e-3),
+    "base": BASE,
+    "dropout 0.2": replace(BASE, dropout=0.2),
+    "dropout 0.3": replace(BASE, dropout=0.3),
+    "dropout 0.4": replace(BASE, dropout=0.4),
+    "dropout 0.3, batch 64": replace(BASE, dropout=0.3, batch_size=64),
+    "locked dropout 0.3": replace(BASE, input_dropout=0.3, output_dropout=0.3),
+    "noise 0.1, dropout 0.3": replace(BASE, noise=0.1, dropout=0.3),
+    "whole vocabulary on the target": replace(BASE, num_samples_on_target=0),
+    "kept": KEPT,
+    "6,000 samples": replace(KEPT, num_samples=6_000),
+    "batch 64": replace(KEPT, batch_size=64),
+    "average 0.998": replace(KEPT, average=0.998),
+    "rate 8e-3": replace(KEPT, learning_rate=8e-3),
+    "one-cycle": replace(KEPT, schedule="cosine", warmup_share=0.3, learning_rate=8e-3),
+    "cosine": replace(KEPT, schedule="cosine"),
+    "vocabulary 8k": replace(KEPT, vocab_size=8_000),
+    "three times as long": LONG,
+    "three times as long, rate 8e-3": replace(LONG, learning_rate=8e-3),
+    "three times as long, layer norm": replace(LONG, layer_norm=True),
+    "half as long": HALF,
+    "half, seed 1": replace(HALF, seed=1),
+    "half, all tokens to the end": replace(HALF, loss_on="all"),
+    "half, target only": replace(HALF, loss_on="target"),
+    "half, vocabulary 4k": replace(HALF, vocab_size=4_000),
+    "half, vocabulary 16k": replace(HALF, vocab_size=16_000),
+    "half, two layers of 448": replace(HALF, hidden_dim=448, num_layers=2),
+    "half, projection in the recurrence, width 1024": replace(HALF, recurrent_projection=True, hidden_dim=1_024),
+    "half, not tied": replace(HALF, tied=False),
+    "half, no projection: width and embedding 448": replace(HALF, embedding_dim=448, hidden_dim=448),
+    "half, weight dropout 0.3": replace(HALF, weight_dropout=0.3),
+    "half, word dropout 0.1": replace(HALF, word_dropout=0.1),
+    "half, layer norm": replace(HALF, layer_norm=True),
+    "half, label smoothing 0.1": replace(HALF, label_smoothing=0.1),
+    "half, weight decay 0.1": replace(HALF, weight_decay=0.1),
+    "half, start token": replace(HALF, start_token=True),
+    "half, batches of any length": replace(HALF, pool_batches=1),
+    "half, pools of 4 batches": replace(HALF, pool_batches=4),
+    "half, digits as zeros": replace(HALF, spelling="digits as zeros"),
+    "half, letters at most twice in a row": replace(HALF, spelling="letters at most twice in a row"),
+}
+
+
+def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
+    warmup = num_steps * trial.warmup_share
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / (num_steps - warmup)
+    return 1 - progress if trial.schedule == "linear" else 0.5 * (1 + np.cos(np.pi * progress))
+
+
+def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
+    """Indices of batches, pass after pass."""
+    sampler = SimilarLengthSampler(dataset.lengths, trial.batch_size, trial.seed, trial.pool_batches)
+    for epoch in count():
+        sampler.set_epoch(epoch)
+        yield from BatchSampler(sampler, trial.batch_size, drop_last=False)
+
+
+class TrialRun:
+    """One model, its data and its optimizer."""
+
+    def __init__(self, trial: Trial, tweets):
+        self.trial = trial
+        train_texts = [SPELLINGS[trial.spelling](text) for text in tweets.texts("train", trial.num_train)]
+        self.tokenizer = train_tokenizer(train_texts, trial.vocab_size)
+        eos_id = self.tokenizer.eos_token_id
+        self.datasets = {
+            unit: NextTokenDataset(train_texts, self.tokenizer, eos_id, context_unit=unit) for unit in ("none", "words")
+        }
+        transformers.set_seed(trial.seed)
+        config = LSTMConfig(
+            vocab_size=len(self.tokenizer),
+            embedding_dim=trial.embedding_dim,
+            hidden_dim=trial.hidden_dim,
+            num_layers=trial.num_layers,
+            dropout=trial.dropout,
+            tie_word_embeddings=trial.tied,
+        )
+        self.model = vary(LSTMLM(config), trial)
+        self.frequencies = token_frequencies(self.datasets["none"], len(self.tokenizer))
+
+    def train(self, num_steps: int) -> None:
+        trial, model = self.trial, self.model.train()
+        optimizer = torch.optim.AdamW(
+            model.parameters(), trial.learning_rate, weight_decay=trial.weight_decay, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
+        drawn = batches(self.datasets["none"], trial)
+        for step in tqdm(range(num_steps), mininterval=30):
+            target_from = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
+            dataset = self.datasets["words" if step >= target_from else "none"]
+            batch = collate_batch([dataset[i] for i in next(drawn)])
+            if trial.start_token:
+                batch = with_start_token(batch, self.tokenizer.eos_token_id)
+            if trial.noise:
+                batch = with_noise(batch, self.frequencies, trial.noise)
+            num_samples = trial.num_samples
+            if step >= target_from and trial.num_samples_on_target is not None:
+                num_samples = trial.num_samples_on_target
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = trial_loss(model, batch, trial.label_smoothing, num_samples, self.frequencies)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            if average is not None:
+                average.update_parameters(model)
+        if average is not None:
+            model.load_state_dict(average.module.state_dict())
+        model.eval()
+
+    def validation_nll(self, texts: list[str]):
+        """`target_likelihood`, behind a start token where the model has learnt with one."""
+        likelihood = target_likelihood(self.model, self.tokenizer, texts)
+        if self.trial.start_token:
+            dataset = NextTokenDataset(texts, self.tokenizer, self.tokenizer.eos_token_id, context_unit="words")
+            starts = np.insert(dataset.token_ids, dataset.offsets[:-1], self.tokenizer.eos_token_id)
+            dataset.token_ids = starts
+            dataset.offsets = dataset.offsets + np.arange(len(dataset.offsets))
+            dataset.context_lengths = dataset.context_lengths + 1
+            likelihood["nll"] = dataset_nll(self.model, dataset, 64, 0)[0]
+        return likelihood
+
+
+def measure_pace(trial: Trial, tweets) -> float:
+    """Seconds of a step of a trial by those of the full softmax: medians, the two taking turns."""
+    runs = [TrialRun(replace(each, num_train=20_000), tweets) for each in (FULL_SOFTMAX, trial)]
+    seconds: list[list[float]] = [[], []]
+    for turn in range(TURNS + 1):
+        for run, values in zip(runs, seconds):
+            started = time.process_time()
+            run.train(STEPS_IN_TURN)
+            if turn:
+                values.append(time.process_time() - started)
+    return float(np.median(seconds[1]) / np.median(seconds[0]))
+
+
+def spelt_alike(text: str) -> bool:
+    """Whether every spelling leaves a text as it is: only there are perplexities of spellings the same question."""
+    return all(spell(text) == text for spell in SPELLINGS.values())
+
+
+def run_trial(name: str, tweets) -> dict:
+    """Train a trial for as many steps as its pace allows, and score it."""
+    trial = TRIALS[name]
+    pace = measure_pace(trial, tweets)
+    num_steps = round(trial.base_steps / pace)
+    run = TrialRun(trial, tweets)
+    started = time.process_time()
+    run.train(num_steps)
+    core_minutes = (time.process_time() - started) / 60
+    texts = evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0)
+    likelihood = run.validation_nll([SPELLINGS[trial.spelling](text) for text in texts])
+    nll, words, characters = (likelihood[column].to_numpy() for column in ("nll", "words", "characters"))
+    plain = np.array([spelt_alike(split_x_target_by_words(text)[1]) for text in texts])
+    return {
+        "name": name,
+        "parameters": run.model.num_parameters(),
+        "pace": round(pace, 3),
+        "core_minutes": round(core_minutes, 2),
+        "steps": num_steps,
+        "epochs": round(num_steps * trial.batch_size / trial.num_train, 2),
+        "perplexity_per_word": asdict(estimate(Ratio(nll, words, np.exp), seed=0)),
+        "perplexity_of_plain_targets": asdict(estimate(Ratio(nll[plain], words[plain], np.exp), seed=0)),
+        "bits_per_character": float(nll.sum() / np.log(2) / characters.sum()),
+        "trial": asdict(trial),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="+", choices=TRIALS, metavar="NAME")
+    names = parser.parse_args().names
+    torch.set_num_threads(1)
+    tweets, _ = prepared_corpus()
+    for name in names:
+        row = run_trial(name, tweets)
+        with LOG.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What more tweets would cost, computed from what was measured here.
+
+On a GPU nothing was measured here: its share of the peak is an assumption, low because the steps of a recurrence
+come one after the other.
+"""
+
+NUM_TWEETS = (1_600_000, 100_000_000, 10_000_000_000)
+PASSES = {1_600_000: 8, 100_000_000: 1, 10_000_000_000: 1}
+H100_GFLOPS = 989_000
+ASSUMED_SHARE_OF_PEAK = 0.1
+BYTES_PER_TOKEN = 4
+TOKENS_PER_TWEET = 16
+BYTES_PER_TEXT = 64
+
+
+def cost_table(training: dict, preparation: dict) -> list[dict]:
+    """Days and disk for three numbers of tweets.
+
+    Args:
+        training: a row of `benchmarks.speed.training`, of the loop that the notebook runs.
+        preparation: the last row of `benchmarks.speed.data.preparation_speed`.
+    """
+    operations = training["useful GFLOP/s"] / training["tweets per second"]
+    h100 = H100_GFLOPS * ASSUMED_SHARE_OF_PEAK / operations
+    rows = []
+    for num_tweets in NUM_TWEETS:
+        seen = num_tweets * PASSES[num_tweets]
+        rows.append(
+            {
+                "tweets": f"{num_tweets:,}",
+                "passes": PASSES[num_tweets],
+                "preparing, two cores": duration(num_tweets / preparation["rows per second"]),
+                "training, two cores": duration(seen / training["tweets per second"]),
+                "one H100": duration(seen / h100),
+                "8 H100": duration(seen / h100 / 8),
+                "texts, GB": round(num_tweets * BYTES_PER_TEXT / 1e9, 1),
+                "tokens, GB": round(num_tweets * TOKENS_PER_TWEET * BYTES_PER_TOKEN / 1e9, 1),
+            }
+        )
+    return rows
+
+
+def duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:,.0f} seconds"

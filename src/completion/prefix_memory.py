@@ -1,0 +1,55 @@
+"""What a model has read of a text that is still being typed, so that each keystroke costs a step or two."""
+
+from copy import deepcopy
+
+import torch
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from src.completion.step import read, reading_kwargs
+
+MAX_PREFIXES = 64
+# Of all prefixes together: a transformer keeps tens of KB of each.
+MAX_TOKENS = 2_048
+
+
+class PrefixMemory:
+    """A model's outputs behind the beginnings of one text, for `complete(..., memory=...)`.
+
+    A text that goes on, or that is shortened again, is read from the longest beginning that was read before.
+
+    Args:
+        model: the one that reads, always the same.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        self.model = model
+        self.outputs: dict[tuple[int, ...], dict] = {}
+
+    @torch.inference_mode()
+    def read(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> ModelOutput:
+        """Read what is new of a text.
+
+        Args:
+            input_ids, attention_mask: int64 [1, length], without pads.
+
+        Returns:
+            the model's output: logits [1, 1, vocab] behind the last token, and the cache or the state there.
+        """
+        wanted = tuple(input_ids[0].tolist())
+        known = next((wanted[:end] for end in range(len(wanted), 0, -1) if wanted[:end] in self.outputs), ())
+        # Taken out and put in again: the one that was used last is the last to be forgotten.
+        outputs = self.outputs.pop(known, {})
+        if known:
+            self.outputs[known] = outputs
+        if known != wanted:
+            place = {name: value for name, value in outputs.items() if name != "logits"}
+            num_new = len(wanted) - len(known) if place else None
+            model_kwargs = reading_kwargs(self.model, attention_mask) | deepcopy(place)
+            read_now = read(self.model, input_ids, model_kwargs, num_new)
+            outputs = {name: read_now[name] for name in ("logits", "state", "past_key_values") if name in read_now}
+            self.outputs[wanted] = outputs
+        while len(self.outputs) > MAX_PREFIXES or (len(self.outputs) > 1 and sum(map(len, self.outputs)) > MAX_TOKENS):
+            del self.outputs[next(iter(self.outputs))]
+        # A transformer writes into its cache.
+        return ModelOutput(deepcopy(outputs))

@@ -1,0 +1,51 @@
+"""One step of a model under completion: read new tokens after what was read before."""
+
+import inspect
+from collections.abc import Collection
+from functools import lru_cache
+
+import torch
+from transformers import Cache, PreTrainedModel
+from transformers.utils import ModelOutput
+
+
+def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict:
+    """What `read` passes to a model about rows of this mask, int64 [batch, length], besides their tokens."""
+    model_kwargs = {"attention_mask": attention_mask, "use_cache": True, "logits_to_keep": 1}
+    if "position_ids" in _forward_arguments(type(model)):
+        model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+    return model_kwargs
+
+
+def read(
+    model: PreTrainedModel, input_ids: torch.Tensor, model_kwargs: dict, next_sequence_length: int | None = None
+) -> ModelOutput:
+    """The model's output behind the last tokens.
+
+    Args:
+        input_ids: int64 [batch, length], all tokens so far, padded on the left.
+        model_kwargs: of `reading_kwargs`, with the cache or the state of the tokens that have been read.
+        next_sequence_length: number of tokens to read now; None: all.
+    """
+    model_inputs = model.prepare_inputs_for_generation(
+        input_ids,
+        next_sequence_length=next_sequence_length,
+        is_first_iteration=next_sequence_length is None,
+        **model_kwargs,
+    )
+    return model(**model_inputs, return_dict=True)
+
+
+def take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
+    """What a model remembers of some rows of its batch: mask and positions, cache or state."""
+    taken = {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in model_kwargs.items()}
+    if isinstance(cache := taken.get("past_key_values"), Cache):
+        cache.reorder_cache(rows)
+    if (state := taken.get("state")) is not None:
+        taken["state"] = tuple(part[:, rows] for part in state)
+    return taken
+
+
+@lru_cache
+def _forward_arguments(model_class: type[PreTrainedModel]) -> Collection[str]:
+    return inspect.signature(model_class.forward).parameters

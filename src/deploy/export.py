@@ -1,0 +1,122 @@
+"""The LSTM for onnxruntime: `model.onnx` in float32 and `model.int8.onnx`, a quarter of its size.
+
+One graph does both a prefix and a step: tokens of one text and a state in, the logits after its last token and
+the state behind it out. In int8 (dynamic quantisation; one scale for each output of a matrix) the embedding is read
+from the output layer's own weights, which are stored once as in the tied model.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
+from src.files import explain_full_disk, flush_to_disk
+from src.lstm_model import LSTMLM, load_lstm_lm
+from src.models.lstm_cpu import State
+
+OPSET = 17
+EMBEDDING = "backbone.embedding.weight"
+
+
+class NextLogits(torch.nn.Module):
+    """What is exported.
+
+    Shapes: `input_ids` int64 [1, length], `hidden` and `cell` float32 [layers, 1, hidden_dim];
+    `logits` float32 [1, vocab] behind the last token, and the new `hidden` and `cell`.
+    """
+
+    def __init__(self, model: LSTMLM):
+        super().__init__()
+        self.backbone, self.lm_head = model.backbone, model.lm_head
+
+    def forward(self, input_ids: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output, state = self.backbone.lstm(self.backbone.embedding(input_ids), (hidden, cell))
+        return self.lm_head(self.backbone.projection(output[:, -1])), *state
+
+
+def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
+    """Write `model.onnx` and `model.int8.onnx` into the folder of an LSTM run.
+
+    Returns:
+        the two paths.
+
+    Raises:
+        RunError: the folder is not a whole LSTM run.
+        WriteError: the disk is full.
+    """
+    run_dir = Path(run_dir)
+    _, model, _, _ = load_lstm_lm(run_dir, device="cpu")
+    partial = {name: run_dir / f".{name}.partial" for name in (ONNX_FILE, INT8_FILE)}
+    with explain_full_disk(run_dir):
+        export_float32(model, partial[ONNX_FILE])
+        quantise(partial[ONNX_FILE], partial[INT8_FILE])
+        for path in partial.values():
+            flush_to_disk(path)
+    return tuple(path.replace(run_dir / name) for name, path in partial.items())
+
+
+def export_float32(model: LSTMLM, path: Path) -> None:
+    state: State = (torch.zeros(model.config.num_layers, 1, model.config.hidden_dim),) * 2
+    with warnings.catch_warnings():
+        # The exporter through torch.export writes an LSTM that onnxruntime can't quantise.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            NextLogits(model).eval(),
+            (torch.zeros(1, 3, dtype=torch.long), *state),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["input_ids", "hidden", "cell"],
+            output_names=["logits", "next_hidden", "next_cell"],
+            dynamic_axes={"input_ids": {1: "length"}},
+        )
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Weights of the LSTM, the projection and the output layer in int8, the embedding read from the latter."""
+    # Its advice to let onnxruntime rearrange the graph first brings nothing here.
+    silence = logging.Filter("nobody")
+    logging.getLogger().addFilter(silence)
+    try:
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["LSTM", "MatMul", "Gemm"],
+        )
+    finally:
+        logging.getLogger().removeFilter(silence)
+    model = onnx.load(target)
+    share_embedding(model.graph)
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+
+
+def share_embedding(graph: onnx.GraphProto) -> None:
+    """Read embeddings from the columns of the quantised output layer, and drop those in float32."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    [lookup] = [node for node in graph.node if node.op_type == "Gather" and node.input[0] == EMBEDDING]
+    [weight_name] = [name for name in stored if name.startswith(EMBEDDING) and name.endswith("_quantized")]
+    scale_name = weight_name.removesuffix("_quantized") + "_scale"
+    ids, embedded = lookup.input[1], lookup.output[0]
+    nodes = [
+        helper.make_node("Gather", [weight_name, ids], ["columns"], axis=1),
+        helper.make_node("Transpose", ["columns"], ["rows"], perm=[1, 2, 0]),
+        helper.make_node("Cast", ["rows"], ["whole_numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", [scale_name, ids], ["scales"]),
+        helper.make_node("Unsqueeze", ["scales", "last_axis"], ["scale_of_each"]),
+        helper.make_node("Mul", ["whole_numbers", "scale_of_each"], [embedded]),
+    ]
+    place = list(graph.node).index(lookup)
+    graph.node.remove(lookup)
+    for i, node in enumerate(nodes):
+        graph.node.insert(place + i, node)
+    graph.initializer.remove(stored[EMBEDDING])
+    graph.initializer.append(numpy_helper.from_array(np.array([-1]), "last_axis"))

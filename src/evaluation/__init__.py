@@ -1,0 +1,28 @@
+"""One evaluation for every system: the same pairs, the same scores, each with its interval."""
+
+from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts, suggestion_seconds
+from src.evaluation.intervals import Estimate, as_record
+from src.evaluation.leakage import near_duplicates, verbatim_share
+from src.evaluation.selection import DECODINGS, choose_decoding, choose_order, choose_weight, decoding_evaluations
+from src.evaluation.systems import ConstantAnswer, ModelSystem, OnnxSystem, as_pairs, target_likelihood
+
+__all__ = [
+    "DECODINGS",
+    "ConstantAnswer",
+    "Estimate",
+    "Evaluation",
+    "ModelSystem",
+    "OnnxSystem",
+    "as_pairs",
+    "as_record",
+    "choose_decoding",
+    "choose_order",
+    "choose_weight",
+    "decoding_evaluations",
+    "evaluate",
+    "evaluation_texts",
+    "near_duplicates",
+    "suggestion_seconds",
+    "target_likelihood",
+    "verbatim_share",
+]

@@ -1,0 +1,117 @@
+"""Everything that is chosen on validation tweets: the decoding, the order of the n-grams, their weight."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from src.completion.completer import best_answers
+from src.completion.decoding import GREEDY, Decoding
+from src.evaluation.intervals import Ratio, estimate
+from src.evaluation.metrics import answer_scores
+from src.evaluation.systems import ModelSystem, as_pairs
+from src.models.interpolation import InterpolatedLM, interpolated
+from src.models.kneser_ney import KneserNeyLM
+from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.training.loss import dataset_nll, target_nll
+
+# To choose from, on validation texts, for every model alike.
+DECODINGS = (
+    GREEDY,
+    Decoding("beam", num_beams=4),
+    Decoding("nucleus", num_samples=1, temperature=1.0, top_p=0.9),
+    Decoding("mbr", num_samples=16, temperature=0.6),
+    Decoding("mbr", num_samples=32, temperature=0.6),
+    Decoding("mbr", num_samples=16, temperature=0.8),
+    Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
+)
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def decoding_evaluations(
+    system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """What each decoding makes of a model, in quality and in time, to choose from on validation texts.
+
+    Returns:
+        one row per decoding, in the order given: column `decoding`, the scores of its answers as
+        `Estimate`s, and `seconds` for one prefix in a batch.
+    """
+    pairs = as_pairs(texts)
+    rows = []
+    for decoding in tqdm(decodings, "decoding", leave=False):
+        started = time.perf_counter()
+        answers = best_answers(system.model, system.tokenizer, [pair.context for pair in pairs], decoding)
+        seconds = time.perf_counter() - started
+        scores = answer_scores(answers, [pair.target for pair in pairs])
+        estimates = {
+            name: estimate(Ratio.mean(scores[name].to_numpy()), seed) for name in ("rouge1", "rouge2", "exact_match")
+        }
+        rows.append({"decoding": decoding, **estimates, "seconds": seconds / len(pairs)})
+    return pd.DataFrame(rows)
+
+
+def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
+    """Of `decoding_evaluations`, the best within a time for one prefix, or the fastest if none is.
+
+    The best has the highest mean of ROUGE-1 and ROUGE-2: right words, and right words in order.
+    """
+    affordable = table[table["seconds"] <= max_seconds]
+    if affordable.empty:
+        return table.loc[table["seconds"].idxmin(), "decoding"]
+    rouge = affordable[["rouge1", "rouge2"]].map(lambda score: score.value).mean(axis=1)
+    return affordable.loc[rouge.idxmax(), "decoding"]
+
+
+def choose_order(
+    train_dataset: NextTokenDataset,
+    val_dataset: NextTokenDataset,
+    vocab_size: int,
+    pad_token_id: int,
+    eos_token_id: int,
+    orders: Sequence[int] = (2, 3, 4, 5),
+    batch_size: int = 64,
+) -> tuple[KneserNeyLM, pd.DataFrame]:
+    """The model of the order to which the validation targets are most probable, and all orders' scores.
+
+    Returns:
+        the model and a table with columns `order`, `ngrams` (of all lengths), `val_nll` (nats per target token).
+    """
+    models, rows = [], []
+    for order in orders:
+        model = KneserNeyLM.from_dataset(train_dataset, vocab_size, pad_token_id, eos_token_id, order)
+        nll, num_targets = dataset_nll(model, val_dataset, batch_size, pad_token_id)
+        models.append(model)
+        rows.append({"order": order, "ngrams": sum(model.config.num_ngrams), "val_nll": nll.sum() / num_targets.sum()})
+    table = pd.DataFrame(rows)
+    return models[table["val_nll"].argmin()], table
+
+
+@torch.no_grad()
+def choose_weight(
+    neural: PreTrainedModel,
+    ngram: KneserNeyLM,
+    dataset: NextTokenDataset,
+    pad_id: int,
+    weights: Sequence[float] = WEIGHTS,
+    batch_size: int = 64,
+) -> tuple[InterpolatedLM, pd.DataFrame]:
+    """The model of the weight to which the targets of a validation dataset are most probable, and all weights' scores.
+
+    Returns:
+        the model and a table with columns `weight` and `val_nll` (nats per target token).
+    """
+    loader = DataLoader(dataset, batch_size, collate_fn=partial(collate_batch, pad_id=pad_id))
+    totals, num_targets = np.zeros(len(weights)), 0
+    for batch in loader:
+        log_p, ngram_log_p = (-target_nll(model, batch)[0].cpu() for model in (neural, ngram))
+        totals -= [float(interpolated(log_p, ngram_log_p, weight).sum()) for weight in weights]
+        num_targets += len(log_p)
+    table = pd.DataFrame({"weight": weights, "val_nll": totals / num_targets})
+    return InterpolatedLM(neural, ngram, weights[int(totals.argmin())]), table

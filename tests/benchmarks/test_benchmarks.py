@@ -1,0 +1,133 @@
+"""The benchmarks: what trials vary, that losses compared in speed are the same, and a corpus made larger."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from benchmarks.quality.trials import TRIALS, Trial, learning_rate_share, spelt_alike
+from benchmarks.quality.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise, with_start_token
+from benchmarks.speed.data import write_varied_csv
+from benchmarks.speed.finetuning import library_loss
+from benchmarks.speed.reference_loop import ReferenceDataset, reference_collate, reference_loss
+from src.corpus.load import Corpus, read_sentiment140
+from src.examples import TWEETS
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.training.loss import token_frequencies, training_loss
+
+PLAIN = Trial(embedding_dim=16, hidden_dim=24, dropout=0.0)
+REGULARISED = replace(PLAIN, word_dropout=0.3, weight_dropout=0.3, input_dropout=0.3, output_dropout=0.3)
+
+
+def make_model(trial, vocab_size):
+    torch.manual_seed(0)
+    sizes = {"embedding_dim": trial.embedding_dim, "hidden_dim": trial.hidden_dim, "dropout": trial.dropout}
+    return vary(LSTMLM(LSTMConfig(vocab_size=vocab_size, **sizes)), trial).eval()
+
+
+@pytest.fixture(scope="module")
+def dataset(tokenizer, cleaned_texts):
+    return NextTokenDataset(cleaned_texts, tokenizer, tokenizer.eos_token_id)
+
+
+@pytest.fixture(scope="module")
+def batch(dataset):
+    return collate_batch([dataset[i] for i in range(13)])
+
+
+def test_regularisers_are_off_in_evaluation_and_on_in_training(batch, tokenizer):
+    plain, regularised = (make_model(trial, len(tokenizer)) for trial in (PLAIN, REGULARISED))
+    expected = training_loss(plain, batch)
+    torch.testing.assert_close(training_loss(regularised, batch), expected)
+    losses = {training_loss(regularised.train(), batch).item() for _ in range(5)}
+    assert len(losses) == 5 and all(loss > 0 for loss in losses)
+    training_loss(regularised, batch).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in regularised.parameters())
+
+
+def test_layer_norm_changes_the_model(batch, tokenizer):
+    plain, normalised = (make_model(replace(PLAIN, layer_norm=on), len(tokenizer)) for on in (False, True))
+    assert training_loss(plain, batch) != training_loss(normalised, batch)
+
+
+def test_a_start_token_makes_the_first_token_a_target(batch):
+    started = with_start_token(batch, start_id=2)
+    assert (started["input_ids"][:, 0] == 2).all()
+    assert torch.equal(started["input_ids"][:, 1:], batch["input_ids"])
+    assert torch.equal(started["labels"][:, 0], batch["input_ids"][:, 0])
+    assert torch.equal(started["labels"][:, 1:], batch["labels"])
+    assert torch.equal(started["lengths"], batch["lengths"] + 1)
+
+
+def test_noise_replaces_a_share_of_what_is_read_and_nothing_else(batch, dataset, tokenizer):
+    frequencies = token_frequencies(dataset, len(tokenizer))
+    torch.manual_seed(0)
+    noisy = with_noise(batch, frequencies, 0.3)
+    assert 0.1 < (noisy["input_ids"] != batch["input_ids"]).float().mean() < 0.4
+    assert torch.equal(noisy["labels"], batch["labels"]) and torch.equal(noisy["lengths"], batch["lengths"])
+    assert torch.equal(with_noise(batch, frequencies, 0.0)["input_ids"], batch["input_ids"])
+
+
+def test_spellings_change_only_what_they_name():
+    spelt = {name: spell("sooo good at 10 am") for name, spell in SPELLINGS.items()}
+    assert spelt == {
+        "as it is": "sooo good at 10 am",
+        "digits as zeros": "sooo good at 00 am",
+        "letters at most twice in a row": "soo good at 10 am",
+    }
+    assert spelt_alike("good at noon") and not spelt_alike("good at 10") and not spelt_alike("sooo good")
+
+
+def test_each_loss_is_the_one_asked_for(batch, dataset, tokenizer):
+    model, frequencies = make_model(PLAIN, len(tokenizer)), token_frequencies(dataset, len(tokenizer))
+    expected = training_loss(model, batch)
+    torch.testing.assert_close(trial_loss(model, batch, 0.0, 0, frequencies), expected)
+    torch.testing.assert_close(smoothed_loss(model, batch, 0.0), expected)
+    smoothed = trial_loss(model, batch, 0.1, 0, frequencies)
+    sampled = trial_loss(model, batch, 0.0, 50, frequencies)
+    assert len({expected.item(), smoothed.item(), sampled.item()}) == 3
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_schedules_rise_to_one_and_fall_to_nothing(schedule):
+    trial = Trial(schedule=schedule, warmup_share=0.2)
+    shares = [learning_rate_share(step, 100, trial) for step in range(100)]
+    assert max(shares) == pytest.approx(1.0) and 0 <= shares[-1] < 0.02
+    assert shares[:20] == sorted(shares[:20]) and shares[20:] == sorted(shares[20:], reverse=True)
+
+
+def test_trials_differ_from_each_other():
+    assert len(set(TRIALS.values())) == len(TRIALS)
+
+
+def test_the_usual_loop_has_the_loss_and_the_gradients_of_ours(cleaned_texts, tokenizer):
+    model = make_model(PLAIN, len(tokenizer))
+    texts = cleaned_texts[:13]
+    items = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
+    usual = reference_loss(model, reference_collate(list(ReferenceDataset(texts, tokenizer))))
+    ours = training_loss(model, collate_batch(list(items)))
+    torch.testing.assert_close(usual, ours, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad(loss, list(model.parameters())) for loss in (usual, ours)]
+    for of_usual, of_ours in zip(*gradients):
+        torch.testing.assert_close(of_usual, of_ours, rtol=1e-4, atol=1e-5)
+
+
+def test_the_librarys_loss_in_fine_tuning_is_ours(batch, tokenizer):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=2, eos_token_id=2)).eval()
+    torch.testing.assert_close(library_loss(model, batch), training_loss(model, batch))
+
+
+def test_a_repeated_corpus_is_read_whole_and_its_repetitions_are_no_duplicates(tmp_path):
+    tweets = pd.DataFrame({"text": TWEETS, "user": "anna", "date": "Mon Apr 06 22:19:45 PDT 2009"})
+    corpus = Corpus("sentiment140", "made up", "", tweets, ())
+    num_rows = 20 * len(TWEETS) + 3
+    write_varied_csv(corpus, tmp_path / "tweets.csv.zip", num_rows)
+    read = read_sentiment140(tmp_path / "tweets.csv.zip")
+    assert len(read.tweets) == num_rows and read.bad_rows == ()
+    assert read.tweets["text"].iloc[: len(TWEETS)].tolist() == list(TWEETS)
+    assert read.tweets["text"].nunique() > 0.95 * num_rows

@@ -1,0 +1,685 @@
+"""Completions: n different ones with whole new words, scored right, whatever the batch, the model and its tokenizer."""
+
+import random
+import string
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from src.completion import completer as completion
+from src.completion.completer import best_answers, complete, split_prefix
+from src.completion.decoding import GREEDY, Decoding
+from src.completion.prefix_memory import MAX_PREFIXES, MAX_TOKENS, PrefixMemory
+from src.completion.word_constraint import barred, word_starts
+from src.data_utils import clean_string
+from src.lstm_model import LSTMLM, LSTMConfig
+from tests.budget import examples
+
+PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
+END = "<|endoftext|>"
+BEAM = Decoding("beam", num_beams=3)
+DECODINGS = [GREEDY, BEAM, Decoding("nucleus", temperature=0.8), Decoding("mbr", num_samples=8, top_p=0.9)]
+every_decoding = pytest.mark.parametrize("decoding", DECODINGS, ids=lambda decoding: decoding.method)
+
+
+def train_bpe(texts, digits_alone=False):
+    """As GPT-2's: bytes, a space belongs to the word behind it, one special token that is also the pad.
+
+    With `digits_alone` as SmolLM2's: every digit is a piece, a space before it another one.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = [pre_tokenizers.Digits(individual_digits=True)] if digits_alone else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=[END], initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END, padding_side="left")
+
+
+@pytest.fixture(scope="module")
+def bpe_tokenizer(cleaned_texts):
+    return train_bpe(cleaned_texts)
+
+
+@pytest.fixture(scope="module")
+def digits_tokenizer(cleaned_texts):
+    return train_bpe(cleaned_texts, digits_alone=True)
+
+
+def make_lstm(tokenizer, seed=0, eos_bias=0.0):
+    """A model whose weights are large enough that predictions differ clearly from token to token."""
+    torch.manual_seed(seed)
+    config = LSTMConfig(
+        vocab_size=len(tokenizer),
+        embedding_dim=16,
+        hidden_dim=24,
+        num_layers=2,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model = LSTMLM(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    with torch.no_grad():
+        model.lm_head.bias[tokenizer.eos_token_id] += eos_bias
+    return model
+
+
+def make_gpt2(tokenizer, seed=0, eos_bias=0.0):
+    torch.manual_seed(seed)
+    eos_id = tokenizer.eos_token_id
+    sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    model = GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=0.4, bos_token_id=eos_id, eos_token_id=eos_id)).eval()
+    with torch.no_grad():
+        # The output layer has no bias: one of its inputs is made constant and read by the end alone.
+        model.transformer.wte.weight[:, 0] = 0.0
+        model.transformer.wte.weight[eos_id, 0] = eos_bias
+        model.transformer.ln_f.weight[0], model.transformer.ln_f.bias[0] = 0.0, 1.0
+    return model
+
+
+KINDS = ["lstm", "gpt2"]
+ALL_KINDS = [*KINDS, "smollm"]
+
+
+@pytest.fixture(scope="module")
+def make(tokenizer, bpe_tokenizer, digits_tokenizer):
+    """`make(kind, seed, eos_bias)` gives a model and its tokenizer."""
+
+    def make(kind, seed=0, eos_bias=0.0):
+        if kind == "lstm":
+            return make_lstm(tokenizer, seed, eos_bias), tokenizer
+        bpe = bpe_tokenizer if kind == "gpt2" else digits_tokenizer
+        return make_gpt2(bpe, seed, eos_bias), bpe
+
+    return make
+
+
+def spelling_mask(tokenizer, typed, new_ids):
+    """The ids that may come next, by hand: of a new word, or of one with these first letters."""
+    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    if tokenizer.eos_token == END:
+        pieces = ["".join(letter.lower() if letter.isascii() else letter for letter in piece) for piece in pieces]
+    mark = "Ġ" if tokenizer.eos_token == END else "##"
+    first = {i: piece.removeprefix("Ġ") for i, piece in enumerate(pieces) if piece.startswith("Ġ") or mark == "##"}
+    inside = {i: piece.removeprefix("##") for i, piece in enumerate(pieces) if not piece.startswith("Ġ")}
+    if mark == "##":
+        first = {i: piece for i, piece in first.items() if not piece.startswith("##") and piece[0] != "["}
+        inside = {i: inside[i] for i in inside if pieces[i].startswith("##")}
+    spelt = "".join(pieces[i].removeprefix(mark) for i in new_ids)
+    rest, candidates = typed[len(spelt) :], inside if new_ids else first
+    lone_space = [i for i, piece in first.items() if piece == "" and not new_ids]
+    if rest:
+        wanted = [i for i, piece in candidates.items() if piece.startswith(rest)]
+        if not wanted:
+            beginnings = {i: len(piece) for i, piece in candidates.items() if piece and rest.startswith(piece)}
+            wanted = [i for i, length in beginnings.items() if length == max(beginnings.values())] or lone_space
+    elif not new_ids:
+        wanted = [i for i, piece in first.items() if piece == "" or (piece[0].isascii() and piece[0].isalnum())]
+    elif [pieces[i] for i in new_ids] == ["Ġ"] and not typed:
+        wanted = [i for i, piece in inside.items() if piece[0] in string.digits]
+    else:
+        wanted = range(len(pieces))
+    mask = torch.zeros(len(pieces), dtype=torch.bool)
+    mask[list(wanted)] = True
+    return mask
+
+
+@torch.no_grad()
+def confidence_by_forward(model, tokenizer, prefix_ids, new_ids, typed=""):
+    """Mean log-probability of the new tokens, from one forward over the whole, each among those that may come."""
+    logits = model(torch.tensor([prefix_ids + new_ids])).logits[0, len(prefix_ids) - 1 : -1].clone()
+    for step in range(min(len(new_ids), len(typed) + 2)):
+        logits[step, ~spelling_mask(tokenizer, typed, new_ids[:step])] = -torch.inf
+    return float(logits.log_softmax(dim=-1)[range(len(new_ids)), new_ids].mean())
+
+
+@torch.no_grad()
+def greedy_by_hand(model, tokenizer, prefix_ids, max_new_tokens, typed="", new=()):
+    """New ids, up to and with the end."""
+    new = list(new)
+    while len(new) < max_new_tokens and (not new or new[-1] != tokenizer.eos_token_id):
+        logits = model(torch.tensor([prefix_ids + new])).logits[0, -1].clone()
+        if len(new) < len(typed) + 2:
+            logits[~spelling_mask(tokenizer, typed, new)] = -torch.inf
+        new.append(int(logits.argmax()))
+    return new
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """A list that gets (prefix ids, continuations) of every prefix that is decoded."""
+    decode, rows = completion.decode, []
+
+    def spy(model, tokenizer, prefix_ids, *arguments):
+        groups = decode(model, tokenizer, prefix_ids, *arguments)
+        rows.extend(zip(prefix_ids, groups))
+        return groups
+
+    monkeypatch.setattr(completion, "decode", spy)
+    return rows
+
+
+def encode(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def text_of(tokenizer, new_ids):
+    return clean_string(tokenizer.decode(new_ids, skip_special_tokens=True))
+
+
+def texts(completions):
+    return [[suggestion.text for suggestion in suggestions] for suggestions in completions]
+
+
+def confidences(completions):
+    return [suggestion.confidence for suggestions in completions for suggestion in suggestions]
+
+
+# Words
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("eos_bias", [0.0, 4.0])
+def test_one_suggestion_is_the_greedy_one_with_its_mean_log_probability(make, kind, seed, eos_bias):
+    model, tokenizer = make(kind, seed, eos_bias)
+    for prefix, (suggestion,) in zip(PREFIXES, complete(model, tokenizer, PREFIXES, max_new_tokens=8)):
+        prefix_ids = encode(tokenizer, prefix)
+        new = greedy_by_hand(model, tokenizer, prefix_ids, 8)
+        assert suggestion.text == text_of(tokenizer, new)
+        assert suggestion.confidence == pytest.approx(
+            confidence_by_forward(model, tokenizer, prefix_ids, new), abs=1e-4
+        )
+        assert suggestion.confidence <= 0
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_the_mask_lets_only_beginnings_of_words_through(make, kind):
+    _, tokenizer = make(kind)
+    vocab_size = len(tokenizer) + 5
+    candidates = word_starts(tokenizer, vocab_size).candidates("", ())
+    assert sorted(candidates) == spelling_mask(tokenizer, "", []).nonzero().flatten().tolist()
+    assert 0 < len(candidates) < len(tokenizer)
+    mask = barred(word_starts(tokenizer, vocab_size), "", (), vocab_size)
+    assert sorted(candidates) == (~mask).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@every_decoding
+def test_the_first_new_token_begins_a_word(make, kind, decoding, decoded):
+    model, tokenizer = make(kind)
+    complete(model, tokenizer, PREFIXES, 4, decoding, max_new_tokens=4)
+    ids = [continuation.token_ids[0] for _, group in decoded for continuation in group]
+    assert len(ids) >= 4 * len(PREFIXES)
+    assert all(
+        piece[0] == "Ġ" if kind == "gpt2" else piece[0].isalnum() for piece in tokenizer.convert_ids_to_tokens(ids)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 4])
+@every_decoding
+def test_there_is_a_token_though_the_end_is_most_probable(make, kind, n, decoding, decoded):
+    model, tokenizer = make(kind, eos_bias=100.0)
+    completions = complete(model, tokenizer, PREFIXES, n, decoding)
+    for _, group in decoded:
+        assert all(ids[0] != tokenizer.eos_token_id == ids[1] for ids in (one.token_ids[:2] for one in group))
+    assert [len(suggestions) for suggestions in completions] == [n] * len(PREFIXES)
+    assert max(confidences(completions)) <= 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("decoding", [GREEDY, BEAM], ids=str)
+def test_every_suggestion_has_a_word(make, kind, decoding):
+    model, tokenizer = make(kind, eos_bias=100.0)
+    num_beginnings = int(spelling_mask(tokenizer, "", []).sum())
+    (suggestions,) = texts(complete(model, tokenizer, ["good morning"], num_beginnings, decoding, max_new_tokens=3))
+    assert "" not in suggestions
+
+
+def test_a_space_alone_is_no_suggestion(make):
+    model, tokenizer = make("smollm")
+    found = complete(model, tokenizer, ["good morning"], n=200, max_new_tokens=1)[0]
+    allowed = spelling_mask(tokenizer, "", []).nonzero().flatten().tolist()
+    assert {suggestion.text for suggestion in found} == {text_of(tokenizer, [i]) for i in allowed} - {""}
+
+
+@pytest.mark.parametrize("max_new_tokens", [1, 3])
+def test_max_new_tokens_is_kept(make, max_new_tokens, decoded):
+    model, tokenizer = make("lstm", eos_bias=-100.0)
+    complete(model, tokenizer, PREFIXES, max_new_tokens=max_new_tokens)
+    assert [len(group[0].token_ids) for _, group in decoded] == [max_new_tokens] * len(PREFIXES)
+
+
+def test_a_least_number_of_tokens_in_the_model_s_own_settings_changes_nothing(make):
+    model, tokenizer = make("lstm", eos_bias=4.0)
+    expected = complete(model, tokenizer, PREFIXES, n=3)
+    model.generation_config.min_new_tokens = 1
+    assert complete(model, tokenizer, PREFIXES, n=3) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_cache_the_suggestions_are_the_same(make, kind):
+    model, tokenizer = make(kind)
+    expected = complete(model, tokenizer, PREFIXES, n=3, max_new_tokens=6)
+    model.generation_config.use_cache = False
+    found = complete(model, tokenizer, PREFIXES, n=3, max_new_tokens=6)
+    assert texts(found) == texts(expected)
+    assert confidences(found) == pytest.approx(confidences(expected), abs=1e-4)
+
+
+# Batches
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n, half_typed", [(1, False), (3, False), (3, True)])
+@pytest.mark.parametrize("batch_size", [2, 64])
+@pytest.mark.parametrize("decoding", [GREEDY, BEAM], ids=str)
+def test_batches_give_what_prefixes_give_alone_in_their_order(make, kind, n, batch_size, decoding, half_typed):
+    model, tokenizer = make(kind)
+    prefixes = PREFIXES + PREFIXES[:2]
+    if half_typed:
+        letters = ["t", "xqz", "", "2mo", "we", "so", "a"]
+        prefixes = [f"{prefix} {typed}" for prefix, typed in zip(prefixes, letters)]
+    random.Random(0).shuffle(prefixes)
+    arguments = {"n": n, "decoding": decoding, "half_typed": half_typed, "max_new_tokens": 8}
+    together = complete(model, tokenizer, prefixes, batch_size=batch_size, **arguments)
+    alone = [complete(model, tokenizer, [prefix], **arguments)[0] for prefix in prefixes]
+    assert texts(together) == texts(alone)
+    assert confidences(together) == pytest.approx(confidences(alone), abs=1e-4)
+    assert len({tuple(suggestions) for suggestions in texts(together)}) == len(set(prefixes))
+
+
+@every_decoding
+def test_no_prefixes_give_no_completions(make, decoding):
+    assert complete(*make("lstm"), [], decoding=decoding) == []
+
+
+# Several suggestions
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed, n", [(0, 1), (0, 5), (1, 5)])
+@every_decoding
+def test_suggestions_are_different_and_scored_as_forward_scores_them(make, kind, seed, n, decoding, decoded):
+    model, tokenizer = make(kind, seed, eos_bias=4.0)
+    found = complete(model, tokenizer, PREFIXES, n, decoding, max_new_tokens=6)
+    candidates = {}
+    for prefix_ids, group in decoded:
+        for one in group:
+            expected = confidence_by_forward(model, tokenizer, prefix_ids, one.token_ids)
+            assert one.confidence == pytest.approx(expected, abs=1e-4)
+            candidates.setdefault(tuple(prefix_ids), set()).add((text_of(tokenizer, one.token_ids), one.confidence))
+    for prefix, suggestions in zip(PREFIXES, found):
+        assert len({suggestion.text for suggestion in suggestions}) == len(suggestions) == n
+        drawn = candidates[tuple(encode(tokenizer, prefix))]
+        assert all((suggestion.text, suggestion.confidence) in drawn for suggestion in suggestions)
+        assert max(suggestion.confidence for suggestion in suggestions) <= 0
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_greedy_suggestions_begin_with_the_most_probable_tokens(make, kind):
+    model, tokenizer = make(kind)
+    for prefix, suggestions in zip(PREFIXES, complete(model, tokenizer, PREFIXES, n=4, max_new_tokens=6)):
+        prefix_ids = encode(tokenizer, prefix)
+        with torch.no_grad():
+            scores = model(torch.tensor([prefix_ids])).logits[0, -1]
+        first = scores.masked_fill(~spelling_mask(tokenizer, "", []), -torch.inf).argsort(descending=True)[:12]
+        continued = (greedy_by_hand(model, tokenizer, prefix_ids, 6, new=[token]) for token in first.tolist())
+        expected = dict.fromkeys(text_of(tokenizer, new) for new in continued)
+        assert [suggestion.text for suggestion in suggestions] == list(expected)[:4]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("half_typed", [False, True])
+def test_the_first_of_several_greedy_suggestions_is_the_only_one_of_one(make, kind, half_typed):
+    model, tokenizer = make(kind, eos_bias=2.0)
+    one = complete(model, tokenizer, PREFIXES[:4], half_typed=half_typed)
+    several = complete(model, tokenizer, PREFIXES[:4], n=3, half_typed=half_typed)
+    assert texts([suggestions[:1] for suggestions in several]) == texts(one)
+    assert confidences([suggestions[:1] for suggestions in several]) == pytest.approx(confidences(one), abs=1e-4)
+    assert best_answers(model, tokenizer, PREFIXES) == [text for (text,) in texts(complete(model, tokenizer, PREFIXES))]
+
+
+NO_CHOICE = [Decoding("nucleus", top_p=0.01), Decoding("mbr", temperature=0.01)]
+
+
+@pytest.mark.parametrize("decoding", [*DECODINGS, *NO_CHOICE], ids=str)
+def test_the_same_text_from_other_tokens_is_not_another_suggestion(cleaned_texts, decoding, decoded):
+    tokenizer = train_bpe([*cleaned_texts, *map(str.upper, cleaned_texts), *map(str.title, cleaned_texts)])
+    model = make_gpt2(tokenizer, eos_bias=100.0)
+    found = texts(complete(model, tokenizer, PREFIXES, 8, decoding))
+    assert [len(set(suggestions)) for suggestions in found] == [8] * len(PREFIXES)
+    drawn = [[text_of(tokenizer, one.token_ids) for one in group] for _, group in decoded]
+    assert any(len(set(group)) < len(group) for group in drawn)
+    if decoding == GREEDY:
+        # Those that lack some are tried again with more first tokens.
+        assert {len(group) for group in drawn} == {8, 32}
+        last = {tuple(prefix_ids): group for (prefix_ids, _), group in zip(decoded, drawn)}
+        assert found == [list(dict.fromkeys(last[tuple(encode(tokenizer, prefix))]))[:8] for prefix in PREFIXES]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_may_be_fewer_suggestions_than_asked_for(make, kind):
+    model, tokenizer = make(kind)
+    num_texts = len(
+        {text_of(tokenizer, [i]) for i in spelling_mask(tokenizer, "", []).nonzero().flatten().tolist()} - {""}
+    )
+    found = complete(model, tokenizer, ["good morning"], n=10_000, max_new_tokens=1)[0]
+    assert len(found) == num_texts
+    assert max(confidences([found])) <= 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("decoding", [BEAM, Decoding("nucleus", num_samples=12)], ids=str)
+def test_beams_and_samples_come_most_confident_first(make, kind, decoding):
+    model, tokenizer = make(kind, eos_bias=4.0)
+    for suggestions in complete(model, tokenizer, PREFIXES, 5, decoding, max_new_tokens=6):
+        found = [suggestion.confidence for suggestion in suggestions]
+        assert found == sorted(found, reverse=True)
+
+
+def test_there_are_as_many_continuations_as_the_decoding_says(make, decoded):
+    for decoding, n, expected in [
+        (Decoding("greedy", num_samples=9, num_beams=9), 1, 1),
+        (BEAM, 1, 3),
+        (BEAM, 4, 4),
+        (Decoding("nucleus"), 1, 1),
+        (Decoding("nucleus", num_samples=6), 2, 6),
+        (Decoding("mbr"), 1, 16),
+        (Decoding("mbr", num_samples=5), 1, 5),
+    ]:
+        decoded.clear()
+        complete(*make("lstm"), PREFIXES, n, decoding, max_new_tokens=6)
+        assert len(decoded[0][1]) == expected
+
+
+# Samples
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("utility", ["rouge1", "rouge1+rouge2"])
+def test_mbr_chooses_the_sample_with_the_highest_mean_rouge(make, kind, utility, decoded):
+    model, tokenizer = make(kind, eos_bias=1.0)
+    decoding = Decoding("mbr", num_samples=16, temperature=0.5, utility=utility)
+    found = complete(model, tokenizer, PREFIXES, 3, decoding, max_new_tokens=8)
+    suggestions_of = {
+        tuple(encode(tokenizer, prefix)): suggestions for prefix, suggestions in zip(PREFIXES, texts(found))
+    }
+    assert len(decoded) == len(PREFIXES)
+    scorer = RougeScorer(["rouge1", "rouge2"][: utility.count("rouge")])
+    for prefix_ids, group in decoded:
+        samples = [text_of(tokenizer, one.token_ids) for one in group]
+        assert len(samples) == 16
+        utilities = {
+            a: np.mean([score.fmeasure for b in samples for score in scorer.score(b, a).values()]) for a in samples
+        }
+        chosen = suggestions_of[tuple(prefix_ids)]
+        best = sorted(utilities.values(), reverse=True)[: len(chosen)]
+        assert [utilities[text] for text in chosen] == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["nucleus", "mbr"])
+def test_a_seed_gives_its_samples_again_and_leaves_the_global_state_alone(make, kind, method):
+    model, tokenizer = make(kind)
+    before = torch.manual_seed(7).get_state()
+    first = complete(model, tokenizer, PREFIXES, 2, Decoding(method, seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(8)
+    assert complete(model, tokenizer, PREFIXES, 2, Decoding(method, seed=1)) == first
+    assert complete(model, tokenizer, PREFIXES, 2, Decoding(method, seed=2)) != first
+
+
+@pytest.mark.parametrize("decoding", [Decoding("nucleus", top_p=0.001), Decoding("mbr", temperature=0.001)], ids=str)
+def test_samples_without_any_choice_are_greedy(make, decoding):
+    model, tokenizer = make("lstm", eos_bias=2.0)
+    assert best_answers(model, tokenizer, PREFIXES, decoding) == best_answers(model, tokenizer, PREFIXES)
+
+
+# Half-typed words
+
+# Of more letters, spelt one by one, the ways to write some in capitals fill the widest beam, 24.
+# "http" begins an address.
+typed_letters = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=4).filter("http".__ne__)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@every_decoding
+@examples(0.06)
+@given(letters=st.lists(typed_letters | st.sampled_from(["to", "tod", "today", "9a", "2"]), min_size=1, max_size=3))
+def test_suggestions_begin_with_the_letters_that_were_typed(make, kind, decoding, letters):
+    model, tokenizer = make(kind)
+    prefixes = [f"good morning {typed}" for typed in letters]
+    found = texts(complete(model, tokenizer, prefixes, 3, decoding, half_typed=True, max_new_tokens=8))
+    for typed, suggestions in zip(letters, found):
+        assert len(set(suggestions)) == 3
+        assert all(text.startswith(typed) for text in suggestions)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("typed", ["t", "tod", "today", "weathe", "xqzj", "2", "10", "12b", "9am2"])
+def test_half_typed_words_are_finished_greedily_from_the_words_before_them(make, kind, typed, decoded):
+    model, tokenizer = make(kind, eos_bias=1.0)
+    context = encode(tokenizer, "the weather is")
+    ((suggestion,),) = complete(model, tokenizer, [f"The weather is... {typed}"], half_typed=True, max_new_tokens=8)
+    new = greedy_by_hand(model, tokenizer, context, 8, typed)
+    assert suggestion.text == text_of(tokenizer, new)
+    assert suggestion.confidence == pytest.approx(
+        confidence_by_forward(model, tokenizer, context, new, typed), abs=1e-4
+    )
+    assert [prefix_ids for prefix_ids, _ in decoded] == [context]
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@every_decoding
+def test_suggestions_for_half_typed_words_are_scored_as_forward_scores_them(make, kind, decoding, decoded):
+    model, tokenizer = make(kind, eos_bias=2.0)
+    complete(model, tokenizer, ["good morning we", "good morning 12"], 3, decoding, half_typed=True, max_new_tokens=6)
+    assert decoded
+    for prefix_ids, group in decoded:
+        for one in group:
+            text = text_of(tokenizer, one.token_ids)
+            typed = next(typed for typed in ("we", "12") if text.startswith(typed))
+            expected = confidence_by_forward(model, tokenizer, prefix_ids, one.token_ids, typed)
+            assert one.confidence == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_piece_with_all_letters_goes_before_one_with_some(make):
+    _, tokenizer = make("lstm")
+    starts = word_starts(tokenizer, len(tokenizer))
+    pieces = np.array(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
+    assert {"t", "to", "today"} <= set(pieces)
+    assert set(pieces[starts.candidates("toda", ())]) == {piece for piece in pieces if piece.startswith("toda")}
+    assert set(pieces[starts.candidates("toxy", ())]) == {"to"}
+    to = int(np.flatnonzero(pieces == "to")[0])
+    assert set(pieces[starts.candidates("toxy", (to,))]) == {"##x"}
+    assert starts.candidates("to", (to,)) is None
+    assert not barred(starts, "to", (to,), len(tokenizer)).any()
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@every_decoding
+def test_a_long_half_typed_word_is_spelt_in_full(make, kind, decoding):
+    model, tokenizer = make(kind, eos_bias=4.0)
+    letters = "9xqzjxqzjxqzjkvw7xqzj"
+    prefixes = [f"good morning {letters}", "good morning s"]
+    long, short = complete(model, tokenizer, prefixes, 1, decoding, half_typed=True, max_new_tokens=2)
+    assert long[0].text.startswith(letters)
+    assert len(encode(tokenizer, f"x {short[0].text}")) <= len(encode(tokenizer, "x")) + 3
+
+
+@pytest.mark.parametrize(
+    "prefix, expected",
+    [
+        ("the weather tod", ("the weather", "tod")),
+        ("The WEATHER, tod", ("the weather", "tod")),
+        ("i can'", ("i", "can")),
+        ("i can't", ("i", "cant")),
+        ("@bob it is 9a", ("it is", "9a")),
+        ("good morning ", ("good morning", "")),
+        ("good morning\n", ("good morning", "")),
+        ("good morning :)", ("good morning", "")),
+        ("good morning @bo", ("good morning", "")),
+        ("good morning http://t.co/ab", ("good morning", "")),
+        ("morning ", ("morning", "")),
+    ],
+)
+def test_a_prefix_is_split_before_the_word_that_is_being_typed(prefix, expected):
+    assert split_prefix(prefix, 0, half_typed=True) == expected
+    assert split_prefix(prefix, 0, half_typed=False) == (" ".join(expected).strip(), "")
+
+
+def test_behind_whole_words_nothing_is_typed(make):
+    model, tokenizer = make("lstm")
+    typed = complete(model, tokenizer, ["good morning ", "i am so "], n=2, half_typed=True)
+    assert typed == complete(model, tokenizer, ["good morning", "i am so"], n=2)
+
+
+@pytest.mark.parametrize("alone", ["goo", "@bob goo", "  2"])
+def test_a_half_typed_word_alone_is_refused_by_its_index(make, alone):
+    with pytest.raises(
+        ValueError, match=r"prefix 1 \('.*'\) is one half-typed word: give at least one whole word before"
+    ):
+        complete(*make("lstm"), ["fine too", alone], half_typed=True)
+
+
+# Prefixes
+
+
+@pytest.mark.parametrize(
+    "messy",
+    ["  The WEATHER,\n today!! ", "@bob the weather today http://t.co/abc1", "RT @al: the &quot;weather&quot; today"],
+)
+def test_prefixes_are_cleaned(make, messy):
+    model, tokenizer = make("lstm")
+    assert complete(model, tokenizer, [messy], n=2) == complete(model, tokenizer, ["the weather today"], n=2)
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "?!", "@bob http://t.co/abc1"])
+@pytest.mark.parametrize("half_typed", [False, True])
+def test_a_prefix_without_words_is_refused_by_its_index(make, empty, half_typed):
+    with pytest.raises(ValueError, match=r"prefix 1 \('.*'\) has no letters or digits: give at least one word"):
+        complete(*make("lstm"), ["fine so", empty, "fine too"], half_typed=half_typed)
+
+
+@pytest.mark.parametrize("max_new_tokens", [0, -1])
+def test_suggestions_of_no_tokens_are_refused(make, max_new_tokens):
+    with pytest.raises(ValueError, match=f"max_new_tokens is {max_new_tokens}: a suggestion has at least one token"):
+        complete(*make("lstm"), ["so"], max_new_tokens=max_new_tokens)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_of_a_prefix_longer_than_any_the_end_is_read(make, kind):
+    words = "so very tired today " * 2_500
+    [[suggestion]] = complete(*make(kind), [words])
+    assert suggestion.text
+
+
+@pytest.mark.parametrize("n", [0, -2])
+def test_fewer_than_one_suggestion_is_refused(make, n):
+    with pytest.raises(ValueError, match=f"n is {n}: ask for at least one suggestion"):
+        complete(*make("lstm"), ["fine"], n=n)
+
+
+def test_more_suggestions_than_samples_of_mbr_are_refused(make):
+    with pytest.raises(ValueError, match="num_samples is 4: mbr can't choose 5 suggestions among them"):
+        complete(*make("lstm"), ["fine"], n=5, decoding=Decoding("mbr", num_samples=4))
+
+
+# A text that is being typed
+
+
+def keystrokes(text):
+    """The text letter by letter, then its last words taken back, then others typed."""
+    typed = [text[:end] for end in range(5, len(text) + 1)]
+    return [*typed, text[:12], text[:9], text[:9] + "and so", text]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@every_decoding
+def test_suggestions_while_typing_are_those_without_a_memory(make, kind, decoding):
+    model, tokenizer = make(kind)
+    memory = PrefixMemory(model)
+    for text in keystrokes("the weather today is so lovely"):
+        without = complete(model, tokenizer, [text], 3, decoding, half_typed=True)
+        remembered = complete(model, tokenizer, [text], 3, decoding, half_typed=True, memory=memory)
+        assert [one.text for one in remembered[0]] == [one.text for one in without[0]]
+        confidences = [[one.confidence for one in group[0]] for group in (remembered, without)]
+        assert confidences[0] == pytest.approx(confidences[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_token_of_a_text_is_read_once_however_it_is_typed(make, kind, monkeypatch):
+    model, tokenizer = make(kind)
+    token_ids = tokenizer("the weather today is so lovely", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    whole = model(token_ids).logits
+    read, forward = [], model.base_model.forward
+
+    def spy(*arguments, **named):
+        read.extend(named.get("input_ids", arguments[0] if arguments else None).flatten().tolist())
+        return forward(*arguments, **named)
+
+    monkeypatch.setattr(model.base_model, "forward", spy)
+    memory = PrefixMemory(model)
+    length = token_ids.shape[1]
+    for end in [*range(1, length + 1), 3, 2, length]:
+        output = memory.read(token_ids[:, :end], torch.ones(1, end, dtype=torch.long))
+        assert torch.allclose(output.logits[:, -1], whole[:, end - 1], atol=1e-4)
+    assert read == token_ids[0].tolist()
+
+
+def test_what_was_read_first_is_forgotten_first(make):
+    model, _ = make("lstm")
+    memory = PrefixMemory(model)
+    for token in range(3, 3 + MAX_PREFIXES + 5):
+        memory.read(torch.tensor([[token, 4, 5]]), torch.ones(1, 3, dtype=torch.long))
+    assert len(memory.outputs) == MAX_PREFIXES
+    assert (3, 4, 5) not in memory.outputs and (MAX_PREFIXES + 7, 4, 5) in memory.outputs
+
+
+def test_long_texts_are_forgotten_sooner(make):
+    model, _ = make("gpt2")
+    memory = PrefixMemory(model)
+    for token in range(3, 60):
+        memory.read(torch.full((1, 60), token), torch.ones(1, 60, dtype=torch.long))
+    assert len(memory.outputs) == MAX_TOKENS // 60
+    memory.read(torch.full((1, 5), 3), torch.ones(1, 5, dtype=torch.long))
+    assert (3,) * 5 in memory.outputs
+
+
+def test_a_memory_is_of_one_model(make):
+    model, tokenizer = make("lstm")
+    with pytest.raises(ValueError, match="memory is of another model: make one for each"):
+        complete(model, tokenizer, ["good morning"], memory=PrefixMemory(make("gpt2")[0]))
+
+
+def test_a_model_with_dropout_is_refused(make):
+    model, tokenizer = make("lstm")
+    with pytest.raises(ValueError, match=r"the model is in training mode, .* call model\.eval\(\) before"):
+        complete(deepcopy(model).train(), tokenizer, ["good morning"])
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(make):
+    model, tokenizer = make("gpt2")
+    room = model.config.max_position_embeddings
+    with pytest.raises(ValueError, match=rf"max_new_tokens is {room}: the model has {room} positions"):
+        complete(model, tokenizer, ["good morning"], max_new_tokens=room)
+    [[suggestion]] = complete(model, tokenizer, ["good morning " * room], max_new_tokens=room - 1)
+    assert suggestion.text
+
+
+def test_a_memory_is_of_one_text(make):
+    model, tokenizer = make("lstm")
+    with pytest.raises(ValueError, match="memory is of one text, but there are 2 prefixes"):
+        complete(model, tokenizer, ["good morning", "i am"], memory=PrefixMemory(model))

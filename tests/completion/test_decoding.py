@@ -1,0 +1,139 @@
+"""Decodings: settings, the loop beside `generate`'s own, draws from a nucleus, and utilities."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.completion.decoding import GREEDY, Decoding, decode
+from src.completion.sampling import draw_from_nucleus, sampler
+
+PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
+
+
+def anything(scores, new_ids, prefixes):
+    return scores
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"method": "best"}, "method is 'best': choose one of"),
+        ({"method": "mbr", "utility": "bleu"}, "utility is 'bleu': choose one of"),
+        ({"method": "beam", "num_beams": 0}, "num_beams is 0: beam needs at least 1"),
+        ({"method": "nucleus", "num_samples": 0}, "num_samples is 0: nucleus needs at least 1"),
+        ({"method": "mbr", "num_samples": 1}, "num_samples is 1: mbr needs at least 2"),
+        ({"method": "nucleus", "temperature": 0.0}, "temperature is 0.0: choose a number above 0"),
+        ({"method": "nucleus", "temperature": -1.0}, "temperature is -1.0: choose a number above 0"),
+        ({"method": "nucleus", "temperature": float("nan")}, "temperature is nan: choose a number above 0"),
+        ({"method": "nucleus", "top_p": 0.0}, "top_p is 0.0: choose a number above 0 and at most 1"),
+        ({"method": "mbr", "top_p": 1.1}, "top_p is 1.1: choose a number above 0 and at most 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Decoding(**settings)
+
+
+def test_methods_have_their_defaults():
+    assert (Decoding("nucleus").num_samples, Decoding("nucleus").top_p) == (1, 0.9)
+    assert (Decoding("mbr").num_samples, Decoding("mbr").top_p) == (16, 1)
+    assert Decoding("greedy") == GREEDY
+    assert replace(Decoding("mbr", num_samples=8), temperature=0.5) == Decoding("mbr", num_samples=8, temperature=0.5)
+
+
+def test_a_name_tells_every_setting_that_its_method_reads():
+    assert str(GREEDY) == str(Decoding("greedy", num_beams=9, top_p=0.5)) == "greedy"
+    assert str(Decoding("beam", num_beams=5)) == "beam 5"
+    assert str(Decoding("nucleus", top_p=0.95)) == "nucleus 1, T=1, top-p=0.95"
+    assert str(Decoding("mbr", temperature=0.7)) == "mbr 16, T=0.7, top-p=1, rouge1"
+    grid = itertools.product(["nucleus", "mbr"], [8, 16], [0.7, 1.0], [0.9, 1.0], ["rouge1", "rouge1+rouge2"])
+    names = [str(Decoding(method, 4, *settings)) for method, *settings in grid]
+    assert len(set(names)) == 8 + 16
+
+
+# Tokens
+
+
+@torch.no_grad()
+def test_the_loop_is_generate_s_own_for_greedy_decoding(tiny_lstm, tokenizer):
+    prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
+    for ids, (continuation,) in zip(prefix_ids, decode(tiny_lstm, tokenizer, prefix_ids, GREEDY, 1, anything, 9)):
+        expected = tiny_lstm.generate(torch.tensor([ids]), max_new_tokens=9)[0, len(ids) :].tolist()
+        assert continuation.token_ids == expected
+
+
+@torch.no_grad()
+def test_a_prefix_is_read_once_and_an_ended_row_never_again(tiny_lstm, tokenizer, monkeypatch):
+    prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
+    forward, fed = tiny_lstm.forward, []
+
+    def spy(input_ids, **kwargs):
+        fed.append(input_ids)
+        return forward(input_ids, **kwargs)
+
+    monkeypatch.setattr(tiny_lstm, "forward", spy)
+    monkeypatch.setitem(tiny_lstm.lm_head._parameters, "bias", tiny_lstm.lm_head.bias.clone())
+    tiny_lstm.lm_head.bias[tokenizer.eos_token_id] += 4
+    torch.manual_seed(0)
+    found = decode(tiny_lstm, tokenizer, prefix_ids, Decoding("mbr"), 16, anything, 20)
+    lengths = np.array([len(one.token_ids) for group in found for one in group])
+    assert len(set(lengths.tolist())) > 3
+    assert fed[0].shape == (5, max(map(len, prefix_ids)))
+    assert [len(ids) for ids in fed[1:]] == [int((lengths > step).sum()) for step in range(1, lengths.max())]
+    assert all(tokenizer.eos_token_id not in ids for ids in fed[1:])
+
+
+@torch.no_grad()
+def test_at_a_temperature_near_zero_a_sample_is_the_most_probable_token():
+    scores = torch.tensor([[10.0, 30.0, 20.0, -torch.inf]])
+    assert sampler(1e-38, 1.0, None)(scores, 5).tolist() == [[1] * 5]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temperature):
+    prefix_ids = tokenizer(["good morning"], add_special_tokens=False)["input_ids"]
+    decoding = Decoding("nucleus", temperature=temperature, top_p=1.0)
+    torch.manual_seed(0)
+    scores = torch.linspace(-6, 3, len(tokenizer))
+    (group,) = decode(tiny_lstm, tokenizer, prefix_ids, decoding, 250, lambda *_: scores[None], 1)
+    counts = np.bincount([one.token_ids[0] for one in group], minlength=len(tokenizer))
+    expected = 250 * (scores / temperature).softmax(dim=0).numpy()
+    assert expected.max() > 5
+    assert (np.abs(counts - expected) < 4 * np.sqrt(expected) + 2).all()
+    log_probabilities = scores.log_softmax(dim=0)
+    assert all(abs(one.confidence - log_probabilities[one.token_ids[0]]) < 1e-4 for one in group)
+
+
+@given(
+    weights=st.lists(st.integers(0, 50), min_size=2, max_size=12).filter(any),
+    top_p=st.sampled_from([0.05, 0.3, 0.5, 0.83, 0.97, 1.0]),
+)
+def test_draws_come_from_the_nucleus_in_its_proportions(weights, top_p):
+    probabilities = np.array(weights) / sum(weights)
+    above = np.array([probabilities[probabilities > p].sum() for p in probabilities])
+    # Where a sum of probabilities equals top_p, rounding decides.
+    if np.isclose(above, top_p).any():
+        return
+    nucleus = np.where((above < top_p) & (probabilities > 0), probabilities, 0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = draw_from_nucleus(torch.tensor(probabilities, dtype=torch.float32).expand(2000, -1), top_p)
+    counts = np.bincount(drawn, minlength=len(weights))
+    expected = 2000 * nucleus / nucleus.sum()
+    assert (counts[nucleus == 0] == 0).all()
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected) + 1).all()
+
+
+def test_an_improbable_token_at_the_end_is_never_drawn(monkeypatch):
+    probabilities = torch.tensor([[0.5, 0.5, 0.0]])
+    points = iter([torch.ones(1, 1), torch.full((1, 1), 0.75)])
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: next(points))
+    assert draw_from_nucleus(probabilities, 1.0).tolist() == [1]

@@ -1,0 +1,438 @@
+"""The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
+
+import signal
+import subprocess
+import sys
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from src.lstm_model import LSTMLM, LSTMConfig
+from src.models.lstm_cpu import lay_out_for_few_rows
+from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.training import trainer
+from src.training.loss import dataset_nll, sampled_training_loss, training_loss
+from src.training.train import TrainingSettings, train, training_arguments
+from src.training.trainer import TrainingError
+from tests.processes import ON_CPUS, TWO_PROCESSES
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, eval_steps=0.25)
+
+
+def make_lstm(vocab_size, dropout=0.1):
+    torch.manual_seed(0)
+    sizes = {"embedding_dim": 16, "hidden_dim": 24, "num_layers": 1}
+    return LSTMLM(LSTMConfig(vocab_size=vocab_size, dropout=dropout, **sizes))
+
+
+def make_gpt2(vocab_size):
+    torch.manual_seed(0)
+    sizes = {"n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=vocab_size, bos_token_id=2, eos_token_id=2, **sizes))
+
+
+@pytest.fixture(scope="module")
+def datasets(tokenizer, cleaned_texts):
+    """64 training texts and 16 validation texts."""
+    parts = cleaned_texts[:64], cleaned_texts[64:]
+    return [NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id) for texts in parts]
+
+
+def mean_val_loss(model, val_dataset):
+    nll, num_targets = dataset_nll(model, val_dataset, 5, pad_id=0)
+    return nll.sum() / num_targets.sum()
+
+
+@pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
+def test_training_lowers_the_validation_loss(make_model, datasets, tokenizer, tmp_path, capfd):
+    model = make_model(len(tokenizer))
+    pad_id = tokenizer.eos_token_id if make_model is make_gpt2 else tokenizer.pad_token_id
+    before = mean_val_loss(model, datasets[1])
+    result = train(model, *datasets, SETTINGS, tmp_path / "checkpoints", pad_id)
+    assert result.best_val_loss < before - 0.3
+    assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
+    assert not model.training
+    assert capfd.readouterr().out == ""
+
+
+def test_the_history_has_a_row_for_every_evaluation(datasets, tokenizer, tmp_path):
+    result = train(make_lstm(len(tokenizer)), *datasets, SETTINGS, tmp_path / "checkpoints", 0)
+    keys = {"step", "epoch", "tweets_seen", "train_loss", "val_loss", "learning_rate", "seconds"}
+    assert [set(row) for row in result.history] == [keys] * 4
+    assert [row["step"] for row in result.history] == [8, 16, 24, 32]
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
+    assert [row["tweets_seen"] for row in result.history] == [64, 128, 192, 256]
+    assert result.best_val_loss == min(row["val_loss"] for row in result.history)
+    values = np.array([[row[key] for key in sorted(keys)] for row in result.history], dtype=float)
+    assert np.isfinite(values).all()
+    rates = [row["learning_rate"] for row in result.history]
+    assert 1e-2 > rates[0] > rates[1] > rates[2] > rates[3] >= 0
+    seconds = [row["seconds"] for row in result.history]
+    assert 0 <= seconds[0] <= seconds[-1] <= result.duration + 0.1
+
+
+def test_the_best_weights_are_kept_though_later_ones_are_worse(datasets, tokenizer, tmp_path):
+    train_dataset, val_dataset = datasets
+    # So high a rate on a random language: the model learns the training texts by heart.
+    settings = TrainingSettings(learning_rate=3e-2, batch_size=8, max_epochs=30, eval_steps=1 / 6, patience=100)
+    model = make_lstm(len(tokenizer))
+    result = train(model, train_dataset, val_dataset, settings, tmp_path / "checkpoints", 0)
+    assert result.history[-1]["val_loss"] > result.best_val_loss + 0.1
+    assert mean_val_loss(model, val_dataset) == pytest.approx(result.best_val_loss, rel=1e-5)
+    assert model.lm_head.weight is model.backbone.embedding.weight
+
+
+def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
+    def weights(seed):
+        model = make_lstm(len(tokenizer))
+        settings = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=1, eval_steps=100, seed=seed)
+        train(model, *datasets, settings, tmp_path / "checkpoints", 0)
+        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_training_stops_after_patience_evaluations_without_a_better_loss(datasets, tokenizer, tmp_path, patience):
+    settings = TrainingSettings(learning_rate=0.0, batch_size=8, max_epochs=10, eval_steps=0.1, patience=patience)
+    model = make_lstm(len(tokenizer))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
+    assert len(result.history) == 1 + patience
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("limits", "num_texts", "steps"),
+    [
+        ({"max_epochs": 3, "max_tweets_seen": 1_000}, 50, 15),
+        ({"max_epochs": 30, "max_tweets_seen": 1_000}, 50, 100),
+        ({"max_epochs": 3, "max_tweets_seen": 109}, 50, 10),
+        ({"max_epochs": 1, "max_tweets_seen": 1_000}, 3, 1),
+        ({"max_epochs": 5, "max_tweets_seen": 7}, 50, 1),
+    ],
+)
+def test_the_smaller_limit_sets_the_number_of_steps(limits, num_texts, steps):
+    assert TrainingSettings(batch_size=10, **limits).num_steps(num_texts) == steps
+
+
+@pytest.mark.parametrize("max_tweets_seen", [1, 72, 88])
+def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, tokenizer, tmp_path, max_tweets_seen):
+    settings = TrainingSettings(batch_size=8, max_tweets_seen=max_tweets_seen, eval_steps=0.25)
+    model = make_lstm(len(tokenizer))
+    result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
+    assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
+    assert result.history[-1]["step"] == settings.num_steps(64)
+    assert all(row["train_loss"] > 0 and row["learning_rate"] >= 0 for row in result.history)
+
+
+@pytest.mark.parametrize(
+    ("eval_steps", "evaluated"), [(3, [3, 6, 8]), (0.3, [3, 6, 8]), (4, [4, 8]), (0.5, [4, 8]), (100, [8])]
+)
+def test_evaluations_are_so_many_steps_or_such_a_share_apart(datasets, tokenizer, tmp_path, eval_steps, evaluated):
+    settings = TrainingSettings(batch_size=8, max_epochs=1, eval_steps=eval_steps, patience=100)
+    result = train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", 0)
+    assert [row["step"] for row in result.history] == evaluated
+
+
+@pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
+def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, datasets, tmp_path, monkeypatch):
+    dtypes = set()
+
+    def recording_loss(model, batch):
+        dtypes.add(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+        return training_loss(model, batch)
+
+    monkeypatch.setattr("src.training.trainer.training_loss", recording_loss)
+    losses = {}
+    for bf16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        model = make_model(vocab_size=300)
+        settings = replace(SETTINGS, bf16=bf16)
+        losses[bf16] = train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss
+        assert dtypes == {dtype}
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        # Trained, it computes in full precision again.
+        assert model(torch.tensor([[5, 6, 7]])).logits.dtype == torch.float32
+        assert "forward" not in vars(model)
+        dtypes.clear()
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_the_context_counts_in_the_first_share_of_the_steps(datasets, tokenizer, tmp_path, monkeypatch):
+    shares = []
+
+    def recording_loss(model, batch):
+        is_token = torch.arange(batch["labels"].shape[1]) < batch["lengths"][:, None]
+        shares.append(((batch["labels"] != -100).sum() / is_token.sum()).item())
+        return training_loss(model, batch)
+
+    monkeypatch.setattr("src.training.trainer.training_loss", recording_loss)
+    settings = replace(SETTINGS, all_tokens_share=0.75)
+    train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
+    assert shares[:24] == [1.0] * 24
+    assert len(shares) == 32 and np.mean(shares[24:]) < 0.7
+
+
+def test_a_sampled_softmax_trains_to_a_loss_near_that_over_the_whole_vocabulary(datasets, tokenizer, tmp_path):
+    losses = []
+    for num_sampled_tokens in (0, 3_000):
+        model = make_lstm(len(tokenizer))
+        settings = replace(SETTINGS, all_tokens_share=1.0, num_sampled_tokens=num_sampled_tokens)
+        losses.append(train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss)
+    assert losses[1] != losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=0.03)
+
+
+def test_only_while_all_tokens_count_is_the_vocabulary_sampled(datasets, tokenizer, tmp_path, monkeypatch):
+    called = []
+    for name, loss in {"sampled": sampled_training_loss, "whole": training_loss}.items():
+        recording = partial(
+            lambda name, loss, *args, **kwargs: called.append(name) or loss(*args, **kwargs), name, loss
+        )
+        monkeypatch.setattr(f"src.training.trainer.{loss.__name__}", recording)
+    settings = replace(SETTINGS, all_tokens_share=0.75, num_sampled_tokens=100)
+    train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
+    assert called == ["sampled"] * 24 + ["whole"] * 8
+
+
+def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monkeypatch):
+    batches = []
+
+    def spy(batch, pad_id):
+        batches.append(sorted(tuple(item["input_ids"].tolist()) for item in batch))
+        return collate_batch(batch, pad_id)
+
+    monkeypatch.setattr(trainer, "collate_batch", spy)
+    train(make_lstm(len(tokenizer)), *datasets, SETTINGS, tmp_path / "checkpoints", 0)
+    epochs = [batches[start : start + 8] for start in range(0, 32, 8)]
+    texts_of_epochs = [sorted(text for batch in epoch for text in batch) for epoch in epochs]
+    assert all(texts == texts_of_epochs[0] for texts in texts_of_epochs)
+    assert len({str(epoch) for epoch in epochs}) == 4
+
+
+def test_tensorboard_logs_where_it_is_told_to(datasets, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="vm/requirements.txt is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    result = train(make_lstm(300), *datasets, replace(SETTINGS, report_to="tensorboard"), tmp_path / "checkpoints", 0)
+    logged = EventAccumulator(str(tmp_path / "logs")).Reload().Scalars("eval/loss")
+    assert [event.value for event in logged] == pytest.approx([row["val_loss"] for row in result.history])
+
+
+# Going on after an interruption
+
+
+class Interrupted(Exception):
+    """The power goes."""
+
+
+def interrupt_after(monkeypatch, num_steps):
+    """Losses of this many steps, then the end."""
+    steps = iter(range(num_steps))
+
+    def failing_loss(model, batch):
+        if next(steps, None) is None:
+            raise Interrupted
+        return training_loss(model, batch)
+
+    monkeypatch.setattr(trainer, "training_loss", failing_loss)
+
+
+def train_with_interruptions(make_model, datasets, folder, settings, monkeypatch, numbers_of_steps):
+    for num_steps in numbers_of_steps:
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            interrupt_after(patch, num_steps)
+            train(make_model(300), *datasets, settings, folder, 0)
+    model = make_model(300)
+    return model, train(model, *datasets, settings, folder, 0)
+
+
+@pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
+@pytest.mark.parametrize("numbers_of_steps", [[3], [9], [16], [13, 2, 12]])
+def test_a_resumed_training_is_the_uninterrupted_one(make_model, datasets, tmp_path, monkeypatch, numbers_of_steps):
+    undisturbed = make_model(300)
+    expected = train(undisturbed, *datasets, SETTINGS, tmp_path / "whole", 0)
+    model, result = train_with_interruptions(
+        make_model, datasets, tmp_path / "cut", SETTINGS, monkeypatch, numbers_of_steps
+    )
+    for tensor, whole in zip(model.state_dict().values(), undisturbed.state_dict().values()):
+        assert torch.equal(tensor, whole)
+    timeless = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
+    assert timeless == [{name: value for name, value in row.items() if name != "seconds"} for row in expected.history]
+    assert result.best_val_loss == expected.best_val_loss
+    assert result.resumed_at == {(3,): 0, (9,): 8, (16,): 16, (13, 2, 12): 16}[tuple(numbers_of_steps)]
+    seconds = [row["seconds"] for row in result.history]
+    assert seconds == sorted(seconds) and seconds[-1] <= result.duration + 0.1
+
+
+def test_a_resumed_training_stops_where_the_uninterrupted_one_does(datasets, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, learning_rate=0.0, patience=2)
+    expected = train(make_lstm(300), *datasets, settings, tmp_path / "whole", 0)
+    for num_steps in (9, 17):
+        _, result = train_with_interruptions(
+            make_lstm, datasets, tmp_path / f"cut-{num_steps}", settings, monkeypatch, [num_steps]
+        )
+        assert result.resumed_at > 0
+        assert [row["step"] for row in result.history] == [row["step"] for row in expected.history]
+
+
+def test_training_goes_on_from_weights_in_any_layout(datasets, tmp_path):
+    """Checkpoints are of no consequence to the training that makes them."""
+    row_by_row, column_by_column = make_lstm(300), make_lstm(300)
+    lay_out_for_few_rows(column_by_column)
+    for model, name in ((row_by_row, "rows"), (column_by_column, "columns")):
+        train(model, *datasets, SETTINGS, tmp_path / name, 0)
+    for one, other in zip(row_by_row.parameters(), column_by_column.parameters()):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_sampled_softmax_in_bf16_resumes_with_the_same_samples(datasets, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, num_sampled_tokens=50, all_tokens_share=0.6, bf16=True)
+    undisturbed = make_lstm(300, dropout=0.3)
+    train(undisturbed, *datasets, settings, tmp_path / "whole", 0)
+    make_model = partial(make_lstm, dropout=0.3)
+    model, result = train_with_interruptions(make_model, datasets, tmp_path / "cut", settings, monkeypatch, [8])
+    assert result.resumed_at == 24
+    assert all(map(torch.equal, model.state_dict().values(), undisturbed.state_dict().values()))
+
+
+def test_a_complete_training_is_given_again_without_a_step(datasets, tmp_path, monkeypatch):
+    first = make_lstm(300)
+    result = train(first, *datasets, SETTINGS, tmp_path, 0)
+    interrupt_after(monkeypatch, 0)
+    again = make_lstm(300)
+    assert train(again, *datasets, SETTINGS, tmp_path, 0) == replace(result, resumed_at=32)
+    assert all(map(torch.equal, again.state_dict().values(), first.state_dict().values()))
+    assert not again.training
+
+
+def other_training(change, datasets):
+    """Settings, model and datasets, one of which is another one."""
+    train_dataset, val_dataset = datasets
+    settings = replace(SETTINGS, seed=1) if change == "settings" else SETTINGS
+    model = make_lstm(300)
+    if change == "weights":
+        model.lm_head.bias.data[5] += 1
+    if change == "data":
+        train_dataset = deepcopy(train_dataset)
+        train_dataset.token_ids[3] += 1
+    return model, train_dataset, val_dataset, settings
+
+
+def test_what_has_no_effect_on_the_weights_may_change_in_between(datasets, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 20)
+        train(make_lstm(300), *datasets, replace(SETTINGS, num_workers=1), tmp_path, 0)
+    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
+
+
+@pytest.mark.parametrize("change", ["settings", "weights", "data", "resume"])
+def test_another_training_starts_anew(datasets, tmp_path, monkeypatch, change):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 20)
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path / "cut", 0)
+    model, *rest = other_training(change, datasets)
+    expected_model, *_ = other_training(change, datasets)
+    train(expected_model, *rest, tmp_path / "whole", 0)
+    result = train(model, *rest, tmp_path / "cut", 0, resume="never" if change == "resume" else "auto")
+    assert result.resumed_at == 0
+    assert all(map(torch.equal, model.state_dict().values(), expected_model.state_dict().values()))
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(datasets, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 20)
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    half = tmp_path / "checkpoint-24"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half a fi")
+    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
+
+
+def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
+    settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, eval_steps=1 / 6, patience=100)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 230)
+        train(make_lstm(300), *datasets, settings, tmp_path, 0)
+    kept = {path.name for path in tmp_path.glob("checkpoint-*")}
+    result = train(make_lstm(300), *datasets, settings, tmp_path, 0)
+    best = min(result.history, key=lambda row: row["val_loss"])["step"]
+    assert best < 200 and kept == {f"checkpoint-{best}", "checkpoint-200"}
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{best}"]
+
+
+def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
+    """`tests.killed_training` in processes of its own."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, *launcher, "-m", "tests.killed_training", str(folder), str(seconds), str(dropout)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=ON_CPUS)
+
+
+def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
+    assert run_training(tmp_path / "whole").returncode == 0
+    # On a fast machine the last one may come too late.
+    codes = [run_training(tmp_path / "killed", seconds).returncode for seconds in (0.1, 0.4, 0.8)]
+    assert codes[0] == -signal.SIGKILL
+    assert run_training(tmp_path / "killed").returncode == 0
+    whole, killed = (torch.load(tmp_path / name / "result.pt") for name in ("whole", "killed"))
+    assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    one = run_training(tmp_path / "one", dropout=0.0)
+    two = run_training(tmp_path / "two", dropout=0.0, launcher=TWO_PROCESSES)
+    assert one.returncode == two.returncode == 0, two.stderr
+    histories = [pd.DataFrame(torch.load(tmp_path / name / "result.pt")["history"]) for name in ("one", "two")]
+    assert histories[0]["step"].tolist() == histories[1]["step"].tolist()
+    for column in ("train_loss", "val_loss"):
+        np.testing.assert_allclose(histories[0][column], histories[1][column], rtol=1e-3)
+    ranks = [torch.load(tmp_path / "two" / name)["weights"] for name in ("result.pt", "result-1.pt")]
+    assert all(map(torch.equal, *(weights.values() for weights in ranks)))
+
+
+def test_a_process_that_is_killed_ends_the_others(tmp_path):
+    completed = run_training(tmp_path, seconds=0.1, launcher=TWO_PROCESSES)
+    assert completed.returncode != 0
+    assert "SIGKILL" in completed.stderr
+    assert not (tmp_path / "result.pt").exists()
+
+
+def test_a_single_process_trains_on_one_gpu_of_several(datasets, tmp_path, monkeypatch):
+    def with_four_gpus(*args):
+        arguments = training_arguments(*args)
+        assert arguments.n_gpu == 0
+        arguments._n_gpu = 4
+        return arguments
+
+    plain, with_more = make_lstm(300), make_lstm(300)
+    train(plain, *datasets, SETTINGS, tmp_path / "plain", 0)
+    # The package hands on a function of the same name as its module.
+    monkeypatch.setattr(import_module("src.training.train"), "training_arguments", with_four_gpus)
+    train(with_more, *datasets, SETTINGS, tmp_path / "more", 0)
+    assert all(map(torch.equal, with_more.state_dict().values(), plain.state_dict().values()))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_loss_that_is_no_number_stops_the_training(datasets, tmp_path, monkeypatch, value):
+    steps = iter(range(100))
+
+    def failing_loss(model, batch):
+        return training_loss(model, batch) + (float(value) if next(steps) == 13 else 0)
+
+    monkeypatch.setattr(trainer, "training_loss", failing_loss)
+    with pytest.raises(
+        TrainingError, match=rf"the loss is {value} at step 13 with a learning rate of 0\.0.*heckpoint-8"
+    ):
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    assert (tmp_path / "checkpoint-8" / "model.safetensors").exists()

@@ -1,0 +1,80 @@
+"""The training in several processes: the notebook's parameters, the notebook's run folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.lstm_model import load_lstm_lm
+from src.models.pretrained import load_pretrained
+from src.training.train import TrainingSettings
+from tests.processes import ON_CPUS, TWO_PROCESSES
+from vm.train import parameters, training_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "batch_size": 16,
+    "eval_steps": 0.5,
+    "num_workers": 0,
+    "bf16": False,
+    "decoding_pairs": 3,
+    "max_pairs": 5,
+}
+SMALL_LSTM = {**SMALL, "vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2}
+SMALL_TRANSFORMER = {**SMALL, "finetune_tweets": 64, "val_loss_tweets": 16}
+
+
+def launch(notebook, models_dir, changes, corpus_path):
+    changes = {**changes, "models_dir": str(models_dir), "corpus_path": str(corpus_path)}
+    changed = [f"{name}={value!r}" for name, value in changes.items()]
+    command = [sys.executable, *TWO_PROCESSES, "-m", "vm.train", notebook, *changed]
+    return subprocess.run(command, cwd=ROOT, env=ON_CPUS, capture_output=True, text=True)
+
+
+def test_the_parameters_are_those_of_the_notebook():
+    values = parameters("solution_lstm", ["batch_size=64", 'split_by="user"'])
+    assert values.batch_size == 64 and values.split_by == "user"
+    assert values.hidden_dim == 640
+    expected = TrainingSettings(
+        learning_rate=4e-3,
+        batch_size=64,
+        max_tweets_seen=13_000_000,
+        eval_steps=1_000,
+        all_tokens_share=0.75,
+        num_workers=4,
+        bf16=True,
+    )
+    assert training_settings(values, bf16=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("batch_sise=64", "no parameter 'batch_sise': choose one of .*batch_size"),
+        ("batch_size=sixty", "'sixty' is no Python literal"),
+        ("batch_size", "'' is no Python literal"),
+    ],
+)
+def test_a_parameter_that_is_none_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        parameters("solution_lstm", [change])
+
+
+def test_two_processes_leave_one_run_folder_of_each_model(tmp_path, corpus_path, distilgpt2_path):
+    for notebook, changes in (
+        ("solution_lstm", SMALL_LSTM),
+        ("solution_pretrained", {**SMALL_TRANSFORMER, "model_name": str(distilgpt2_path)}),
+    ):
+        completed = launch(notebook, tmp_path, changes, corpus_path)
+        assert completed.returncode == 0, completed.stderr
+    lstm_dir, transformer_dir = sorted(tmp_path.iterdir(), reverse=True)
+    tokenizer, _, _, _ = load_lstm_lm(lstm_dir)
+    assert len(tokenizer) == 200
+    assert load_pretrained(transformer_dir).model.config.n_embd == 16
+    for run_dir, tweets_seen in ((lstm_dir, 640), (transformer_dir, 64)):
+        meta = json.loads((run_dir / "meta.json").read_text())
+        assert meta["settings"]["batch_size"] == 16 and meta["settings"]["decoding"]
+        assert json.loads((run_dir / "history.json").read_text())[-1]["tweets_seen"] == tweets_seen
+        assert meta["metrics"]["pairs"] == 5
