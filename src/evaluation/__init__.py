@@ -3,11 +3,20 @@
 from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts, suggestion_seconds
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.leakage import near_duplicates, verbatim_share
-from src.evaluation.selection import DECODINGS, choose_decoding, choose_order, choose_weight, decoding_evaluations
+from src.evaluation.selection import (
+    DECODINGS,
+    NUM_VAL_TWEETS,
+    choose_decoding,
+    choose_order,
+    choose_weight,
+    decoding_evaluations,
+    validation_texts,
+)
 from src.evaluation.systems import ConstantAnswer, ModelSystem, OnnxSystem, as_pairs, target_likelihood
 
 __all__ = [
     "DECODINGS",
+    "NUM_VAL_TWEETS",
     "ConstantAnswer",
     "Estimate",
     "Evaluation",
@@ -24,5 +33,6 @@ __all__ = [
     "near_duplicates",
     "suggestion_seconds",
     "target_likelihood",
+    "validation_texts",
     "verbatim_share",
 ]

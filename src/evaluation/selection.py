@@ -13,6 +13,8 @@ from transformers import PreTrainedModel
 
 from src.completion.completer import best_answers
 from src.completion.decoding import GREEDY, Decoding
+from src.data_utils import PreparedTweets
+from src.evaluation.evaluate import evaluation_texts
 from src.evaluation.intervals import Ratio, estimate
 from src.evaluation.metrics import answer_scores
 from src.evaluation.systems import ModelSystem, as_pairs
@@ -21,6 +23,8 @@ from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.training.loss import dataset_nll, target_nll
 
+# Enough that choices and validation losses settle, few enough to score at every evaluation.
+NUM_VAL_TWEETS = 5_000
 # To choose from, on validation texts, for every model alike.
 DECODINGS = (
     GREEDY,
@@ -32,6 +36,11 @@ DECODINGS = (
     Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
 )
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VAL_TWEETS) -> list[str]:
+    """The validation tweets on which everything is chosen, a random sample of those with at least four words."""
+    return evaluation_texts(tweets.texts("val"), num_tweets, seed)
 
 
 def decoding_evaluations(
