@@ -69,7 +69,7 @@ def plot_training(history: Sequence[dict], name: str) -> Figure:
     axes.plot(table["tweets_seen"], table["train_loss"], marker="o", color=SKY_BLUE, label="training")
     axes.plot(table["tweets_seen"], table["val_loss"], marker="o", color=BLUE, label="validation")
     axes.set(xlabel="tweets seen", ylabel="loss in nats per target token", title=f"Training of {name}")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _label_line_ends(axes)
     return _finished(figure)
@@ -95,7 +95,7 @@ def plot_scores(summaries: dict[str, dict[str, Estimate]], metric_ids: Sequence[
                 axes.hlines(row, estimate.low, estimate.high, color=colour, linewidth=2)
         axes.set_yticks(range(len(systems)), systems)
         axes.set_ylim(len(systems) - 0.5, -0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
         axes.grid(axis="x", alpha=0.3)
         axes.set_title(title_with_direction(METRICS[metric_id]), fontsize="medium")
     for axes in all_axes.flat[len(metric_ids) :]:
