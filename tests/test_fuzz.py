@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.corpus.load import read_sentiment140
 from src.corpus.sentiment140 import CorpusFormatError
 from src.demo.server import create_app
@@ -76,7 +76,7 @@ def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
 
 @pytest.fixture(scope="module")
 def client(tiny_lstm, tokenizer):
-    app = create_app({"LSTM": lambda prefixes, n: complete(tiny_lstm, tokenizer, prefixes, n, half_typed=True)})
+    app = create_app({"LSTM": Completer(tiny_lstm, tokenizer)})
     return TestClient(app, base_url=LOCAL, raise_server_exceptions=True)
 
 
@@ -114,7 +114,7 @@ def test_any_text_gets_suggestions_or_none(client, text):
 @given(st.text(), st.integers(1, 4), st.booleans())
 def test_any_prefix_is_completed_or_refused(tiny_lstm, tokenizer, prefix, n, half_typed):
     try:
-        [suggestions] = complete(tiny_lstm, tokenizer, [prefix], n, half_typed=half_typed)
+        [suggestions] = Completer(tiny_lstm, tokenizer).complete([prefix], n, half_typed)
     except PrefixError as error:
         assert "prefix 0" in str(error)
     else:

@@ -14,12 +14,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from src.completion import completer as completion
-from src.completion.completer import best_answers, complete, split_prefix
+from src.completion.completer import Completer, best_answers, complete
 from src.completion.decoding import GREEDY, Decoding
 from src.completion.prefix_memory import MAX_PREFIXES, MAX_TOKENS, PrefixMemory
 from src.completion.word_constraint import barred, word_starts
 from src.data_utils import clean_string
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.text.prefixes import split_prefix
 from tests.budget import examples
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
@@ -158,14 +159,14 @@ def greedy_by_hand(model, tokenizer, prefix_ids, max_new_tokens, typed="", new=(
 @pytest.fixture
 def decoded(monkeypatch):
     """A list that gets (prefix ids, continuations) of every prefix that is decoded."""
-    decode, rows = completion.decode, []
+    decode, rows = Completer._decode, []
 
-    def spy(model, tokenizer, prefix_ids, *arguments):
-        groups = decode(model, tokenizer, prefix_ids, *arguments)
-        rows.extend(zip(prefix_ids, groups))
+    def spy(self, prompts, *arguments):
+        groups = decode(self, prompts, *arguments)
+        rows.extend(zip((prompt.token_ids for prompt in prompts), groups))
         return groups
 
-    monkeypatch.setattr(completion, "decode", spy)
+    monkeypatch.setattr(Completer, "_decode", spy)
     return rows
 
 
@@ -285,16 +286,18 @@ def test_without_a_cache_the_suggestions_are_the_same(make, kind):
 @pytest.mark.parametrize("n, half_typed", [(1, False), (3, False), (3, True)])
 @pytest.mark.parametrize("batch_size", [2, 64])
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM], ids=str)
-def test_batches_give_what_prefixes_give_alone_in_their_order(make, kind, n, batch_size, decoding, half_typed):
-    model, tokenizer = make(kind)
+def test_a_batch_gives_the_same_suggestions_as_its_prefixes_alone(
+    make, kind, n, batch_size, decoding, half_typed, monkeypatch
+):
+    completer = Completer(*make(kind), decoding)
     prefixes = PREFIXES + PREFIXES[:2]
     if half_typed:
         letters = ["t", "xqz", "", "2mo", "we", "so", "a"]
         prefixes = [f"{prefix} {typed}" for prefix, typed in zip(prefixes, letters)]
     random.Random(0).shuffle(prefixes)
-    arguments = {"n": n, "decoding": decoding, "half_typed": half_typed, "max_new_tokens": 8}
-    together = complete(model, tokenizer, prefixes, batch_size=batch_size, **arguments)
-    alone = [complete(model, tokenizer, [prefix], **arguments)[0] for prefix in prefixes]
+    monkeypatch.setattr(completion, "BATCH_SIZE", batch_size)
+    together = completer.complete(prefixes, n, half_typed, max_new_tokens=8)
+    alone = [completer.complete([prefix], n, half_typed, max_new_tokens=8)[0] for prefix in prefixes]
     assert texts(together) == texts(alone)
     assert confidences(together) == pytest.approx(confidences(alone), abs=1e-4)
     assert len({tuple(suggestions) for suggestions in texts(together)}) == len(set(prefixes))
@@ -549,7 +552,7 @@ def test_behind_whole_words_nothing_is_typed(make):
 @pytest.mark.parametrize("alone", ["goo", "@bob goo", "  2"])
 def test_a_half_typed_word_alone_is_refused_by_its_index(make, alone):
     with pytest.raises(
-        ValueError, match=r"prefix 1 \('.*'\) is one half-typed word: give at least one whole word before"
+        ValueError, match=r"prefix 1 \('.*'\) is one half-typed word: give at least one complete word before"
     ):
         complete(*make("lstm"), ["fine too", alone], half_typed=True)
 
@@ -593,7 +596,7 @@ def test_fewer_than_one_suggestion_is_refused(make, n):
 
 
 def test_more_suggestions_than_samples_of_mbr_are_refused(make):
-    with pytest.raises(ValueError, match="num_samples is 4: mbr can't choose 5 suggestions among them"):
+    with pytest.raises(ValueError, match="num_samples is 4: mbr can't choose 5 suggestions among so few"):
         complete(*make("lstm"), ["fine"], n=5, decoding=Decoding("mbr", num_samples=4))
 
 
@@ -660,13 +663,13 @@ def test_long_texts_are_forgotten_sooner(make):
 
 def test_a_memory_is_of_one_model(make):
     model, tokenizer = make("lstm")
-    with pytest.raises(ValueError, match="memory is of another model: make one for each"):
+    with pytest.raises(ValueError, match="the memory belongs to another model: make one for each model"):
         complete(model, tokenizer, ["good morning"], memory=PrefixMemory(make("gpt2")[0]))
 
 
 def test_a_model_with_dropout_is_refused(make):
     model, tokenizer = make("lstm")
-    with pytest.raises(ValueError, match=r"the model is in training mode, .* call model\.eval\(\) before"):
+    with pytest.raises(ValueError, match=r"the model is in training mode, .* call model\.eval\(\) first"):
         complete(deepcopy(model).train(), tokenizer, ["good morning"])
 
 
@@ -681,5 +684,5 @@ def test_more_tokens_than_the_model_has_positions_are_refused(make):
 
 def test_a_memory_is_of_one_text(make):
     model, tokenizer = make("lstm")
-    with pytest.raises(ValueError, match="memory is of one text, but there are 2 prefixes"):
+    with pytest.raises(ValueError, match="a memory belongs to one text: give one prefix at a time, not 2"):
         complete(model, tokenizer, ["good morning", "i am"], memory=PrefixMemory(model))

@@ -9,14 +9,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.completion.decoding import GREEDY, Decoding, decode
-from src.completion.sampling import draw_from_nucleus, sampler
+from src.completion.decoding import GREEDY, Decoding, PromptBatch, continue_rows
+from src.completion.sampling import draw_from_nucleus, most_probable, sampler
+from src.completion.step import read_prompts
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 
 
-def anything(scores, new_ids, prefixes):
-    return scores
+def allow_all(logits, new_ids, prompt_index):
+    return logits
+
+
+def continuations(model, tokenizer, token_ids, k, choose, max_new_tokens, logits_processor=allow_all):
+    padded = tokenizer.pad({"input_ids": token_ids}, padding_side="left", return_tensors="pt")
+    batch = PromptBatch(
+        **padded, logits_processor=logits_processor, max_new_tokens=max_new_tokens, eos_id=tokenizer.eos_token_id
+    )
+    return continue_rows(model, batch, k, choose, read_prompts(model, **padded))
 
 
 # Settings
@@ -65,7 +74,7 @@ def test_a_name_tells_every_setting_that_its_method_reads():
 @torch.no_grad()
 def test_the_loop_is_generate_s_own_for_greedy_decoding(tiny_lstm, tokenizer):
     prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
-    for ids, (continuation,) in zip(prefix_ids, decode(tiny_lstm, tokenizer, prefix_ids, GREEDY, 1, anything, 9)):
+    for ids, (continuation,) in zip(prefix_ids, continuations(tiny_lstm, tokenizer, prefix_ids, 1, most_probable, 9)):
         expected = tiny_lstm.generate(torch.tensor([ids]), max_new_tokens=9)[0, len(ids) :].tolist()
         assert continuation.token_ids == expected
 
@@ -83,7 +92,7 @@ def test_a_prefix_is_read_once_and_an_ended_row_never_again(tiny_lstm, tokenizer
     monkeypatch.setitem(tiny_lstm.lm_head._parameters, "bias", tiny_lstm.lm_head.bias.clone())
     tiny_lstm.lm_head.bias[tokenizer.eos_token_id] += 4
     torch.manual_seed(0)
-    found = decode(tiny_lstm, tokenizer, prefix_ids, Decoding("mbr"), 16, anything, 20)
+    found = continuations(tiny_lstm, tokenizer, prefix_ids, 16, sampler(1.0, 1.0, None), 20)
     lengths = np.array([len(one.token_ids) for group in found for one in group])
     assert len(set(lengths.tolist())) > 3
     assert fed[0].shape == (5, max(map(len, prefix_ids)))
@@ -100,10 +109,10 @@ def test_at_a_temperature_near_zero_a_sample_is_the_most_probable_token():
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temperature):
     prefix_ids = tokenizer(["good morning"], add_special_tokens=False)["input_ids"]
-    decoding = Decoding("nucleus", temperature=temperature, top_p=1.0)
     torch.manual_seed(0)
     scores = torch.linspace(-6, 3, len(tokenizer))
-    (group,) = decode(tiny_lstm, tokenizer, prefix_ids, decoding, 250, lambda *_: scores[None], 1)
+    choose = sampler(temperature, 1.0, None)
+    (group,) = continuations(tiny_lstm, tokenizer, prefix_ids, 250, choose, 1, lambda *_: scores[None])
     counts = np.bincount([one.token_ids[0] for one in group], minlength=len(tokenizer))
     expected = 250 * (scores / temperature).softmax(dim=0).numpy()
     assert expected.max() > 5

@@ -15,18 +15,22 @@ from src.text.prefixes import Completion, PrefixError
 LOCAL = "http://127.0.0.1"
 
 
-def repeat(prefixes, n):
-    """Suggests what it was asked, so that a test sees it."""
-    return [[Completion(f"{prefix}|{i}", -0.5 * i) for i in range(n)] for prefix in prefixes]
+class Repeat:
+    """Suggests the prefix itself, so that a test sees it."""
+
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        assert half_typed
+        return [[Completion(f"{prefix}|{i}", -0.5 * i) for i in range(n)] for prefix in prefixes]
 
 
-def refuse(prefixes, n):
-    raise PrefixError("prefix 0 has no letters or digits")
+class Refuse:
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        raise PrefixError("prefix 0 has no letters or digits")
 
 
 @pytest.fixture
 def client():
-    return TestClient(create_app({"repeat": repeat, "refuse": refuse}), base_url=LOCAL)
+    return TestClient(create_app({"repeat": Repeat(), "refuse": Refuse()}), base_url=LOCAL)
 
 
 def ask(client, text, model="repeat", **kwargs):
@@ -127,8 +131,13 @@ def test_nothing_outside_the_page_is_served(client):
 def test_a_question_that_was_taken_back_while_it_waited_is_not_answered():
     asked = []
 
+    class Noted(Repeat):
+        def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+            asked.extend(prefixes)
+            return super().complete(prefixes, n, half_typed)
+
     async def ask_two():
-        turnstile = Turnstile(lambda prefixes, n: asked.extend(prefixes) or repeat(prefixes, n))
+        turnstile = Turnstile(Noted())
 
         async def has_gone():
             return True
@@ -150,12 +159,13 @@ def test_of_200_questions_at_once_each_is_answered_or_politely_refused(monkeypat
     monkeypatch.setattr(server, "MAX_WAITING", 20)
     all_asked = threading.Event()
 
-    def slow(prefixes, n):
-        assert all_asked.wait(60)
-        return repeat(prefixes, n)
+    class Slow(Repeat):
+        def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+            assert all_asked.wait(60)
+            return super().complete(prefixes, n, half_typed)
 
     async def ask_all():
-        transport = httpx.ASGITransport(create_app({"slow": slow}))
+        transport = httpx.ASGITransport(create_app({"slow": Slow()}))
         async with httpx.AsyncClient(transport=transport, base_url=LOCAL, timeout=60) as client:
             questions = [{"model": "slow", "text": f"so very {i}"} for i in range(200)]
             asked = [asyncio.create_task(client.post("/suggestions", json=question)) for question in questions]

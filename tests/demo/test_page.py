@@ -20,7 +20,7 @@ class MadeUp:
     def __init__(self):
         self.asked, self.held_back, self.release = [], threading.Event(), threading.Event()
 
-    def __call__(self, prefixes, n):
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
         [prefix] = prefixes
         self.asked.append(prefix)
         if prefix.endswith("q"):
@@ -32,6 +32,11 @@ class MadeUp:
         if letters and "today".startswith(letters):
             texts = ["today is lovely", "today or never", "today"]
         return [[Completion(text, confidence) for text, confidence in zip(texts, (-0.1, -1.0, -2.0))]]
+
+
+class SecondThoughts:
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        return [[Completion("second thoughts", -0.5)]]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def made_up():
 @pytest.fixture
 def page(browser, made_up):
     """The page of a server in a thread, with its text box in focus."""
-    app = create_app({"first": made_up, "second": lambda prefixes, n: [[Completion("second thoughts", -0.5)]]})
+    app = create_app({"first": made_up, "second": SecondThoughts()})
     address, stop = serve_in_background(app)
     page = browser.new_page()
     errors = []

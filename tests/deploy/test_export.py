@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.corpus.load import read_sentiment140
 from src.data_utils import prepare_tweets, split_x_target_by_words
 from src.deploy.export import export_onnx
@@ -17,33 +16,18 @@ from src.deploy.onnx_lstm import OnnxLSTM, best_first
 from src.evaluation.evaluate import evaluate, evaluation_texts
 from src.evaluation.systems import ModelSystem, OnnxSystem
 from src.examples import PROMPTS
-from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
+from src.lstm_model import load_lstm_lm
 from src.runs import RunError, find_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT.parent / "shared" / "data" / "sentiment140-sample.csv.zip"
-META = {"name": "lstm_lm", "created": "", "duration_seconds": 1, "settings": {}, "data": {}, "metrics": {}}
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["one_layer", "two_layers"])
-def run_dir(request, tokenizer, tmp_path_factory):
-    """An exported run of a model whose predictions differ clearly from token to token."""
-    torch.manual_seed(0)
-    sizes = {"embedding_dim": 16, "hidden_dim": 24, "num_layers": request.param}
-    model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **sizes))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    folder = tmp_path_factory.mktemp("run")
-    save_lstm_lm(folder, model, tokenizer, {**META, "versions": {}, "git_commit": None}, [])
-    export_onnx(folder)
-    return folder
 
 
 @pytest.mark.parametrize(("n", "half_typed"), [(1, False), (3, False), (1, True)])
 def test_float32_answers_as_torch_does(run_dir, cleaned_texts, n, half_typed):
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     prefixes = [text for text in cleaned_texts if " " in text]
-    expected = complete(model, tokenizer, prefixes, n, half_typed=half_typed)
+    expected = Completer(model, tokenizer).complete(prefixes, n, half_typed)
     found = OnnxLSTM(run_dir, "float32").complete(prefixes, n, half_typed)
     assert [[one.text for one in group] for group in found] == [[one.text for one in group] for group in expected]
     confidences = [[one.confidence for group in groups for one in group] for groups in (found, expected)]
@@ -93,12 +77,7 @@ def test_no_torch_is_needed(run_dir):
     assert completed.stdout.count("Completion(") == 2
 
 
-def test_bad_questions_are_refused(run_dir, tmp_path):
-    model = OnnxLSTM(run_dir)
-    with pytest.raises(ValueError, match="n is 0"):
-        model.complete(["so very"], n=0)
-    with pytest.raises(ValueError, match=r"prefix 1 .* has no letters or digits"):
-        model.complete(["so very", "!!!"])
+def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="export_onnx"):
         OnnxLSTM(tmp_path)
     with pytest.raises(RunError, match=r"has no meta\.json"):
@@ -140,7 +119,7 @@ def test_the_trained_model_loses_little_in_a_quarter_of_its_size(tracked_run):
     assert sizes[1] == pytest.approx(sizes[0], rel=0.01) and sizes[2] < 0.27 * sizes[0] < 8e6
     prefixes = real_prefixes()
     tokenizer, model, _, _ = load_lstm_lm(tracked_run, device="cpu")
-    expected = [group[0].text for group in complete(model, tokenizer, prefixes)]
+    expected = [group[0].text for group in Completer(model, tokenizer).complete(prefixes)]
     exact, near = (OnnxLSTM(tracked_run, precision).complete(prefixes) for precision in ("float32", "int8"))
     assert [group[0].text for group in exact] == expected
     first_words = [(group[0].text.split()[0], text.split()[0]) for group, text in zip(near, expected)]
