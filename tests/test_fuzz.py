@@ -1,4 +1,4 @@
-"""Nonsense of any kind: it is read or refused in one sentence, and nothing breaks."""
+"""Random input of every kind is accepted or refused in one sentence; nothing breaks."""
 
 import io
 import json
@@ -31,7 +31,7 @@ FRAGMENTS = (
     " ",
 )
 CSV = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=8), max_size=40).map(
-    lambda parts: "".join(parts).encode("latin-1", "ignore")
+    lambda fragments: "".join(fragments).encode("latin-1", "ignore")
 )
 LOCAL = "http://127.0.0.1"
 
@@ -60,7 +60,7 @@ def test_any_bytes_are_a_corpus_or_refused(folder, content):
 
 
 @examples(5)
-# A name in the directory that is no UTF-8.
+# The archive's directory has a name that is not UTF-8.
 @example(content=b"", changes=[(411, 8), (1648, 128)])
 @given(CSV, st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3))
 def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
@@ -68,8 +68,8 @@ def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("tweets.csv", content)
     packed = bytearray(file.getvalue())
-    for place, byte in changes:
-        packed[place % len(packed)] = byte
+    for position, byte in changes:
+        packed[position % len(packed)] = byte
     (folder / "tweets.zip").write_bytes(packed)
     assert_read_or_refused(folder / "tweets.zip")
 
@@ -80,7 +80,7 @@ def client(tiny_lstm, tokenizer):
     return TestClient(app, base_url=LOCAL, raise_server_exceptions=True)
 
 
-# With halves of characters, which JSON can spell.
+# Includes surrogates, half characters that JSON can express.
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,

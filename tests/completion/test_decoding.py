@@ -1,4 +1,4 @@
-"""Decodings: settings, the loop beside `generate`'s own, draws from a nucleus, and utilities."""
+"""Decodings: settings, the decoding loop in place of `generate`, and draws from a nucleus."""
 
 import itertools
 from dataclasses import replace
@@ -58,7 +58,7 @@ def test_methods_have_their_defaults():
     assert replace(Decoding("mbr", num_samples=8), temperature=0.5) == Decoding("mbr", num_samples=8, temperature=0.5)
 
 
-def test_a_name_tells_every_setting_that_its_method_reads():
+def test_a_name_states_every_setting_of_its_method():
     assert str(GREEDY) == str(Decoding("greedy", num_beams=9, top_p=0.5)) == "greedy"
     assert str(Decoding("beam", num_beams=5)) == "beam 5"
     assert str(Decoding("nucleus", top_p=0.95)) == "nucleus 1, T=1, top-p=0.95"
@@ -72,7 +72,7 @@ def test_a_name_tells_every_setting_that_its_method_reads():
 
 
 @torch.no_grad()
-def test_the_loop_is_generate_s_own_for_greedy_decoding(tiny_lstm, tokenizer):
+def test_greedy_continuations_equal_those_of_generate(tiny_lstm, tokenizer):
     prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
     for ids, (continuation,) in zip(prefix_ids, continuations(tiny_lstm, tokenizer, prefix_ids, 1, most_probable, 9)):
         expected = tiny_lstm.generate(torch.tensor([ids]), max_new_tokens=9)[0, len(ids) :].tolist()
@@ -80,7 +80,7 @@ def test_the_loop_is_generate_s_own_for_greedy_decoding(tiny_lstm, tokenizer):
 
 
 @torch.no_grad()
-def test_a_prefix_is_read_once_and_an_ended_row_never_again(tiny_lstm, tokenizer, monkeypatch):
+def test_a_prompt_is_read_once_and_ended_rows_are_dropped(tiny_lstm, tokenizer, monkeypatch):
     prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
     forward, fed = tiny_lstm.forward, []
 
@@ -107,7 +107,7 @@ def test_at_a_temperature_near_zero_a_sample_is_the_most_probable_token():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temperature):
+def test_samples_occur_in_proportion_to_their_probability(tiny_lstm, tokenizer, temperature):
     prefix_ids = tokenizer(["good morning"], add_special_tokens=False)["input_ids"]
     torch.manual_seed(0)
     scores = torch.linspace(-6, 3, len(tokenizer))
@@ -125,10 +125,10 @@ def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temp
     weights=st.lists(st.integers(0, 50), min_size=2, max_size=12).filter(any),
     top_p=st.sampled_from([0.05, 0.3, 0.5, 0.83, 0.97, 1.0]),
 )
-def test_draws_come_from_the_nucleus_in_its_proportions(weights, top_p):
+def test_draws_come_from_the_nucleus_in_proportion_to_their_probability(weights, top_p):
     probabilities = np.array(weights) / sum(weights)
     above = np.array([probabilities[probabilities > p].sum() for p in probabilities])
-    # Where a sum of probabilities equals top_p, rounding decides.
+    # If a sum of probabilities equals top_p, rounding decides.
     if np.isclose(above, top_p).any():
         return
     nucleus = np.where((above < top_p) & (probabilities > 0), probabilities, 0)
@@ -141,7 +141,7 @@ def test_draws_come_from_the_nucleus_in_its_proportions(weights, top_p):
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected) + 1).all()
 
 
-def test_an_improbable_token_at_the_end_is_never_drawn(monkeypatch):
+def test_a_last_token_with_no_probability_is_never_drawn(monkeypatch):
     probabilities = torch.tensor([[0.5, 0.5, 0.0]])
     points = iter([torch.ones(1, 1), torch.full((1, 1), 0.75)])
     monkeypatch.setattr(torch, "rand", lambda *_, **__: next(points))
