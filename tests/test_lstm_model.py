@@ -428,8 +428,9 @@ def test_a_run_that_does_not_record_its_dropout_answers_the_same(run_dir, tiny_l
 
 
 def test_the_committed_run_has_the_default_sizes():
-    (run_dir,) = Path(__file__).parents[1].glob("models/lstm_lm-*")
-    sizes = json.loads((run_dir / "meta.json").read_text())["model"]
+    root = Path(__file__).parents[1]
+    run_dir = re.search(r'run_dir = "(models/lstm_lm-[^"]+)"', (root / "README.md").read_text())[1]
+    sizes = json.loads((root / run_dir / "meta.json").read_text())["model"]
     assert LSTMConfig.from_dict(sizes).dropout == 0.3
     for name in LSTMConfig.__annotations__:
         assert getattr(LSTMConfig(), name) == sizes[name], name
