@@ -187,6 +187,7 @@ def large_files(tmp_path_factory):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_stand_in_completes_saves_and_reloads(closed_hub, large_files):
     try:
