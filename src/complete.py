@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.lstm_model import load_lstm_lm
 from src.runs import RunError, find_run
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         tokenizer, model, _, _ = load_lstm_lm(find_run("lstm_lm", models_dir=options.models_dir), device="cpu")
-        [suggestions] = complete(model, tokenizer, [options.prefix], options.n, half_typed=options.half_typed)
+        [suggestions] = Completer(model, tokenizer).complete([options.prefix], options.n, options.half_typed)
     except (RunError, ValueError) as error:
         sys.exit(str(error))
     for suggestion in suggestions:

@@ -38,7 +38,7 @@ class LSTMConfig(PreTrainedConfig):
     embedding_dim: int = 256
     hidden_dim: int = 640
     num_layers: int = 1
-    dropout: float = 0.1
+    dropout: float = 0.3
     pad_token_id: int | None = 0
     eos_token_id: int | None = 2
     tie_word_embeddings: bool = True

@@ -1,4 +1,4 @@
-"""How many examples a property is tried on: a share of the profile's, of which `make test-thorough` has more."""
+"""The number of examples for a property test, as a share of the profile's; `make test-thorough` uses more."""
 
 from hypothesis import settings
 

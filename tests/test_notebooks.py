@@ -4,11 +4,20 @@ import ast
 import itertools
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+import torch
+
+from src.corpus.load import load_corpus
+from src.data_utils import prepare_tweets
+from src.evaluation.selection import validation_texts
+from src.lstm_model import LSTMConfig, load_lstm_lm
+from src.recipe import train_lstm
+from src.training.train import TrainingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("solution_lstm", "solution_pretrained", "compare")
@@ -20,6 +29,16 @@ from generate import GPU_PARAMETERS, generate, with_parameters  # noqa: E402
 def parameters_source(notebook) -> str:
     [cell] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     return cell.source
+
+
+def parameters_of(path: Path) -> dict:
+    values = {}
+    exec(parameters_source(nbformat.read(path, as_version=4)), values)
+    return values
+
+
+TINY_CONFIG = {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8}
+TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +53,7 @@ def workplace(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
         "max_pairs": 10,
     }
     tiny = {
-        "solution_lstm": {
-            "vocab_size": 200,
-            "embedding_dim": 8,
-            "hidden_dim": 8,
-            "batch_size": 32,
-            "max_epochs": 1,
-            "ngram_orders": [1, 2],
-            "decoding_pairs": 5,
-        },
+        "solution_lstm": {**TINY_CONFIG, **TINY_SETTINGS, "ngram_orders": [1, 2], "decoding_pairs": 5},
         "solution_pretrained": {
             "model_name": str(distilgpt2_path),
             "finetune_tweets": 64,
@@ -80,6 +91,30 @@ def test_notebooks_train_save_and_compare(workplace):
         assert meta["data"]["source"] == "tweets.csv"
         assert meta["data"]["sha256"] == record["data"]["sha256"]
         assert meta["metrics"]["rouge1"]["n"] == 10
+
+
+def test_notebook_and_recipe_give_the_same_weights(workplace, corpus_path, tmp_path):
+    [run_dir] = (workplace / "models").glob("lstm_lm-*")
+    notebook_tokenizer, notebook_model, _, _ = load_lstm_lm(run_dir, device="cpu")
+    tweets = prepare_tweets(load_corpus(corpus_path), seed=0)
+    train_texts, val_texts = tweets.texts("train"), validation_texts(tweets, seed=0)
+    config, settings = LSTMConfig(**TINY_CONFIG), TrainingSettings(**TINY_SETTINGS)
+    tokenizer, model, result = train_lstm(train_texts, val_texts, config, settings, tmp_path / "checkpoints")
+    assert tokenizer.get_vocab() == notebook_tokenizer.get_vocab()
+    weights, expected = model.cpu().state_dict(), notebook_model.state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    meta = json.loads((run_dir / "meta.json").read_text())
+    assert asdict(result.settings).items() <= meta["settings"].items()
+    assert result.best_val_loss == meta["metrics"]["val_loss"]
+
+
+def test_the_defaults_of_model_and_training_are_those_of_the_notebook():
+    values = parameters_of(ROOT / "solution_lstm.ipynb")
+    defaults = {**asdict(TrainingSettings()), **LSTMConfig().to_dict()}
+    shared = defaults.keys() & values.keys()
+    assert {"learning_rate", "max_tweets_seen", "bf16", "vocab_size", "hidden_dim", "dropout"} <= shared
+    assert {name: defaults[name] for name in shared} == {name: values[name] for name in shared}
 
 
 def test_notebooks_prepare_the_corpus(workplace, made_up_tweets):
@@ -123,8 +158,7 @@ def test_parameters_are_commented_literals(name):
 def test_gpu_notebook_has_not_drifted(name):
     committed = nbformat.read(ROOT / "vm" / f"{name}.ipynb", as_version=4)
     assert committed == generate(name), "run `make vm`"
-    changed = {}
-    exec(parameters_source(committed), changed)
+    changed = parameters_of(ROOT / "vm" / f"{name}.ipynb")
     assert {parameter: changed[parameter] for parameter in GPU_PARAMETERS[name]} == GPU_PARAMETERS[name]
 
 

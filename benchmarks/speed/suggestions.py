@@ -1,4 +1,4 @@
-"""Milliseconds of a suggestion of five tokens, of a keystroke, and prefixes a second in batches."""
+"""Latency of a suggestion of five tokens and of a keystroke in milliseconds, and prefixes per second in batches."""
 
 import time
 import warnings
@@ -19,17 +19,18 @@ from transformers import PreTrainedModel
 from benchmarks.speed.costs import duration
 from benchmarks.speed.timing import median_seconds
 from src.completion import completer as completion
-from src.completion.completer import best_answers, complete
+from src.completion.completer import Completer, best_answers
 from src.completion.decoding import GREEDY, Decoding
 from src.completion.prefix_memory import PrefixMemory
-from src.completion.word_constraint import NewWord
+from src.completion.word_constraint import WordConstraint
 from src.deploy.onnx_lstm import FILES, OnnxLSTM, Precision
 from src.evaluation.systems import ModelSystem
 
+# Number of suggestions and decoding.
 WAYS = {
-    "greedy": {"n": 1, "decoding": GREEDY},
-    "3 suggestions": {"n": 3, "decoding": GREEDY},
-    "MBR over 16 samples": {"n": 1, "decoding": Decoding("mbr")},
+    "greedy": (1, GREEDY),
+    "3 suggestions": (3, GREEDY),
+    "MBR over 16 samples": (1, Decoding("mbr")),
 }
 NUM_TOKENS = 5
 TURNS = 5
@@ -39,22 +40,22 @@ ROUNDS = 3
 NUM_TEST_PAIRS = 160_000
 
 
-class Endless(NewWord):
-    """Bars the end as well, so that every suggestion has all its tokens."""
+class Endless(WordConstraint):
+    """Bars the end too, so that every suggestion has the maximum number of tokens."""
 
     def __init__(self, eos_id: int, *arguments):
         super().__init__(*arguments)
         self.eos_id = eos_id
 
-    def __call__(self, scores: torch.Tensor, *arguments) -> torch.Tensor:
-        scores = super().__call__(scores, *arguments)
-        scores[:, self.eos_id] = -torch.inf
-        return scores
+    def __call__(self, logits: torch.Tensor, new_ids: torch.Tensor, prompt_index: torch.Tensor) -> torch.Tensor:
+        logits = super().__call__(logits, new_ids, prompt_index)
+        logits[:, self.eos_id] = -torch.inf
+        return logits
 
 
 @contextmanager
 def timed(*methods: tuple[object, str]) -> Iterator[list[float]]:
-    """The seconds of every call of some methods."""
+    """Measure every call of some methods; the list collects the seconds."""
     seconds: list[float] = []
 
     def measured(call: Callable, *args, **kwargs):
@@ -70,13 +71,13 @@ def timed(*methods: tuple[object, str]) -> Iterator[list[float]]:
 
 
 def latency(systems: list[ModelSystem], run_dir: Path, prefixes: list[str]) -> list[dict]:
-    """Quantiles over prefixes, one at a time: the systems each way, and the LSTM of this run folder as exported.
+    """Quantiles over prefixes, one prefix at a time: each system in each way, and the exported LSTM of a run folder.
 
-    They take turns of several prefixes, as somebody who types stays with one model. The first of a turn finds
-    the processor's caches filled by another. A prefix has its turn in several rounds, of which the median counts:
-    what a quantile then tells of are prefixes, not what else the machine was doing.
+    The systems take turns of several prefixes, since a person who types stays with one model. The first prefix of
+    a turn finds the processor's caches filled by another model. Every prefix is measured in several rounds and its
+    median counts, so that quantiles show differences between prefixes, not other load on the machine.
     """
-    suggest = {(s.name, way): partial(suggest_by, s, arguments) for s in systems for way, arguments in WAYS.items()}
+    suggest = {(s.name, way): partial(suggest_by, s, *how) for s in systems for way, how in WAYS.items()}
     suggest |= {(f"LSTM, ONNX {precision}", "greedy"): suggest_by_onnx(run_dir, precision) for precision in FILES}
     times: dict[tuple[str, str], list[Seconds]] = {key: [] for key in suggest}
     for _ in range(ROUNDS):
@@ -87,30 +88,31 @@ def latency(systems: list[ModelSystem], run_dir: Path, prefixes: list[str]) -> l
 
 
 class Seconds(NamedTuple):
-    """Of one suggestion."""
+    """Seconds that one suggestion took."""
 
-    whole: float
+    total: float
     in_model: float
     in_tokenizer: float
 
 
 def summary(times: list[Seconds]) -> dict[str, float | str]:
-    whole, in_model, in_tokenizer = np.median(np.reshape(times, (ROUNDS, -1, 3)), axis=0).T
+    total, in_model, in_tokenizer = np.median(np.reshape(times, (ROUNDS, -1, 3)), axis=0).T
     return {
-        **quantiles(whole),
-        "first of a turn, p50 ms": quantiles(whole[::PREFIXES_OF_A_TURN])["p50 ms"],
-        "in the model": f"{np.median(in_model / whole):.0%}",
-        "in the tokenizer": f"{np.median(in_tokenizer / whole):.0%}",
+        **quantiles(total),
+        "first of a turn, p50 ms": quantiles(total[::PREFIXES_OF_A_TURN])["p50 ms"],
+        "in the model": f"{np.median(in_model / total):.0%}",
+        "in the tokenizer": f"{np.median(in_tokenizer / total):.0%}",
     }
 
 
-def suggest_by(system: ModelSystem, arguments: dict, prefix: str) -> Seconds:
+def suggest_by(system: ModelSystem, n: int, decoding: Decoding, prefix: str) -> Seconds:
     model, tokenizer = system.model, system.tokenizer
-    endless = patch.object(completion, "NewWord", partial(Endless, tokenizer.eos_token_id))
+    completer = Completer(model, tokenizer, decoding)
+    endless = patch.object(completion, "WordConstraint", partial(Endless, tokenizer.eos_token_id))
     tokenizing = timed((completion, "encode"), (tokenizer, "batch_decode"))
     with endless, timed((model, "forward")) as in_model, tokenizing as in_tokenizer:
         started = time.perf_counter()
-        completion.complete(model, tokenizer, [prefix], max_new_tokens=NUM_TOKENS, **arguments)
+        completer.complete([prefix], n, max_new_tokens=NUM_TOKENS)
         return Seconds(time.perf_counter() - started, sum(in_model), sum(in_tokenizer))
 
 
@@ -132,19 +134,20 @@ def suggest_by_onnx(run_dir: Path, precision: Precision) -> Callable[[str], Seco
 
 
 def tried_options(lstm: ModelSystem, prefixes: list[str]) -> list[dict]:
-    """Each option on its own against the LSTM's greedy suggestion as it is, taking turns."""
+    """The LSTM's greedy suggestion as it is, and with each option on its own; the variants take turns."""
     with warnings.catch_warnings():
-        # It is to move to another package; the int8 that this project offers is that of onnxruntime.
+        # torch warns that quantisation moves to another package. The int8 model of this project is onnxruntime's.
         warnings.simplefilter("ignore")
         int8_layers = quantize_dynamic(deepcopy(lstm.model), {torch.nn.Linear}, dtype=torch.qint8)
 
-    def suggest(model: PreTrainedModel, in_mode: Callable = complete) -> None:
+    def suggest(model: PreTrainedModel, complete: Callable = Completer.complete) -> None:
+        completer = Completer(model, lstm.tokenizer)
         for prefix in prefixes:
-            in_mode(model, lstm.tokenizer, [prefix], max_new_tokens=NUM_TOKENS)
+            complete(completer, [prefix], max_new_tokens=NUM_TOKENS)
 
     actions = {
         "as it is": partial(suggest, lstm.model),
-        "no_grad, not inference_mode": partial(suggest, lstm.model, torch.no_grad()(complete.__wrapped__)),
+        "no_grad, not inference_mode": partial(suggest, lstm.model, torch.no_grad()(Completer.complete.__wrapped__)),
         "linear layers in int8": partial(suggest, int8_layers),
     }
     seconds = median_seconds(actions, TURNS)
@@ -163,24 +166,27 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 
 def keystrokes(systems: list[ModelSystem], texts: list[str]) -> list[dict]:
-    """Of texts typed letter by letter: the time of the greedy suggestion after each letter, with and without memory."""
+    """Latency of the greedy suggestion after each letter of typed texts, with and without a memory."""
     rows = []
     for system in systems:
         model, tokenizer = system.model, system.tokenizer
         seconds: dict[str, list[float]] = {"from the start": [], "with memory": []}
         for text in texts:
-            memory = PrefixMemory(model)
+            completers = {
+                "from the start": Completer(model, tokenizer),
+                "with memory": Completer(model, tokenizer, memory=PrefixMemory(model)),
+            }
             for end in range(text.index(" ") + 2, len(text) + 1):
-                for name, kept in {"from the start": None, "with memory": memory}.items():
+                for name, completer in completers.items():
                     started = time.perf_counter()
-                    complete(model, tokenizer, [text[:end]], half_typed=True, max_new_tokens=NUM_TOKENS, memory=kept)
+                    completer.complete([text[:end]], half_typed=True, max_new_tokens=NUM_TOKENS)
                     seconds[name].append(time.perf_counter() - started)
         rows += [{"model": system.name, "keystroke": name, **quantiles(values)} for name, values in seconds.items()]
     return rows
 
 
 def throughput(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:
-    """Prefixes a second in batches, greedy, each ending where the model ends it."""
+    """Prefixes per second in batches, with greedy suggestions that end where the model ends them."""
     rows = []
     for system in systems:
         some = prefixes if system.name == "LSTM" else prefixes[: len(prefixes) // 8]

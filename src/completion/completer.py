@@ -1,22 +1,192 @@
 """Tweet completions from any causal language model of transformers that keeps `past_key_values`, or a `state`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.completion.decoding import GREEDY, Decoding, decode
+from src.completion.decoding import (
+    GREEDY,
+    Continuation,
+    Decoding,
+    Method,
+    PromptBatch,
+    beam_search,
+    continue_rows,
+    token_choice,
+)
 from src.completion.minimum_bayes_risk import mean_utilities
 from src.completion.prefix_memory import PrefixMemory
-from src.completion.word_constraint import NewWord, word_starts
+from src.completion.sampling import Choose
+from src.completion.step import read_prompts
+from src.completion.word_constraint import WordConstraint, word_starts
 from src.corpus.tokenization import encode
 from src.text.cleaning import clean_string
-from src.text.prefixes import MAX_NEW_TOKENS, Completion, split_prefix
+from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
+
+# Prompts decoded together; fewer where each has many continuations.
+BATCH_SIZE = 64
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Prompt:
+    """What the model reads of a prefix, and what a continuation has to keep to.
+
+    Attributes:
+        token_ids: ids of the complete words.
+        typed: letters of the half-typed word after them, or "".
+        max_new_tokens: maximum number of tokens in a continuation.
+    """
+
+    token_ids: list[int]
+    typed: str
+    max_new_tokens: int
+
+
+class Completer:
+    """A language model that completes tweets: a `src.text.prefixes.TweetCompleter`.
+
+    "greedy" begins with the n most probable first tokens and continues greedily from each, so that its
+    first suggestion is that of n = 1. "beam" has at least n beams. "nucleus" draws at least 2 n samples
+    if n > 1. Where these give fewer than n different texts, those of a wider beam search follow.
+
+    Samples depend on the seed, `BATCH_SIZE` and the other prefixes of a call. No decoding touches the
+    global random state.
+
+    Args:
+        model: in evaluation mode, with a tokenizer that has a pad token.
+        tokenizer: WordPiece or byte-level BPE.
+        decoding: how suggestions are found.
+        memory: for one text that is being typed: what the model has read of it is not read again.
+
+    Raises:
+        ValueError: the memory belongs to another model.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        decoding: Decoding = GREEDY,
+        memory: PrefixMemory | None = None,
+    ):
+        if memory is not None and memory.model is not model:
+            raise ValueError("the memory belongs to another model: make one for each model")
+        self.model, self.tokenizer, self.decoding, self.memory = model, tokenizer, decoding, memory
+        self.word_starts = word_starts(tokenizer, model.config.vocab_size)
+
+    @torch.inference_mode()
+    def complete(
+        self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
+    ) -> list[list[Completion]]:
+        """Complete each prefix with new words, in n different ways, as `TweetCompleter` says.
+
+        Where a prefix is longer than the model can read, only its end is read.
+
+        Returns:
+            n completions for each prefix, best first: "greedy" by the probability of the first token, "beam"
+            and "nucleus" by confidence, "mbr" by utility. Fewer only where the widest search finds no others,
+            e.g. when spellings of a half-typed word that differ only in capitals fill all beams.
+
+        Raises:
+            ValueError: n or `max_new_tokens` is less than 1; n is more than the samples of "mbr"; there is a memory
+                and not exactly one prefix; the model is in training mode or has too few positions.
+            PrefixError: a prefix has no letters or digits, or is only a half-typed word.
+        """
+        check_request(n, max_new_tokens)
+        self._check(prefixes, n)
+        prompts = self._prompts(prefixes, half_typed, max_new_tokens)
+        batch_size = max(1, min(BATCH_SIZE, 4 * BATCH_SIZE // self.decoding.num_continuations(n)))
+        batches = similar_batches(prompts, batch_size)
+        choose = token_choice(self.decoding, self.model.device)
+        completions: list[list[Completion]] = [[] for _ in prompts]
+        for batch in tqdm(batches, "completing", leave=False, position=0, mininterval=1, disable=len(batches) < 2):
+            for i, suggestions in zip(batch, self._complete_batch([prompts[i] for i in batch], n, choose)):
+                completions[i] = suggestions
+        return completions
+
+    def _check(self, prefixes: Sequence[str], n: int) -> None:
+        num_samples = self.decoding.num_samples
+        if self.decoding.method == "mbr" and num_samples < n:
+            raise ValueError(f"num_samples is {num_samples}: mbr can't choose {n} suggestions among so few")
+        if self.memory is not None and len(prefixes) != 1:
+            raise ValueError(f"a memory belongs to one text: give one prefix at a time, not {len(prefixes)}")
+        if self.model.training:
+            raise ValueError("the model is in training mode, which applies dropout: call model.eval() first")
+
+    def _prompts(self, prefixes: Sequence[str], half_typed: bool, max_new_tokens: int) -> list[Prompt]:
+        split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
+        token_ids = encode(self.tokenizer, [words for words, _ in split])
+        prompts = [Prompt(ids, typed, token_limit(max_new_tokens, typed)) for ids, (_, typed) in zip(token_ids, split)]
+        num_positions = getattr(self.model.config, "max_position_embeddings", None)
+        if num_positions is None:
+            return prompts
+        limit = max((prompt.max_new_tokens for prompt in prompts), default=0)
+        if limit >= num_positions:
+            raise ValueError(f"max_new_tokens is {limit}: the model has {num_positions} positions, give it fewer")
+        return [
+            replace(prompt, token_ids=prompt.token_ids[prompt.max_new_tokens - num_positions :]) for prompt in prompts
+        ]
+
+    def _complete_batch(self, prompts: list[Prompt], n: int, choose: Choose) -> list[list[Completion]]:
+        found: list[dict[str, Completion]] = [{} for _ in prompts]
+        for method, k in self._attempts(n):
+            lacking = [i for i, suggestions in enumerate(found) if len(suggestions) < n]
+            if not lacking:
+                break
+            groups = self._decode([prompts[i] for i in lacking], method, k, choose)
+            for i, group in zip(lacking, groups):
+                for completion in self._ranked(group, method):
+                    if completion.text:
+                        found[i].setdefault(completion.text, completion)
+        chosen = [list(suggestions.values())[:n] for suggestions in found]
+        if self.decoding.method in ("beam", "nucleus"):
+            return [sorted(suggestions, key=lambda suggestion: -suggestion.confidence) for suggestions in chosen]
+        return chosen
+
+    def _attempts(self, n: int) -> Iterator[tuple[Method, int]]:
+        """Methods to try in turn, with their numbers of continuations, until there are n different texts."""
+        yield self.decoding.method, self.decoding.num_continuations(n)
+        if self.decoding.method == "greedy":
+            yield "greedy", 4 * n
+        yield "beam", 2 * n
+        yield "beam", 8 * n
+
+    def _decode(self, prompts: list[Prompt], method: Method, k: int, choose: Choose) -> list[list[Continuation]]:
+        """At most k continuations of each prompt; all prompts have the same `max_new_tokens`."""
+        token_ids = {"input_ids": [prompt.token_ids for prompt in prompts]}
+        padded = self.tokenizer.pad(token_ids, padding_side="left", return_tensors="pt").to(self.model.device)
+        batch = PromptBatch(
+            **padded,
+            logits_processor=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
+            max_new_tokens=prompts[0].max_new_tokens,
+            eos_id=self.tokenizer.eos_token_id,
+        )
+        k = min(k, self.model.config.vocab_size)
+        if method == "beam":
+            return beam_search(self.model, batch, k)
+        read = partial(read_prompts, self.model) if self.memory is None else self.memory.read
+        return continue_rows(self.model, batch, k, choose, read(**padded))
+
+    def _ranked(self, continuations: list[Continuation], method: Method) -> list[Completion]:
+        """Best first by the criterion of the method; ties by confidence."""
+        token_ids = [continuation.token_ids for continuation in continuations]
+        texts = map(clean_string, self.tokenizer.batch_decode(token_ids, skip_special_tokens=True))
+        completions = [Completion(text, one.confidence) for text, one in zip(texts, continuations)]
+        if method == "greedy":
+            return completions
+        utilities = [0.0] * len(completions)
+        if method == "mbr":
+            # Without rounding, two sums of the same numbers may differ.
+            utilities = mean_utilities([one.text for one in completions], self.decoding.utility).round(9)
+        order = sorted(range(len(completions)), key=lambda i: (-utilities[i], -completions[i].confidence))
+        return [completions[i] for i in order]
+
+
 def complete(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -25,139 +195,21 @@ def complete(
     decoding: Decoding = GREEDY,
     half_typed: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
-    batch_size: int = 64,
     memory: PrefixMemory | None = None,
 ) -> list[list[Completion]]:
-    """Complete prefixes with new words, in n different ways each.
-
-    A suggestion has at least one word and ends where the model ends it, or after
-    `max_new_tokens` tokens. Prefixes are cleaned like the training texts. "greedy" begins with
-    the n most probable first tokens and goes on greedily from each, so that its first suggestion
-    is that of n = 1; "beam" has at least n beams; "nucleus" draws at least 2 n samples if n > 1.
-    Where these have fewer than n different texts, those of a wider beam search follow.
-
-    Samples depend on the seed, the batch size and the other prefixes. No decoding touches the
-    global random state.
-
-    Args:
-        model, tokenizer: an LSTM of `load_lstm_lm`, a transformer of `load_pretrained`, ...
-        prefixes: beginnings of tweets; of one longer than the model can read, its end is read.
-        n: suggestions for each prefix.
-        half_typed: the last word of a prefix is still being typed, unless a space follows. The
-            model reads the words before it, and suggestions begin with a word that begins with
-            its letters (token healing); as many tokens as these have letters may spell it.
-        batch_size: prefixes decoded together; fewer where each has many continuations.
-        memory: of one text that is being typed, kept from call to call: what the model has read of it
-            is not read again.
-
-    Returns:
-        n completions for each prefix, best first: "greedy" by the probability of the first token,
-        "beam" and "nucleus" by confidence, "mbr" by utility. Fewer only where the widest search
-        finds no other, as where every way to spell a half-typed word in capitals has a beam.
-
-    Raises:
-        ValueError: a prefix has no letters or digits, or only a half-typed word; n or `max_new_tokens` isn't
-            positive, or n is more than the samples of "mbr"; there is a memory but not one prefix, or it is
-            another model's; the model is in training mode or has too few positions.
-    """
-    if n < 1:
-        raise ValueError(f"n is {n}: ask for at least one suggestion")
-    if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens is {max_new_tokens}: a suggestion has at least one token")
-    if decoding.method == "mbr" and decoding.num_samples < n:
-        raise ValueError(f"num_samples is {decoding.num_samples}: mbr can't choose {n} suggestions among them")
-    if memory is not None and len(prefixes) != 1:
-        raise ValueError(f"memory is of one text, but there are {len(prefixes)} prefixes: give one at a time")
-    if memory is not None and memory.model is not model:
-        raise ValueError("memory is of another model: make one for each")
-    if model.training:
-        raise ValueError("the model is in training mode, where dropout changes what it says: call model.eval() before")
-    split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
-    prefix_ids = encode(tokenizer, [words for words, _ in split])
-    typed = [letters for _, letters in split]
-    max_tokens = [max(max_new_tokens, len(letters) + 1) if letters else max_new_tokens for letters in typed]
-    # Where positions are numbered, there are only so many.
-    if room := getattr(model.config, "max_position_embeddings", None):
-        if max(max_tokens, default=0) >= room:
-            raise ValueError(f"max_new_tokens is {max(max_tokens)}: the model has {room} positions, give it fewer")
-        prefix_ids = [ids[-max(1, room - new) :] for ids, new in zip(prefix_ids, max_tokens)]
-    order = sorted(range(len(prefixes)), key=lambda i: (max_tokens[i], len(prefix_ids[i])))
-    groups = [list(group) for _, group in groupby(order, key=max_tokens.__getitem__)]
-    size = max(1, min(batch_size, 4 * batch_size // _num_continuations(decoding, n)))
-    batches = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
-    completions: list[list[Completion]] = [[] for _ in prefixes]
-    generator = torch.Generator(model.device).manual_seed(decoding.seed)
-    for batch in tqdm(batches, "completing", leave=False, position=0, mininterval=1, disable=len(batches) < 2):
-        ids, letters = [prefix_ids[i] for i in batch], [typed[i] for i in batch]
-        limit = max_tokens[batch[0]]
-        found = _complete_batch(model, tokenizer, ids, letters, n, decoding, limit, generator, memory)
-        for i, suggestions in zip(batch, found):
-            completions[i] = suggestions
-    return completions
+    """Complete prefixes in one call; `Completer` explains the arguments."""
+    return Completer(model, tokenizer, decoding, memory).complete(prefixes, n, half_typed, max_new_tokens)
 
 
 def best_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefixes: Sequence[str], decoding: Decoding = GREEDY
 ) -> list[str]:
-    """The text of the one best completion of each prefix."""
-    return [completions[0].text for completions in complete(model, tokenizer, prefixes, decoding=decoding)]
+    """The text of the best completion of each prefix."""
+    return [suggestions[0].text for suggestions in complete(model, tokenizer, prefixes, decoding=decoding)]
 
 
-def _complete_batch(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prefix_ids: list[list[int]],
-    typed: list[str],
-    n: int,
-    decoding: Decoding,
-    max_new_tokens: int,
-    generator: torch.Generator,
-    memory: PrefixMemory | None,
-) -> list[list[Completion]]:
-    starts = word_starts(tokenizer, model.config.vocab_size)
-    found: list[dict[str, Completion]] = [{} for _ in prefix_ids]
-    for attempt, k in _attempts(decoding, n):
-        lacking = [i for i, suggestions in enumerate(found) if len(suggestions) < n]
-        if not lacking:
-            break
-        narrow = NewWord(starts, [typed[i] for i in lacking])
-        ids = [prefix_ids[i] for i in lacking]
-        groups = decode(model, tokenizer, ids, attempt, k, narrow, max_new_tokens, generator, memory)
-        for i, group in zip(lacking, groups):
-            texts = tokenizer.batch_decode([one.token_ids for one in group], skip_special_tokens=True)
-            completions = [Completion(clean_string(text), one.confidence) for text, one in zip(texts, group)]
-            for completion in _ranked(completions, attempt):
-                if completion.text:
-                    found[i].setdefault(completion.text, completion)
-    chosen = [list(suggestions.values())[:n] for suggestions in found]
-    if decoding.method in ("beam", "nucleus"):
-        return [sorted(suggestions, key=lambda suggestion: -suggestion.confidence) for suggestions in chosen]
-    return chosen
-
-
-def _num_continuations(decoding: Decoding, n: int) -> int:
-    """Of each prefix, to find n suggestions among."""
-    if decoding.method == "nucleus" and n > 1:
-        return max(decoding.num_samples, 2 * n)
-    return {"greedy": n, "beam": max(decoding.num_beams, n)}.get(decoding.method, decoding.num_samples)
-
-
-def _attempts(decoding: Decoding, n: int) -> Iterator[tuple[Decoding, int]]:
-    """Decodings to try in turn, with their numbers of continuations, until there are n different texts."""
-    yield decoding, _num_continuations(decoding, n)
-    if decoding.method == "greedy":
-        yield decoding, 4 * n
-    for width in (2 * n, 8 * n):
-        yield Decoding("beam"), width
-
-
-def _ranked(completions: list[Completion], decoding: Decoding) -> list[Completion]:
-    """Best first, by what the decoding goes by; equal ones by confidence."""
-    if decoding.method == "greedy":
-        return completions
-    utilities = [0.0] * len(completions)
-    if decoding.method == "mbr":
-        # Without rounding, two sums of the same numbers may differ.
-        utilities = mean_utilities([completion.text for completion in completions], decoding.utility).round(9)
-    order = sorted(range(len(completions)), key=lambda i: (-utilities[i], -completions[i].confidence))
-    return [completions[i] for i in order]
+def similar_batches(prompts: Sequence[Prompt], batch_size: int) -> list[list[int]]:
+    """Batches of indices: prompts with the same `max_new_tokens`, sorted by length to need little padding."""
+    order = sorted(range(len(prompts)), key=lambda i: (prompts[i].max_new_tokens, len(prompts[i].token_ids)))
+    groups = [list(group) for _, group in groupby(order, key=lambda i: prompts[i].max_new_tokens)]
+    return [group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)]

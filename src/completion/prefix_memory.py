@@ -1,4 +1,4 @@
-"""What a model has read of a text that is still being typed, so that each keystroke costs a step or two."""
+"""The outputs of a model for a text that is still being typed, so that a keystroke costs one or two steps."""
 
 from copy import deepcopy
 
@@ -9,17 +9,17 @@ from transformers.utils import ModelOutput
 from src.completion.step import read, reading_kwargs
 
 MAX_PREFIXES = 64
-# Of all prefixes together: a transformer keeps tens of KB of each.
+# Total over all prefixes: a transformer keeps tens of KB for each token.
 MAX_TOKENS = 2_048
 
 
 class PrefixMemory:
-    """A model's outputs behind the beginnings of one text, for `complete(..., memory=...)`.
+    """A model's outputs after the beginnings of one text, for `Completer(..., memory=...)`.
 
-    A text that goes on, or that is shortened again, is read from the longest beginning that was read before.
+    When the text grows or is shortened, the model continues from the longest beginning that it has read.
 
     Args:
-        model: the one that reads, always the same.
+        model: the model that reads the text.
     """
 
     def __init__(self, model: PreTrainedModel):
@@ -28,17 +28,17 @@ class PrefixMemory:
 
     @torch.inference_mode()
     def read(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> ModelOutput:
-        """Read what is new of a text.
+        """Read the new tokens of a text.
 
         Args:
-            input_ids, attention_mask: int64 [1, length], without pads.
+            input_ids, attention_mask: int64 [1, length], without padding.
 
         Returns:
-            the model's output: logits [1, 1, vocab] behind the last token, and the cache or the state there.
+            the model's output: logits [1, 1, vocab] after the last token, and the cache or the state there.
         """
         wanted = tuple(input_ids[0].tolist())
         known = next((wanted[:end] for end in range(len(wanted), 0, -1) if wanted[:end] in self.outputs), ())
-        # Taken out and put in again: the one that was used last is the last to be forgotten.
+        # Taken out and put back at the end: the beginning that was used last is forgotten last.
         outputs = self.outputs.pop(known, {})
         if known:
             self.outputs[known] = outputs

@@ -1,4 +1,4 @@
-"""One step of a model under completion: read new tokens after what was read before."""
+"""One step of a model during completion: read new tokens after those that were read before."""
 
 import inspect
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from transformers.utils import ModelOutput
 
 
 def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict:
-    """What `read` passes to a model about rows of this mask, int64 [batch, length], besides their tokens."""
+    """Everything except token ids that `read` passes to a model for an attention mask, int64 [batch, length]."""
     model_kwargs = {"attention_mask": attention_mask, "use_cache": True, "logits_to_keep": 1}
     if "position_ids" in _forward_arguments(type(model)):
         model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
@@ -20,12 +20,12 @@ def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict
 def read(
     model: PreTrainedModel, input_ids: torch.Tensor, model_kwargs: dict, next_sequence_length: int | None = None
 ) -> ModelOutput:
-    """The model's output behind the last tokens.
+    """The model's output after the last tokens.
 
     Args:
         input_ids: int64 [batch, length], all tokens so far, padded on the left.
-        model_kwargs: of `reading_kwargs`, with the cache or the state of the tokens that have been read.
-        next_sequence_length: number of tokens to read now; None: all.
+        model_kwargs: from `reading_kwargs`, with the cache or the state after the tokens that have been read.
+        next_sequence_length: number of tokens to read now; None reads all.
     """
     model_inputs = model.prepare_inputs_for_generation(
         input_ids,
@@ -36,13 +36,18 @@ def read(
     return model(**model_inputs, return_dict=True)
 
 
+def read_prompts(model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> ModelOutput:
+    """The model's output after prompts, int64 [batch, length], padded on the left."""
+    return read(model, input_ids, reading_kwargs(model, attention_mask))
+
+
 def take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
-    """What a model remembers of some rows of its batch: mask and positions, cache or state."""
+    """The mask, positions and cache or state of some rows of a batch, int64 [rows]."""
     taken = {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in model_kwargs.items()}
     if isinstance(cache := taken.get("past_key_values"), Cache):
         cache.reorder_cache(rows)
     if (state := taken.get("state")) is not None:
-        taken["state"] = tuple(part[:, rows] for part in state)
+        taken["state"] = tuple(tensor[:, rows] for tensor in state)
     return taken
 
 

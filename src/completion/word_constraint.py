@@ -1,4 +1,4 @@
-"""Makes every suggestion begin with a new word, or with the rest of one that is half typed."""
+"""Every suggestion begins with a new word, or with a half-typed word."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,37 +6,42 @@ from functools import lru_cache
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from src.completion.decoding import LogitsProcessor
 from src.text.word_starts import WordStarts
 
 
 @lru_cache(maxsize=8)
 def word_starts(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordStarts:
-    """Of a tokenizer's vocabulary; a model's may be larger, by ids that stand for no text."""
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    return WordStarts(pieces + [""] * (vocab_size - len(pieces)), tokenizer.all_special_tokens)
+    """The word starts of a tokenizer's vocabulary; a model's vocabulary may have more ids, which stand for no text."""
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    return WordStarts(tokens + [""] * (vocab_size - len(tokens)), tokenizer.all_special_tokens)
 
 
-class NewWord:
-    """Bars every token that can't begin, or go on with, the new word of its row.
+class WordConstraint(LogitsProcessor):
+    """Bars every token that can neither begin nor continue the first word of a row's continuation.
 
     So no suggestion is empty: the end of the tweet doesn't begin a word.
+
+    Args:
+        starts: the vocabulary's word starts.
+        typed: letters of the half-typed word of each prompt, or "".
     """
 
     def __init__(self, starts: WordStarts, typed: Sequence[str]):
         self.starts, self.typed = starts, typed
         self.num_steps = max(map(starts.num_steps, typed))
 
-    def __call__(self, scores: torch.Tensor, new_ids: torch.Tensor, prefixes: torch.Tensor) -> torch.Tensor:
+    def __call__(self, logits: torch.Tensor, new_ids: torch.Tensor, prompt_index: torch.Tensor) -> torch.Tensor:
         if new_ids.shape[1] >= self.num_steps:
-            return scores
-        rows = zip(prefixes.tolist(), map(tuple, new_ids.tolist()))
-        masks = [barred(self.starts, self.typed[prefix], ids, scores.shape[1]) for prefix, ids in rows]
-        return scores.masked_fill(torch.stack(masks).to(scores.device), -torch.inf)
+            return logits
+        rows = zip(prompt_index.tolist(), map(tuple, new_ids.tolist()))
+        masks = [barred(self.starts, self.typed[prompt], ids, logits.shape[1]) for prompt, ids in rows]
+        return logits.masked_fill(torch.stack(masks).to(logits.device), -torch.inf)
 
 
 @lru_cache(maxsize=1024)
 def barred(starts: WordStarts, typed: str, new_ids: tuple[int, ...], vocab_size: int) -> torch.Tensor:
-    """[vocab] bool, true for every id that may not come next."""
+    """Mask of the ids that may not come next, bool [vocab]."""
     candidates = starts.candidates(typed, new_ids)
     mask = torch.full((vocab_size,), candidates is not None)
     mask[candidates or []] = False

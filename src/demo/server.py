@@ -19,8 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.demo.completers import Completer
-from src.text.prefixes import Completion, PrefixError, split_prefix
+from src.text.prefixes import Completion, PrefixError, TweetCompleter, split_prefix
 
 PAGE_DIR = Path(__file__).parent / "page"
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
@@ -58,7 +57,7 @@ class Answer(BaseModel):
 class Turnstile:
     """One model's work, one question at a time."""
 
-    def __init__(self, completer: Completer):
+    def __init__(self, completer: TweetCompleter):
         self.completer, self.lock, self.waiting = completer, asyncio.Lock(), 0
 
     async def answer(self, text: str, has_gone: Callable[[], Awaitable[bool]]) -> Answer:
@@ -78,13 +77,13 @@ class Turnstile:
         return Answer(suggestions=suggestions, typed=typed, milliseconds=milliseconds)
 
 
-def suggest(completer: Completer, text: str) -> tuple[list[Completion], str]:
+def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str]:
     """Three suggestions, none for a text without a whole word, and the letters that they begin with."""
     if len(text) > MAX_READ:
         text = text[-MAX_READ:].partition(" ")[2]
     try:
         _, typed = split_prefix(text, 0, half_typed=True)
-        return completer([text], NUM_SUGGESTIONS)[0], typed
+        return completer.complete([text], NUM_SUGGESTIONS, half_typed=True)[0], typed
     except PrefixError:
         return [], ""
 
@@ -122,7 +121,7 @@ def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
     return None
 
 
-def create_app(completers: dict[str, Completer]) -> FastAPI:
+def create_app(completers: dict[str, TweetCompleter]) -> FastAPI:
     """The page and its questions.
 
     Args:

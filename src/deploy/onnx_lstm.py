@@ -11,7 +11,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from src.text.cleaning import clean_string
-from src.text.prefixes import MAX_NEW_TOKENS, Completion, split_prefix
+from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
 from src.text.word_starts import WordStarts
 
 ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
@@ -21,11 +21,11 @@ State = tuple[np.ndarray, np.ndarray]
 
 
 class OnnxLSTM:
-    """An LSTM that `src.deploy.export.export_onnx` has written into its run folder.
+    """An exported LSTM that completes tweets greedily: a `src.text.prefixes.TweetCompleter`.
 
     Args:
-        run_dir: the run folder.
-        precision: "int8" is a quarter of "float32" in size.
+        run_dir: the run folder, into which `src.deploy.export.export_onnx` has written the model.
+        precision: "int8" takes a quarter of the space of "float32".
 
     Raises:
         FileNotFoundError: the model has not been exported yet.
@@ -38,14 +38,14 @@ class OnnxLSTM:
                 f"There is no {path}: write it with src.deploy.export.export_onnx({str(run_dir)!r})"
             )
         options = onnxruntime.SessionOptions()
-        # A page beside it keeps the other cores.
+        # The other cores stay free for the application, such as the demo page.
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options)
         self.tokenizer = Tokenizer.from_file(str(Path(run_dir) / "tokenizer.json"))
         special_tokens = json.loads((Path(run_dir) / "special_tokens_map.json").read_text(encoding="utf-8"))
         self.eos_id = self.tokenizer.token_to_id(special_tokens["eos_token"])
-        pieces = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
-        starts, self.all_ids = WordStarts(pieces, special_tokens.values()), np.arange(len(pieces))
+        tokens = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
+        starts, self.all_ids = WordStarts(tokens, special_tokens.values()), np.arange(len(tokens))
 
         @lru_cache(maxsize=1024)
         def candidates(typed: str, new_ids: tuple[int, ...]) -> np.ndarray:
@@ -53,15 +53,15 @@ class OnnxLSTM:
             return self.all_ids if ids is None else np.array(ids, dtype=np.int64)
 
         self.candidates = candidates
-        self.shape = self.session.get_inputs()[1].shape
+        self.state_shape = self.session.get_inputs()[1].shape
 
     def read(self, token_ids: Sequence[int], state: State | None = None) -> tuple[np.ndarray, State]:
-        """Go on from a state, or from the beginning, through one or more tokens.
+        """Read one or more tokens, from a state or from the beginning of a text.
 
         Returns:
-            logits behind the last token, float32 [vocab], and the state there.
+            logits after the last token, float32 [vocab], and the state there, float32 [layers, 1, hidden_dim] each.
         """
-        hidden, cell = state or (np.zeros(self.shape, dtype=np.float32),) * 2
+        hidden, cell = state or (np.zeros(self.state_shape, dtype=np.float32),) * 2
         inputs = {"input_ids": np.array([token_ids], dtype=np.int64), "hidden": hidden, "cell": cell}
         logits, hidden, cell = self.session.run(None, inputs)
         return logits[0], (hidden, cell)
@@ -69,63 +69,66 @@ class OnnxLSTM:
     def complete(
         self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[list[Completion]]:
-        """As `src.completion.completer.complete` with greedy decoding.
+        """Complete each prefix with new words, in n different ways, as `TweetCompleter` says.
 
         Returns:
-            n suggestions for each prefix, best first by the probability of their first token. Where fewer than
-            n tokens spell what was typed, they differ in later ones: by probability too, not by a beam search.
+            n completions for each prefix, best first by the probability of their first token. If fewer than n tokens
+            spell a half-typed word, suggestions also differ in later tokens, again the most probable ones; there is
+            no beam search.
 
         Raises:
-            ValueError: a prefix has no letters or digits, or only a half-typed word; n isn't positive.
+            ValueError: n or `max_new_tokens` is less than 1.
+            PrefixError: a prefix has no letters or digits, or is only a half-typed word.
         """
-        if n < 1:
-            raise ValueError(f"n is {n}: ask for at least one suggestion")
+        check_request(n, max_new_tokens)
         split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
-        return [self._suggestions(words, typed, n, max_new_tokens) for words, typed in split]
+        return [self._suggestions(words, typed, n, token_limit(max_new_tokens, typed)) for words, typed in split]
 
     def _suggestions(self, words: str, typed: str, n: int, max_new_tokens: int) -> list[Completion]:
-        limit = max(max_new_tokens, len(typed) + 1) if typed else max_new_tokens
         suggestions: dict[str, Completion] = {}
         beginnings = [([], 0.0, *self.read(self.tokenizer.encode(words, add_special_tokens=False).ids))]
         while beginnings and len(suggestions) < n:
-            new_ids, total, scores, state = beginnings.pop(0)
-            ids, log_probabilities = self._log_probabilities(scores, typed, new_ids)
+            new_ids, total, logits, state = beginnings.pop(0)
+            ids, log_probabilities = self._log_probabilities(logits, typed, new_ids)
             for i in best_first(log_probabilities):
                 longer = [*new_ids, int(ids[i])], total + float(log_probabilities[i])
-                completion = self._continue(*longer, state, typed, limit)
+                completion = self._continue(*longer, state, typed, max_new_tokens)
                 if completion.text:
                     suggestions.setdefault(completion.text, completion)
                 if len(suggestions) == n:
                     break
-                # Few tokens spell what was typed: suggestions may differ behind them.
+                # Too few tokens spell what was typed, so suggestions must differ in later tokens.
                 if len(ids) < n and longer[0][-1] != self.eos_id:
                     beginnings.append((*longer, *self.read(longer[0][-1:], state)))
         return list(suggestions.values())
 
-    def _continue(self, new_ids: list[int], total: float, state: State, typed: str, limit: int) -> Completion:
-        """Go on greedily from the last of new ids, whose log-probabilities have this sum."""
+    def _continue(self, new_ids: list[int], total: float, state: State, typed: str, max_new_tokens: int) -> Completion:
+        """Continue greedily after new ids whose log-probabilities have this total.
+
+        The state is the one before the last of them.
+        """
         new_ids = new_ids.copy()
-        while new_ids[-1] != self.eos_id and len(new_ids) < limit:
-            scores, state = self.read(new_ids[-1:], state)
-            ids, log_probabilities = self._log_probabilities(scores, typed, new_ids)
+        while new_ids[-1] != self.eos_id and len(new_ids) < max_new_tokens:
+            logits, state = self.read(new_ids[-1:], state)
+            ids, log_probabilities = self._log_probabilities(logits, typed, new_ids)
             best = log_probabilities.argmax()
             new_ids.append(int(ids[best]))
             total += float(log_probabilities[best])
         return Completion(clean_string(self.tokenizer.decode(new_ids, skip_special_tokens=True)), total / len(new_ids))
 
-    def _log_probabilities(self, scores: np.ndarray, typed: str, new_ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def _log_probabilities(self, logits: np.ndarray, typed: str, new_ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """The ids that may come next, int64 [candidates], and their log-probabilities among themselves."""
         ids = self.candidates(typed, tuple(new_ids))
-        # To pick out all of them would cost as much as what follows.
-        scores = scores if ids is self.all_ids else scores[ids]
-        scores = scores - scores.max()
-        return ids, scores - np.log(np.exp(scores).sum())
+        # Selecting all ids would cost as much as the rest of this function.
+        logits = logits if ids is self.all_ids else logits[ids]
+        logits = logits - logits.max()
+        return ids, logits - np.log(np.exp(logits).sum())
 
 
 def best_first(values: np.ndarray) -> Iterator[int]:
-    """Indices of all values, largest first: few are asked for, and finding those is faster than sorting."""
-    left = values.copy()
-    for _ in range(len(left)):
-        best = int(left.argmax())
+    """Indices of values, largest first; lazily, since finding the few that are needed is faster than sorting."""
+    remaining = values.copy()
+    for _ in range(len(remaining)):
+        best = int(remaining.argmax())
         yield best
-        left[best] = -np.inf
+        remaining[best] = -np.inf

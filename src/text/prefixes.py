@@ -1,6 +1,8 @@
-"""What every completer is asked, and what it answers: prefixes as somebody typed them, and suggestions."""
+"""The call that every completer answers: prefixes as people type them in, suggestions out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from src.text.cleaning import clean_string, normalize_tweet
 
@@ -14,10 +16,10 @@ class Completion:
     """A suggestion.
 
     Attributes:
-        text: cleaned words, without the prefix but with the whole of a half-typed word.
-        confidence: mean log-probability of its tokens and its end, in nats, at most 0; that of
-            the first token is among those that begin a word, that of the tokens that spell a
-            half-typed word among those that can.
+        text: cleaned words. They follow the prefix; a half-typed word is among them, complete.
+        confidence: mean log-probability of the tokens, the end of the tweet included, in nats, at most 0.
+            Only the tokens that may come next share the probability: at first those that begin a word,
+            and those that spell a half-typed word while it is not complete.
     """
 
     text: str
@@ -25,26 +27,76 @@ class Completion:
 
 
 class PrefixError(ValueError):
-    """Nothing can be suggested behind a prefix; the message says why and what to give."""
+    """Nothing can be suggested after a prefix; the message says why and what to give."""
+
+
+class TweetCompleter(Protocol):
+    """Completes tweets: a torch model (`Completer`) or an exported one (`OnnxLSTM`)."""
+
+    def complete(
+        self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
+    ) -> list[list[Completion]]:
+        """Complete each prefix with new words, in n different ways.
+
+        A suggestion has at least one word. It ends where the model ends the tweet, or after
+        `max_new_tokens` tokens. Prefixes are cleaned like the training texts.
+
+        Args:
+            prefixes: beginnings of tweets.
+            n: number of suggestions for each prefix.
+            half_typed: the last word of a prefix is still being typed, unless a space follows it. The model
+                reads the words before it, and each suggestion begins with a word that starts with the typed
+                letters (token healing).
+            max_new_tokens: maximum number of tokens in a suggestion. A half-typed word raises it, if necessary,
+                to one more than its letters.
+
+        Returns:
+            n completions for each prefix, best first; fewer only where the search finds no others.
+
+        Raises:
+            ValueError: n or `max_new_tokens` is less than 1.
+            PrefixError: a prefix has no letters or digits, or is only a half-typed word.
+        """
+        ...
+
+
+def check_request(n: int, max_new_tokens: int) -> None:
+    """Raise a ValueError unless a completer can give n suggestions of at most `max_new_tokens` tokens."""
+    if n < 1:
+        raise ValueError(f"n is {n}: ask for at least one suggestion")
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}: a suggestion has at least one token")
+
+
+def token_limit(max_new_tokens: int, typed: str) -> int:
+    """Maximum number of tokens in a suggestion: at least one for each letter of a half-typed word, and one more."""
+    return max(max_new_tokens, len(typed) + 1)
 
 
 def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
-    """Cleaned whole words, and the letters of a word behind them that is still being typed, or "".
+    """Split a prefix into cleaned complete words and the letters of a word that is still being typed, or "".
 
-    What has more than `MAX_LETTERS` letters is taken as a whole word.
+    A last word of more than `MAX_LETTERS` letters counts as complete.
+
+    Args:
+        prefix: the text as it was typed.
+        index: its position among the prefixes, for the error message.
+        half_typed: whether the last word may be incomplete.
 
     Raises:
-        PrefixError: there are no letters or digits, or only a half-typed word.
+        PrefixError: the prefix has no letters or digits, or is only a half-typed word.
     """
     cleaned = clean_string(normalize_tweet(prefix))
     if cleaned == "":
         raise PrefixError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
-    # What one more letter would do tells: it belongs to the last word, or it begins another one.
+    # One more letter shows whether the last word is still open: it extends that word, or it begins another.
     if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
     words, _, letters = cleaned.rpartition(" ")
     if len(letters) > MAX_LETTERS:
         return cleaned, ""
     if words == "":
-        raise PrefixError(f"prefix {index} ({prefix!r}) is one half-typed word: give at least one whole word before it")
+        raise PrefixError(
+            f"prefix {index} ({prefix!r}) is one half-typed word: give at least one complete word before it"
+        )
     return words, letters

@@ -1,4 +1,4 @@
-"""What a training leaves behind for the case that it is cut off, and whether another one may go on from it."""
+"""Checkpoints: what is saved so that a run can resume, and the check that a checkpoint belongs to it."""
 
 import json
 import shutil
@@ -15,17 +15,17 @@ from src.next_token_dataset import NextTokenDataset
 
 IDENTITY_FILE = "training.json"
 RESULT_FILE = "result.json"
-# The last file of a checkpoint to be written.
+# The last file that is written of a checkpoint.
 STATE_FILE = "trainer_state.json"
 
 
 def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDataset], settings: dict) -> dict:
-    """What two trainings must share for one to go on where the other was cut off, JSON-able.
+    """What two training runs must share for one to resume from the other's checkpoint, JSON-able.
 
     Args:
-        model: with the weights that it starts from.
-        datasets: by name; their ids and masks count.
-        settings: those that decide on the weights.
+        model: the model with its initial weights.
+        datasets: the datasets by name; their token ids and masks are compared.
+        settings: the settings that change the weights.
     """
     weights = 0
     for tensor in model.state_dict().values():
@@ -47,12 +47,12 @@ def _checksum(dataset: NextTokenDataset) -> int:
 
 
 def open_checkpoints(folder: Path, identity: dict) -> Path | None:
-    """The last whole checkpoint in a folder that a training of this identity has left; else empty the folder."""
+    """The last complete checkpoint in a folder, if it belongs to a run of this identity; if not, empty the folder."""
     try:
-        is_the_same = json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")) == identity
+        is_same_run = json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")) == identity
     except (FileNotFoundError, json.JSONDecodeError):
-        is_the_same = False
-    if not is_the_same:
+        is_same_run = False
+    if not is_same_run:
         shutil.rmtree(folder, ignore_errors=True)
         write_json(folder / IDENTITY_FILE, identity)
         return None
@@ -61,12 +61,12 @@ def open_checkpoints(folder: Path, identity: dict) -> Path | None:
             json.loads((Path(last) / STATE_FILE).read_text(encoding="utf-8"))
             return Path(last)
         except (FileNotFoundError, json.JSONDecodeError):
-            # Its writing was cut off.
+            # The run was killed while it wrote this one.
             shutil.rmtree(last)
     return None
 
 
 def seconds_until(checkpoint: Path) -> float:
-    """Seconds that the training had taken when it made a checkpoint."""
+    """Seconds that the run had taken when it wrote a checkpoint."""
     log_history = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))["log_history"]
     return max((entry["seconds"] for entry in log_history if "seconds" in entry), default=0.0)

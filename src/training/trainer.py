@@ -1,4 +1,4 @@
-"""transformers' Trainer with our loss on our batches."""
+"""transformers' Trainer with this project's loss and batches."""
 
 import time
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from src.training.loss import dataset_nll, sampled_training_loss, token_frequenc
 
 
 class TrainingError(RuntimeError):
-    """A training can't go on; the message says where it stands and what to change."""
+    """A training run can't continue; the message says at which step and what to change."""
 
 
 class ProgressBar(TrainerCallback):
-    """One bar over the steps with the newest validation loss, in place of the library's printing."""
+    """One bar over the steps with the latest validation loss, instead of the library's printed lines."""
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         self.bar = tqdm(
@@ -34,7 +34,7 @@ class ProgressBar(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         self.bar.update()
-        # The last evaluation may come before the next log is due; the history wants both.
+        # The history needs a training loss for every evaluation, also when no log is due.
         control.should_log |= control.should_evaluate
 
     def on_evaluate(self, args, state, control, metrics, **kwargs) -> None:
@@ -45,7 +45,7 @@ class ProgressBar(TrainerCallback):
 
 
 class EpochOrder(TrainerCallback):
-    """Tells a sampler which epoch it is; the library tells only those of a single process."""
+    """Tells a sampler the number of the epoch; with several processes the library doesn't."""
 
     def __init__(self, sampler: SimilarLengthSampler):
         self.sampler = sampler
@@ -55,7 +55,7 @@ class EpochOrder(TrainerCallback):
 
 
 class WithLoss(nn.Module):
-    """A model and its losses as one module, so that gradients are averaged between processes wherever it is used."""
+    """A model and its losses as one module, so that gradients are averaged between processes."""
 
     def __init__(self, model: PreTrainedModel, all_tokens_loss: Callable):
         super().__init__()
@@ -77,13 +77,13 @@ class TargetLossTrainer(Trainer):
         num_sampled_tokens: int,
         **kwargs,
     ):
-        # Without a launcher one process means one GPU: the library would make the batch larger for the others,
-        # and split it among them in a call that the loss never makes.
+        # Without a launcher, use one GPU: for more the library would enlarge the batch and split it in model(...),
+        # which the loss never calls.
         args._n_gpu = min(args.n_gpu, 1)
         super().__init__(args=args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
         self.pad_id = pad_id
         self.all_tokens_share = all_tokens_share
-        # The library's mixed precision is tied to model(...), which the loss never calls, and outlives the training.
+        # The library's mixed precision works only in model(...), which the loss never calls, and stays on afterwards.
         self.autocast = partial(torch.autocast, self.args.device.type, torch.bfloat16, enabled=bf16)
         all_tokens_loss = training_loss
         if num_sampled_tokens:
@@ -93,14 +93,14 @@ class TargetLossTrainer(Trainer):
         self.started = time.perf_counter()
 
     def _get_train_sampler(self, train_dataset=None) -> SimilarLengthSampler:
-        # That of all processes together: each takes its share of every batch.
+        # One sampler for all processes: each takes its share of every batch.
         batch_size = self.args.train_batch_size * self.args.world_size
         sampler = SimilarLengthSampler(self.train_dataset.lengths, batch_size, self.args.seed)
         self.add_callback(EpochOrder(sampler))
         return sampler
 
     def _wrap_model(self, model, training=True, dataloader=None) -> nn.Module:
-        """Between processes the module that is called is the one with the loss, which the library knows nothing of."""
+        """With several processes, wrap the module that computes the loss instead of the model."""
         if training and self.args.world_size > 1:
             return DistributedDataParallel(self.with_loss)
         return super()._wrap_model(model, training, dataloader)
@@ -119,14 +119,14 @@ class TargetLossTrainer(Trainer):
         return loss * self._share_of_targets(batch)
 
     def _share_of_targets(self, batch: dict[str, torch.Tensor]) -> torch.Tensor | float:
-        """This process's targets by the mean of all: the mean of processes' losses is then that over all targets."""
+        """This process's number of targets over the mean of all: it weights the losses that the processes average."""
         if self.args.world_size == 1:
             return 1.0
         num_targets = (batch["labels"] != IGNORE_INDEX).sum()
         return num_targets / self.accelerator.reduce(num_targets.float(), "mean")
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
-        """Mean over all target tokens; the library's loop would average the means of the batches."""
+        """Mean loss over all target tokens; the library's loop would average the means of the batches."""
         batch_size = self.args.per_device_eval_batch_size
         with self.autocast():
             nll, num_targets = dataset_nll(self.model, self.eval_dataset, batch_size, self.pad_id)
@@ -136,4 +136,4 @@ class TargetLossTrainer(Trainer):
         return metrics
 
     def _issue_warnings_after_load(self, load_result) -> None:
-        """Says that tied weights are missing from a checkpoint, where they are saved once: nothing to tell."""
+        """No warning: tied weights are saved once, and the library would report the second copy as missing."""

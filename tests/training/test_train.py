@@ -1,4 +1,4 @@
-"""The trainer: the loss falls, the best weights stay, seeds repeat, stopping and step counts."""
+"""Training: the loss falls, the best weights are kept, equal seeds give equal weights, interrupted runs resume."""
 
 import signal
 import subprocess
@@ -25,7 +25,16 @@ from src.training.trainer import TrainingError
 from tests.processes import ON_CPUS, TWO_PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=4, eval_steps=0.25)
+# The loss on targets alone and in float32, so that every test counts the same calls on every machine.
+SETTINGS = TrainingSettings(
+    learning_rate=1e-2,
+    batch_size=8,
+    max_epochs=4,
+    eval_steps=0.25,
+    all_tokens_share=0.0,
+    num_sampled_tokens=0,
+    bf16=False,
+)
 
 
 def make_lstm(vocab_size, dropout=0.1):
@@ -43,8 +52,8 @@ def make_gpt2(vocab_size):
 @pytest.fixture(scope="module")
 def datasets(tokenizer, cleaned_texts):
     """64 training texts and 16 validation texts."""
-    parts = cleaned_texts[:64], cleaned_texts[64:]
-    return [NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id) for texts in parts]
+    splits = cleaned_texts[:64], cleaned_texts[64:]
+    return [NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id) for texts in splits]
 
 
 def mean_val_loss(model, val_dataset):
@@ -80,10 +89,10 @@ def test_the_history_has_a_row_for_every_evaluation(datasets, tokenizer, tmp_pat
     assert 0 <= seconds[0] <= seconds[-1] <= result.duration + 0.1
 
 
-def test_the_best_weights_are_kept_though_later_ones_are_worse(datasets, tokenizer, tmp_path):
+def test_the_best_weights_are_kept_when_later_ones_are_worse(datasets, tokenizer, tmp_path):
     train_dataset, val_dataset = datasets
-    # So high a rate on a random language: the model learns the training texts by heart.
-    settings = TrainingSettings(learning_rate=3e-2, batch_size=8, max_epochs=30, eval_steps=1 / 6, patience=100)
+    # With so high a rate the model learns the random training texts by heart.
+    settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, eval_steps=1 / 6, patience=100)
     model = make_lstm(len(tokenizer))
     result = train(model, train_dataset, val_dataset, settings, tmp_path / "checkpoints", 0)
     assert result.history[-1]["val_loss"] > result.best_val_loss + 0.1
@@ -94,7 +103,7 @@ def test_the_best_weights_are_kept_though_later_ones_are_worse(datasets, tokeniz
 def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
     def weights(seed):
         model = make_lstm(len(tokenizer))
-        settings = TrainingSettings(learning_rate=1e-2, batch_size=8, max_epochs=1, eval_steps=100, seed=seed)
+        settings = replace(SETTINGS, max_epochs=1, eval_steps=100, seed=seed)
         train(model, *datasets, settings, tmp_path / "checkpoints", 0)
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
@@ -104,7 +113,7 @@ def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_stops_after_patience_evaluations_without_a_better_loss(datasets, tokenizer, tmp_path, patience):
-    settings = TrainingSettings(learning_rate=0.0, batch_size=8, max_epochs=10, eval_steps=0.1, patience=patience)
+    settings = replace(SETTINGS, learning_rate=0.0, max_epochs=10, eval_steps=0.1, patience=patience)
     model = make_lstm(len(tokenizer))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
@@ -127,8 +136,8 @@ def test_the_smaller_limit_sets_the_number_of_steps(limits, num_texts, steps):
 
 
 @pytest.mark.parametrize("max_tweets_seen", [1, 72, 88])
-def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, tokenizer, tmp_path, max_tweets_seen):
-    settings = TrainingSettings(batch_size=8, max_tweets_seen=max_tweets_seen, eval_steps=0.25)
+def test_the_last_weights_are_always_evaluated(datasets, tokenizer, tmp_path, max_tweets_seen):
+    settings = replace(SETTINGS, max_epochs=10, max_tweets_seen=max_tweets_seen)
     model = make_lstm(len(tokenizer))
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)
     assert mean_val_loss(model, datasets[1]) == pytest.approx(result.best_val_loss, rel=1e-5)
@@ -139,14 +148,14 @@ def test_the_last_weights_are_evaluated_whatever_the_number_of_steps(datasets, t
 @pytest.mark.parametrize(
     ("eval_steps", "evaluated"), [(3, [3, 6, 8]), (0.3, [3, 6, 8]), (4, [4, 8]), (0.5, [4, 8]), (100, [8])]
 )
-def test_evaluations_are_so_many_steps_or_such_a_share_apart(datasets, tokenizer, tmp_path, eval_steps, evaluated):
-    settings = TrainingSettings(batch_size=8, max_epochs=1, eval_steps=eval_steps, patience=100)
+def test_eval_steps_is_a_number_of_steps_or_a_share_of_them(datasets, tokenizer, tmp_path, eval_steps, evaluated):
+    settings = replace(SETTINGS, max_epochs=1, eval_steps=eval_steps, patience=100)
     result = train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", 0)
     assert [row["step"] for row in result.history] == evaluated
 
 
 @pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
-def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, datasets, tmp_path, monkeypatch):
+def test_bf16_trains_in_mixed_precision_to_nearly_the_loss_of_float32(make_model, datasets, tmp_path, monkeypatch):
     dtypes = set()
 
     def recording_loss(model, batch):
@@ -161,14 +170,14 @@ def test_bf16_trains_in_mixed_precision_to_a_loss_near_that_of_fp32(make_model, 
         losses[bf16] = train(model, *datasets, settings, tmp_path / "checkpoints", pad_id=0).best_val_loss
         assert dtypes == {dtype}
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-        # Trained, it computes in full precision again.
+        # After training it computes in full precision again.
         assert model(torch.tensor([[5, 6, 7]])).logits.dtype == torch.float32
         assert "forward" not in vars(model)
         dtypes.clear()
     assert losses[True] == pytest.approx(losses[False], rel=0.05)
 
 
-def test_the_context_counts_in_the_first_share_of_the_steps(datasets, tokenizer, tmp_path, monkeypatch):
+def test_the_loss_counts_the_context_in_the_first_share_of_the_steps(datasets, tokenizer, tmp_path, monkeypatch):
     shares = []
 
     def recording_loss(model, batch):
@@ -183,7 +192,7 @@ def test_the_context_counts_in_the_first_share_of_the_steps(datasets, tokenizer,
     assert len(shares) == 32 and np.mean(shares[24:]) < 0.7
 
 
-def test_a_sampled_softmax_trains_to_a_loss_near_that_over_the_whole_vocabulary(datasets, tokenizer, tmp_path):
+def test_a_sampled_softmax_trains_to_nearly_the_loss_of_the_full_vocabulary(datasets, tokenizer, tmp_path):
     losses = []
     for num_sampled_tokens in (0, 3_000):
         model = make_lstm(len(tokenizer))
@@ -193,19 +202,30 @@ def test_a_sampled_softmax_trains_to_a_loss_near_that_over_the_whole_vocabulary(
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
 
 
-def test_only_while_all_tokens_count_is_the_vocabulary_sampled(datasets, tokenizer, tmp_path, monkeypatch):
+def test_the_vocabulary_is_sampled_only_while_the_loss_counts_all_tokens(datasets, tokenizer, tmp_path, monkeypatch):
     called = []
-    for name, loss in {"sampled": sampled_training_loss, "whole": training_loss}.items():
+    for name, loss in {"sampled": sampled_training_loss, "full": training_loss}.items():
         recording = partial(
             lambda name, loss, *args, **kwargs: called.append(name) or loss(*args, **kwargs), name, loss
         )
         monkeypatch.setattr(f"src.training.trainer.{loss.__name__}", recording)
     settings = replace(SETTINGS, all_tokens_share=0.75, num_sampled_tokens=100)
     train(make_lstm(len(tokenizer)), *datasets, settings, tmp_path / "checkpoints", pad_id=0)
-    assert called == ["sampled"] * 24 + ["whole"] * 8
+    assert called == ["sampled"] * 24 + ["full"] * 8
 
 
-def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_bf16_is_decided_for_the_device_where_it_is_left_open(datasets, tmp_path, monkeypatch, is_fast):
+    # The package exports a function with the same name as its module.
+    monkeypatch.setattr(import_module("src.training.train"), "has_fast_bf16", lambda device: is_fast)
+    settings = replace(SETTINGS, max_epochs=1, bf16=None)
+    left_open = train(make_lstm(300), *datasets, settings, tmp_path / "open", 0)
+    stated = train(make_lstm(300), *datasets, replace(settings, bf16=is_fast), tmp_path / "stated", 0)
+    assert left_open.settings == stated.settings and left_open.settings.bf16 is is_fast
+    assert left_open.best_val_loss == stated.best_val_loss
+
+
+def test_every_epoch_has_a_different_order(datasets, tokenizer, tmp_path, monkeypatch):
     batches = []
 
     def spy(batch, pad_id):
@@ -220,7 +240,7 @@ def test_every_epoch_has_an_order_of_its_own(datasets, tokenizer, tmp_path, monk
     assert len({str(epoch) for epoch in epochs}) == 4
 
 
-def test_tensorboard_logs_where_it_is_told_to(datasets, tmp_path, monkeypatch):
+def test_tensorboard_logs_to_the_folder_of_its_environment_variable(datasets, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="vm/requirements.txt is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -230,15 +250,15 @@ def test_tensorboard_logs_where_it_is_told_to(datasets, tmp_path, monkeypatch):
     assert [event.value for event in logged] == pytest.approx([row["val_loss"] for row in result.history])
 
 
-# Going on after an interruption
+# Resuming after an interruption
 
 
 class Interrupted(Exception):
-    """The power goes."""
+    """Stands for a power cut."""
 
 
 def interrupt_after(monkeypatch, num_steps):
-    """Losses of this many steps, then the end."""
+    """Compute the loss for this many steps, then fail."""
     steps = iter(range(num_steps))
 
     def failing_loss(model, batch):
@@ -260,35 +280,36 @@ def train_with_interruptions(make_model, datasets, folder, settings, monkeypatch
 
 @pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
 @pytest.mark.parametrize("numbers_of_steps", [[3], [9], [16], [13, 2, 12]])
-def test_a_resumed_training_is_the_uninterrupted_one(make_model, datasets, tmp_path, monkeypatch, numbers_of_steps):
-    undisturbed = make_model(300)
-    expected = train(undisturbed, *datasets, SETTINGS, tmp_path / "whole", 0)
+def test_a_resumed_run_ends_as_the_uninterrupted_one(make_model, datasets, tmp_path, monkeypatch, numbers_of_steps):
+    uninterrupted = make_model(300)
+    expected = train(uninterrupted, *datasets, SETTINGS, tmp_path / "uninterrupted", 0)
     model, result = train_with_interruptions(
-        make_model, datasets, tmp_path / "cut", SETTINGS, monkeypatch, numbers_of_steps
+        make_model, datasets, tmp_path / "interrupted", SETTINGS, monkeypatch, numbers_of_steps
     )
-    for tensor, whole in zip(model.state_dict().values(), undisturbed.state_dict().values()):
-        assert torch.equal(tensor, whole)
-    timeless = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
-    assert timeless == [{name: value for name, value in row.items() if name != "seconds"} for row in expected.history]
+    assert all(map(torch.equal, model.state_dict().values(), uninterrupted.state_dict().values()))
+    without_times = [
+        [{name: value for name, value in row.items() if name != "seconds"} for row in one.history]
+        for one in (result, expected)
+    ]
+    assert without_times[0] == without_times[1]
     assert result.best_val_loss == expected.best_val_loss
     assert result.resumed_at == {(3,): 0, (9,): 8, (16,): 16, (13, 2, 12): 16}[tuple(numbers_of_steps)]
     seconds = [row["seconds"] for row in result.history]
     assert seconds == sorted(seconds) and seconds[-1] <= result.duration + 0.1
 
 
-def test_a_resumed_training_stops_where_the_uninterrupted_one_does(datasets, tmp_path, monkeypatch):
+def test_a_resumed_run_stops_at_the_step_of_the_uninterrupted_one(datasets, tmp_path, monkeypatch):
     settings = replace(SETTINGS, learning_rate=0.0, patience=2)
-    expected = train(make_lstm(300), *datasets, settings, tmp_path / "whole", 0)
+    expected = train(make_lstm(300), *datasets, settings, tmp_path / "uninterrupted", 0)
     for num_steps in (9, 17):
         _, result = train_with_interruptions(
-            make_lstm, datasets, tmp_path / f"cut-{num_steps}", settings, monkeypatch, [num_steps]
+            make_lstm, datasets, tmp_path / f"interrupted-{num_steps}", settings, monkeypatch, [num_steps]
         )
         assert result.resumed_at > 0
         assert [row["step"] for row in result.history] == [row["step"] for row in expected.history]
 
 
-def test_training_goes_on_from_weights_in_any_layout(datasets, tmp_path):
-    """Checkpoints are of no consequence to the training that makes them."""
+def test_the_layout_of_the_weights_in_memory_does_not_change_the_run(datasets, tmp_path):
     row_by_row, column_by_column = make_lstm(300), make_lstm(300)
     lay_out_for_few_rows(column_by_column)
     for model, name in ((row_by_row, "rows"), (column_by_column, "columns")):
@@ -299,15 +320,15 @@ def test_training_goes_on_from_weights_in_any_layout(datasets, tmp_path):
 
 def test_a_sampled_softmax_in_bf16_resumes_with_the_same_samples(datasets, tmp_path, monkeypatch):
     settings = replace(SETTINGS, num_sampled_tokens=50, all_tokens_share=0.6, bf16=True)
-    undisturbed = make_lstm(300, dropout=0.3)
-    train(undisturbed, *datasets, settings, tmp_path / "whole", 0)
+    uninterrupted = make_lstm(300, dropout=0.3)
+    train(uninterrupted, *datasets, settings, tmp_path / "uninterrupted", 0)
     make_model = partial(make_lstm, dropout=0.3)
-    model, result = train_with_interruptions(make_model, datasets, tmp_path / "cut", settings, monkeypatch, [8])
+    model, result = train_with_interruptions(make_model, datasets, tmp_path / "interrupted", settings, monkeypatch, [8])
     assert result.resumed_at == 24
-    assert all(map(torch.equal, model.state_dict().values(), undisturbed.state_dict().values()))
+    assert all(map(torch.equal, model.state_dict().values(), uninterrupted.state_dict().values()))
 
 
-def test_a_complete_training_is_given_again_without_a_step(datasets, tmp_path, monkeypatch):
+def test_a_complete_run_is_returned_again_without_a_step(datasets, tmp_path, monkeypatch):
     first = make_lstm(300)
     result = train(first, *datasets, SETTINGS, tmp_path, 0)
     interrupt_after(monkeypatch, 0)
@@ -317,8 +338,8 @@ def test_a_complete_training_is_given_again_without_a_step(datasets, tmp_path, m
     assert not again.training
 
 
-def other_training(change, datasets):
-    """Settings, model and datasets, one of which is another one."""
+def changed_run(change, datasets):
+    """Model, datasets and settings, one of which has changed."""
     train_dataset, val_dataset = datasets
     settings = replace(SETTINGS, seed=1) if change == "settings" else SETTINGS
     model = make_lstm(300)
@@ -330,7 +351,7 @@ def other_training(change, datasets):
     return model, train_dataset, val_dataset, settings
 
 
-def test_what_has_no_effect_on_the_weights_may_change_in_between(datasets, tmp_path, monkeypatch):
+def test_a_run_resumes_with_other_settings_that_do_not_change_the_weights(datasets, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 20)
         train(make_lstm(300), *datasets, replace(SETTINGS, num_workers=1), tmp_path, 0)
@@ -338,19 +359,19 @@ def test_what_has_no_effect_on_the_weights_may_change_in_between(datasets, tmp_p
 
 
 @pytest.mark.parametrize("change", ["settings", "weights", "data", "resume"])
-def test_another_training_starts_anew(datasets, tmp_path, monkeypatch, change):
+def test_a_changed_run_starts_from_the_beginning(datasets, tmp_path, monkeypatch, change):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 20)
-        train(make_lstm(300), *datasets, SETTINGS, tmp_path / "cut", 0)
-    model, *rest = other_training(change, datasets)
-    expected_model, *_ = other_training(change, datasets)
-    train(expected_model, *rest, tmp_path / "whole", 0)
-    result = train(model, *rest, tmp_path / "cut", 0, resume="never" if change == "resume" else "auto")
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path / "interrupted", 0)
+    model, *rest = changed_run(change, datasets)
+    expected_model, *_ = changed_run(change, datasets)
+    train(expected_model, *rest, tmp_path / "uninterrupted", 0)
+    result = train(model, *rest, tmp_path / "interrupted", 0, resume="never" if change == "resume" else "auto")
     assert result.resumed_at == 0
     assert all(map(torch.equal, model.state_dict().values(), expected_model.state_dict().values()))
 
 
-def test_a_checkpoint_that_was_cut_off_is_passed_over(datasets, tmp_path, monkeypatch):
+def test_an_incomplete_checkpoint_is_skipped(datasets, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 20)
         train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
@@ -373,23 +394,23 @@ def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
 
 
 def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
-    """`tests.killed_training` in processes of its own."""
+    """Run `tests.killed_training` in new processes."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, *launcher, "-m", "tests.killed_training", str(folder), str(seconds), str(dropout)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=ON_CPUS)
 
 
-def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights(tmp_path):
-    assert run_training(tmp_path / "whole").returncode == 0
-    # On a fast machine the last one may come too late.
+def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(tmp_path):
+    assert run_training(tmp_path / "uninterrupted").returncode == 0
+    # On a fast machine the last kill may come too late.
     codes = [run_training(tmp_path / "killed", seconds).returncode for seconds in (0.1, 0.4, 0.8)]
     assert codes[0] == -signal.SIGKILL
     assert run_training(tmp_path / "killed").returncode == 0
-    whole, killed = (torch.load(tmp_path / name / "result.pt") for name in ("whole", "killed"))
-    assert all(map(torch.equal, killed["weights"].values(), whole["weights"].values()))
+    expected, killed = (torch.load(tmp_path / name / "result.pt") for name in ("uninterrupted", "killed"))
+    assert all(map(torch.equal, killed["weights"].values(), expected["weights"].values()))
 
 
-def test_two_processes_train_as_one_does(tmp_path):
+def test_two_processes_train_like_one(tmp_path):
     one = run_training(tmp_path / "one", dropout=0.0)
     two = run_training(tmp_path / "two", dropout=0.0, launcher=TWO_PROCESSES)
     assert one.returncode == two.returncode == 0, two.stderr
@@ -401,14 +422,14 @@ def test_two_processes_train_as_one_does(tmp_path):
     assert all(map(torch.equal, *(weights.values() for weights in ranks)))
 
 
-def test_a_process_that_is_killed_ends_the_others(tmp_path):
+def test_when_one_process_is_killed_the_others_end(tmp_path):
     completed = run_training(tmp_path, seconds=0.1, launcher=TWO_PROCESSES)
     assert completed.returncode != 0
     assert "SIGKILL" in completed.stderr
     assert not (tmp_path / "result.pt").exists()
 
 
-def test_a_single_process_trains_on_one_gpu_of_several(datasets, tmp_path, monkeypatch):
+def test_a_single_process_trains_on_one_of_several_gpus(datasets, tmp_path, monkeypatch):
     def with_four_gpus(*args):
         arguments = training_arguments(*args)
         assert arguments.n_gpu == 0
@@ -417,14 +438,14 @@ def test_a_single_process_trains_on_one_gpu_of_several(datasets, tmp_path, monke
 
     plain, with_more = make_lstm(300), make_lstm(300)
     train(plain, *datasets, SETTINGS, tmp_path / "plain", 0)
-    # The package hands on a function of the same name as its module.
+    # The package exports a function with the same name as its module.
     monkeypatch.setattr(import_module("src.training.train"), "training_arguments", with_four_gpus)
     train(with_more, *datasets, SETTINGS, tmp_path / "more", 0)
     assert all(map(torch.equal, with_more.state_dict().values(), plain.state_dict().values()))
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
-def test_a_loss_that_is_no_number_stops_the_training(datasets, tmp_path, monkeypatch, value):
+def test_a_loss_that_is_not_finite_stops_the_run(datasets, tmp_path, monkeypatch, value):
     steps = iter(range(100))
 
     def failing_loss(model, batch):

@@ -1,4 +1,4 @@
-"""The training in several processes: the notebook's parameters, the notebook's run folder."""
+"""Training with several processes: the parameters and the run folder are those of the notebook."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from src.lstm_model import load_lstm_lm
 from src.models.pretrained import load_pretrained
 from src.training.train import TrainingSettings
 from tests.processes import ON_CPUS, TWO_PROCESSES
-from vm.train import parameters, training_settings
+from vm.train import finetuning_settings, parameters, training_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -38,31 +38,38 @@ def test_the_parameters_are_those_of_the_notebook():
     assert values.batch_size == 64 and values.split_by == "user"
     assert values.hidden_dim == 640
     expected = TrainingSettings(
-        learning_rate=4e-3,
         batch_size=64,
         max_tweets_seen=13_000_000,
         eval_steps=1_000,
-        all_tokens_share=0.75,
+        num_sampled_tokens=0,
         num_workers=4,
         bf16=True,
     )
     assert training_settings(values, bf16=True) == expected
 
 
+def test_fine_tuning_counts_targets_alone_in_one_pass():
+    values = parameters("solution_pretrained", [])
+    settings = finetuning_settings(values, num_tweets=50)
+    assert (settings.all_tokens_share, settings.num_sampled_tokens) == (0.0, 0)
+    assert (settings.max_epochs, settings.max_tweets_seen) == (1, 50)
+    assert settings.learning_rate == values.learning_rate == 1e-4
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("batch_sise=64", "no parameter 'batch_sise': choose one of .*batch_size"),
-        ("batch_size=sixty", "'sixty' is no Python literal"),
-        ("batch_size", "'' is no Python literal"),
+        ("batch_size=sixty", "'sixty' is not a Python literal"),
+        ("batch_size", "'' is not a Python literal"),
     ],
 )
-def test_a_parameter_that_is_none_is_refused(change, message):
+def test_an_unknown_or_malformed_parameter_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         parameters("solution_lstm", [change])
 
 
-def test_two_processes_leave_one_run_folder_of_each_model(tmp_path, corpus_path, distilgpt2_path):
+def test_two_processes_write_one_run_folder_for_each_model(tmp_path, corpus_path, distilgpt2_path):
     for notebook, changes in (
         ("solution_lstm", SMALL_LSTM),
         ("solution_pretrained", {**SMALL_TRANSFORMER, "model_name": str(distilgpt2_path)}),

@@ -1,0 +1,107 @@
+"""The complete training of the LSTM in one call, and saving any trained model as a run folder."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import PreTrainedTokenizerBase
+
+from src.completion.decoding import Decoding
+from src.corpus.tokenization import train_tokenizer
+from src.device import pick_device
+from src.evaluation.evaluate import evaluate
+from src.evaluation.intervals import as_record
+from src.evaluation.selection import DECODINGS, choose_decoding, decoding_evaluations
+from src.evaluation.systems import ModelSystem
+from src.lstm_model import LSTMLM, LSTMConfig, save_lstm_lm
+from src.models.pretrained import save_pretrained_lm
+from src.next_token_dataset import NextTokenDataset
+from src.runs import new_run, run_metadata
+from src.training.train import Resume, TrainingResult, TrainingSettings, train
+
+
+def train_lstm(
+    train_texts: Sequence[str],
+    val_texts: Sequence[str],
+    config: LSTMConfig,
+    settings: TrainingSettings,
+    checkpoint_dir: str | Path,
+    resume: Resume = "auto",
+    device: str | torch.device | None = None,
+) -> tuple[PreTrainedTokenizerBase, LSTMLM, TrainingResult]:
+    """Train a tokenizer and an LSTM, in the steps that `solution_lstm.ipynb` shows one by one.
+
+    Args:
+        train_texts: cleaned training texts.
+        val_texts: cleaned validation texts, see `src.evaluation.selection.validation_texts`.
+        config: sizes of the model; `vocab_size` is the number of tokens asked of the tokenizer.
+        settings: `settings.seed` also draws the initial weights.
+        checkpoint_dir: as in `src.training.train.train`.
+        resume: as in `src.training.train.train`.
+        device: device to train on; None picks the best one.
+
+    Returns:
+        tokenizer, model in evaluation mode, result of the training run.
+    """
+    tokenizer = train_tokenizer(train_texts, config.vocab_size)
+    datasets = token_datasets(tokenizer, train_texts, val_texts)
+    model = new_lstm(tokenizer, config, settings.seed).to(pick_device(device))
+    return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id, resume)
+
+
+def token_datasets(
+    tokenizer: PreTrainedTokenizerBase, train_texts: Sequence[str], val_texts: Sequence[str]
+) -> list[NextTokenDataset]:
+    """The training and the validation dataset, cut into context and target by words."""
+    return [
+        NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
+        for texts in (train_texts, val_texts)
+    ]
+
+
+def new_lstm(tokenizer: PreTrainedTokenizerBase, config: LSTMConfig, seed: int) -> LSTMLM:
+    """An untrained LSTM of the sizes of `config`, for a tokenizer. It sets the seed of all random numbers."""
+    transformers.set_seed(seed)
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    return LSTMLM(replace(config, vocab_size=len(tokenizer), **ids))
+
+
+def save_run(
+    system: ModelSystem,
+    result: TrainingResult,
+    val_texts: Sequence[str],
+    data: dict,
+    models_dir: str | Path = "models",
+    *,
+    decodings: Sequence[Decoding] = DECODINGS,
+    decoding_pairs: int = 3_000,
+    max_seconds: float = 0.2,
+    max_pairs: int = 2_000,
+    seed: int = 0,
+) -> None:
+    """Choose the decoding of a trained model, score it on validation pairs, and save its run folder.
+
+    Args:
+        system: the LSTM or a transformer, with the name of the run; its own decoding is not used.
+        result: result of the training run.
+        val_texts: validation texts, from which the first ones are taken.
+        data: record of the corpus, see `src.data_utils.corpus_record`.
+        models_dir: folder of the run folders.
+        decodings: decodings to choose from.
+        decoding_pairs: number of validation pairs on which the decoding is chosen.
+        max_seconds: maximum time for one prefix, see `src.evaluation.selection.choose_decoding`.
+        max_pairs: number of validation pairs that are scored.
+        seed: seed of the bootstrap.
+    """
+    table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
+    decoding = choose_decoding(table, max_seconds)
+    pair_texts = val_texts[:max_pairs]
+    summary = evaluate(replace(system, decoding=decoding), pair_texts).summary(seed)
+    metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": len(pair_texts)}
+    settings = {**asdict(result.settings), "decoding": asdict(decoding)}
+    meta = run_metadata(system.name, settings, data, metrics, result.duration)
+    save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
+    with new_run(system.name, models_dir) as run_dir:
+        save_model(run_dir, system.model, system.tokenizer, meta, result.history)
