@@ -1,66 +1,76 @@
-# make run: everything from nothing to the comparison. make test: the tests. The rest is for development.
-
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 NOTEBOOKS := solution_lstm.ipynb solution_pretrained.ipynb compare.ipynb
 
-# The C library keeps large blocks for the next step of a training instead of returning them after each.
+# glibc keeps large freed blocks for the next training step instead of returning them to the system.
 export MALLOC_MMAP_THRESHOLD_ := 4294967296
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
-# Batches have many shapes, and oneDNN and torch would keep programs for the last 1,024 of them: much of a training's memory.
+# oneDNN and torch cache a compiled kernel for each of the last 1,024 batch shapes. Batches have many shapes, so this
+# cache would take much of the memory.
 export ONEDNN_PRIMITIVE_CACHE_CAPACITY := 16
 export LRU_CACHE_CAPACITY := 16
-# Where a training with report_to="tensorboard" writes to.
+# Where a training run with report_to="tensorboard" writes its log.
 export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 
-.PHONY: run test test-thorough vm vm-run lint table seeds bench demo
+.PHONY: help run demo test test-fast test-thorough lint table seeds bench vm vm-run update
 
-$(VENV)/installed: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is another one: make run PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -r requirements.txt
-	touch $@
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What only a larger machine needs, and the tests of it.
-$(VENV)/installed-vm: $(VENV)/installed vm/requirements.txt
-	$(BIN)/pip install --quiet -r vm/requirements.txt
-	touch $@
-
-run: $(VENV)/installed
+run: $(VENV)/installed  ## Run the three notebooks: data, both models, comparison
 	$(BIN)/python vm/run_notebooks.py $(NOTEBOOKS)
 
-test: $(VENV)/installed-vm
-	$(BIN)/python -m pytest
-
-# Every property on many more examples, among them nonsense for the reader of tweets and for the page.
-test-thorough: $(VENV)/installed-vm
-	$(BIN)/python -m pytest --hypothesis-profile=thorough
-
-# The notebooks for a GPU machine, generated from those in the root; vm-run runs them there.
-vm: $(VENV)/installed
-	$(BIN)/python vm/generate.py
-
-vm-run: $(VENV)/installed-vm
-	$(BIN)/python vm/run_notebooks.py $(addprefix vm/,$(NOTEBOOKS))
-
-lint: $(VENV)/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-
-# A page to type in, on this machine: http://127.0.0.1:8000
-demo: $(VENV)/installed
+demo: $(VENV)/installed  ## Serve a page to type in, at http://127.0.0.1:8000
 	$(BIN)/python -m src.demo
 
-# The result table of the README, from the newest comparison in models/.
-table: $(VENV)/installed
+test: $(VENV)/installed-dev  ## Run all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/installed-dev  ## Run the tests that take no more than about a second each
+	$(BIN)/python -m pytest -m "not slow"
+
+test-thorough: $(VENV)/installed-dev  ## Run all tests, the property tests on many more random examples
+	$(BIN)/python -m pytest --hypothesis-profile=thorough
+
+lint: $(VENV)/installed-dev  ## Check style and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
+
+table: $(VENV)/installed  ## Write the newest comparison in models/ into the README's result table
 	$(BIN)/python -m src.report.readme
 
-# The newest LSTM with two other seeds and the plain recipe, for the tables of compare.ipynb: three more trainings.
-seeds: $(VENV)/installed
+seeds: $(VENV)/installed-dev  ## Train the newest LSTM with two more seeds, and the plain recipe once
 	$(BIN)/python -m benchmarks.quality.seeds
 
-# How fast everything is on this machine: the tables at the end of benchmarks/RESULTS.md.
-bench: $(VENV)/installed
+bench: $(VENV)/installed-dev  ## Measure speed on this machine, for the last tables of benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.speed
+
+vm: $(VENV)/installed  ## Generate the notebooks for a GPU machine from those in the root
+	$(BIN)/python vm/generate.py
+
+vm-run: $(VENV)/installed-vm  ## Run the notebooks for a GPU machine
+	$(BIN)/python vm/run_notebooks.py $(addprefix vm/,$(NOTEBOOKS))
+
+update: $(VENV)/installed-dev  ## Renew constraints.txt after a change in a requirements file
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+		requirements-dev.txt vm/requirements.txt --output-file $(VENV)/constraints.txt
+	{ grep '^#' constraints.txt; grep -vE '^(nvidia|cuda|triton)' $(VENV)/constraints.txt; } > $(VENV)/constraints.new
+	mv $(VENV)/constraints.new constraints.txt
+
+$(VENV)/installed: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed and $(PYTHON) is not. Name another one: make run PYTHON=python3.13"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) -r requirements.txt
+	touch $@
+
+$(VENV)/installed-vm: $(VENV)/installed vm/requirements.txt
+	$(PIP_INSTALL) -r vm/requirements.txt
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-vm requirements-dev.txt
+	$(PIP_INSTALL) -r requirements-dev.txt
+	touch $@

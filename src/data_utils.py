@@ -1,4 +1,4 @@
-"""From raw tweets to clean, distinct, split texts."""
+"""Prepare tweets: clean them, remove duplicates, split them, and split each into context and target."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from src.corpus.load import Corpus
-from src.corpus.splits import SPLITS, SplitBy, assign_splits_by, check_split_by, split_keys
+from src.corpus.splits import SPLITS, SplitBy, assign_splits_by, check_split_by, row_counts, split_keys
 from src.files import write_atomically
-from src.text.cleaning import MENTION, URL, clean_string, clean_strings, normalize_tweet, normalize_tweets
+from src.text.cleaning import (
+    MENTION,
+    URL,
+    clean_string,
+    clean_strings,
+    have_two_words,
+    normalize_tweet,
+    normalize_tweets,
+)
 
 __all__ = [
     "PreparedTweets",
@@ -25,14 +33,15 @@ __all__ = [
 ]
 
 CONTEXT_SHARE = 0.75
+MIN_TWEETS = 10
 KEY_NAMES = {"user": "user", "time": "date"}
 
 
 def split_x_target_by_words(text: str) -> tuple[str, str]:
-    """Split a cleaned text into its first 75% of words and its last 25%.
+    """Split a cleaned text into context and target: its first 75% of words and its last 25%.
 
-    Both parts are non-empty from two words on, and `context + " " + target == text`;
-    with fewer words the target is empty.
+    With two words or more, neither is empty and `context + " " + target == text`. With one word or
+    none, the target is empty.
     """
     words = text.split(" ")
     num_context = max(1, int(len(words) * CONTEXT_SHARE))
@@ -41,12 +50,12 @@ def split_x_target_by_words(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class PreparedTweets:
-    """Cleaned, distinct tweets and how many rows each step kept.
+    """Cleaned, distinct tweets with their splits, and the number of rows at each step.
 
     Attributes:
         table: columns `text` (cleaned) and `split` ("train", "val" or "test").
-        counts: rows read, removed and kept, by name.
-        seed: of the split.
+        counts: rows that were read, removed and kept, made by `src.corpus.splits.row_counts`.
+        seed: seed of the split.
         split_by: "random", "user" or "time".
     """
 
@@ -56,7 +65,7 @@ class PreparedTweets:
     split_by: SplitBy
 
     def texts(self, split: str, max_samples: int | None = None) -> list[str]:
-        """Texts of one part, or a random subset of it (drawn with the split's seed)."""
+        """Return the texts of a split in their order, or `max_samples` of them drawn by the split's seed."""
         texts = self.table.loc[self.table["split"] == split, "text"].tolist()
         if max_samples is None or max_samples >= len(texts):
             return texts
@@ -65,7 +74,7 @@ class PreparedTweets:
 
 
 def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chunk_size: int = 50_000) -> PreparedTweets:
-    """Normalise and clean a corpus, and split it as `split_cleaned` does."""
+    """Normalise and clean a corpus, `chunk_size` rows at a time, then apply `split_cleaned`."""
     check_split_by(split_by)
     cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"], chunk_size))
     return split_cleaned(cleaned, len(corpus.bad_rows), corpus.source, seed, split_by)
@@ -74,47 +83,47 @@ def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chun
 def split_cleaned(
     tweets: pd.DataFrame, num_bad_rows: int, source: str, seed: int, split_by: SplitBy = "random"
 ) -> PreparedTweets:
-    """Drop short and repeated texts, and split the rest 80/10/10.
+    """Remove short and repeated texts, and split the rest 80/10/10.
 
-    Texts with fewer than two words can't be split into context and target. Of exact
-    duplicates the first one stays; they are removed before the split so that no text
-    stands on both sides of it.
+    Texts with fewer than two words are removed because they can't be split into context and target.
+    Of equal texts only the first is kept. Duplicates are removed before the split, so no text is in
+    two splits.
 
     Args:
         tweets: columns `text` (cleaned), `user` and `date`.
-        num_bad_rows: rows that held no tweet, to be counted.
+        num_bad_rows: number of rows without a usable tweet, for the counts.
         source: where the tweets are from, for messages.
-        split_by: "random" splits row by row; "user" draws whole users by seed; "time" sorts by
-            date, the oldest 80% are train, the newest 10% test, and tweets of one second stay
-            together. Rows without a user, or without a date in one of `src.corpus.splits.DATE_FORMATS`,
-            are left out before the duplicates and counted as "without_user" or "without_date".
+        split_by: "random" splits row by row. "user" draws users by seed, each with all tweets. "time"
+            sorts by date: the oldest 80% are train, the newest 10% test, and tweets of the same
+            second stay together. "user" and "time" first remove rows without a user, or without a
+            date in one of `src.corpus.splits.DATE_FORMATS`; they are counted as "without_user" or
+            "without_date".
 
     Raises:
-        ValueError: too few rows, users or dates are left to fill the three parts.
+        ValueError: too few rows, users or dates are left to fill the three splits.
     """
     check_split_by(split_by)
     rows = pd.DataFrame({"text": tweets["text"], "key": split_keys(tweets, split_by)})
-    long_enough = rows[rows["text"].str.contains(" ", regex=False)]
+    long_enough = rows[have_two_words(rows["text"])]
     known = long_enough.dropna(subset="key")
     if split_by == "time":
         known = known.sort_values("key", kind="stable")
     distinct = known.drop_duplicates("text").reset_index(drop=True)
     splits = assign_splits_by(distinct["key"], split_by, seed)
     _check_splits(distinct["key"], splits, split_by, source)
-    counts = {
-        "rows_read": len(rows) + num_bad_rows,
-        "bad_rows": num_bad_rows,
-        "fewer_than_two_words": len(rows) - len(long_enough),
+    counts = row_counts(
+        splits,
+        bad_rows=num_bad_rows,
+        fewer_than_two_words=len(rows) - len(long_enough),
+        duplicates=len(known) - len(distinct),
         **({} if split_by == "random" else {f"without_{KEY_NAMES[split_by]}": len(long_enough) - len(known)}),
-        "duplicates": len(known) - len(distinct),
-        **{split: int((splits == split).sum()) for split in SPLITS},
-    }
+    )
     return PreparedTweets(pd.DataFrame({"text": distinct["text"], "split": splits}), counts, seed, split_by)
 
 
 def _clean(texts: pd.Series, chunk_size: int) -> pd.Series:
     chunks = []
-    with tqdm(desc="cleaning", total=len(texts), unit=" rows", unit_scale=True, leave=False, mininterval=1) as bar:
+    with tqdm(desc="Cleaning", total=len(texts), unit=" rows", unit_scale=True, leave=False, mininterval=1) as bar:
         for start in range(0, len(texts), chunk_size):
             chunks.append(clean_strings(normalize_tweets(texts.iloc[start : start + chunk_size])))
             bar.update(len(chunks[-1]))
@@ -126,10 +135,10 @@ def _check_splits(keys: pd.Series, splits: np.ndarray, split_by: SplitBy, source
     if split_by != "random":
         with_key = f" with a known {KEY_NAMES[split_by]}"
         remedy = 'use split_by="random" or another corpus'
-    if len(keys) < 10:
+    if len(keys) < MIN_TWEETS:
         raise ValueError(
             f"{source}: only {len(keys)} distinct tweets of two words or more{with_key} are left "
-            f"after cleaning, at least 10 are needed; {remedy}"
+            f"after cleaning, at least {MIN_TWEETS} are needed; {remedy}"
         )
     if empty := [split for split in SPLITS if split not in splits]:
         raise ValueError(
@@ -139,17 +148,17 @@ def _check_splits(keys: pd.Series, splits: np.ndarray, split_by: SplitBy, source
 
 
 def write_tweets_csv(tweets: PreparedTweets, path: str | Path) -> Path:
-    """Write the prepared texts and their split as a csv; a file with that name is always whole."""
+    """Write the prepared texts and their splits as a csv, with `src.files.write_atomically`."""
     return write_atomically(path, tweets.table.to_csv(index=False))
 
 
 def corpus_record(corpus: Corpus, tweets: PreparedTweets) -> dict:
-    """What identifies the data of a run: the corpus, its preparation and its split, JSON-able."""
+    """Return, in JSON types, what identifies the data of a run: corpus, preparation and split."""
     return {**corpus.record(), "counts": tweets.counts, "split_seed": tweets.seed, "split_by": tweets.split_by}
 
 
 def raw_tweet_shares(texts: pd.Series) -> pd.Series:
-    """Shares of raw tweets with a mention, a URL, an HTML entity or a non-ASCII character, in [0, 1]."""
+    """Share of raw tweets with a mention, a URL, an HTML entity or a non-ASCII character, each in [0, 1]."""
     texts = texts.astype(object)
     return pd.Series(
         {

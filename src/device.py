@@ -1,10 +1,10 @@
-"""Where a model runs."""
+"""Choose the device that a model runs on."""
 
 import torch
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, or else the best there is: CUDA, Apple's MPS, the CPU."""
+    """Return the given device, or else the best available: CUDA, then Apple's MPS, then the CPU."""
     if device is not None:
         return torch.device(device)
     if torch.cuda.is_available():
@@ -13,7 +13,7 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
+    """Tell whether the device multiplies bfloat16 matrices faster than float32 matrices."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}

@@ -1,6 +1,6 @@
-"""Examples written for this project: shown in notebooks and used in tests, from no one's timeline."""
+"""Example tweets for notebooks and tests. All were written for this project; none is anyone's real tweet."""
 
-# Raw tweets with everything that cleaning has to deal with.
+# Raw tweets that contain everything cleaning has to handle.
 MESSY_TWEETS = (
     "@maple_fox OMG the bakery on 5th is OPEN again!!! http://bit.ly/notreal1 :-)",
     "RT @rainy_ada: free hot chocolate at the library today &lt;3",
@@ -16,7 +16,7 @@ MESSY_TWEETS = (
     "¡mañana volvemos a la playa! see you there",
 )
 
-# Beginnings of tweets to complete.
+# Prefixes to complete.
 PROMPTS = (
     "the weather today",
     "i can't wait to",
@@ -30,7 +30,7 @@ PROMPTS = (
     "my dog is the",
 )
 
-# Beginnings whose last word is still being typed.
+# Prefixes whose last word is only half typed.
 HALF_TYPED = (
     "the weather tod",
     "i cant wait to s",
@@ -39,7 +39,7 @@ HALF_TYPED = (
     "good morning everyone hope you h",
 )
 
-# Whole tweets; the last quarter of each is its ending.
+# Complete tweets. The last quarter of each is the target.
 TWEETS = (
     "the bus is late again and now i am going to miss my class",
     "made pancakes for breakfast and nobody woke up to eat them",

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Write files so that each is either complete or absent."""
 
 import json
 import os
@@ -12,18 +12,18 @@ FULL_DISK = {ENOSPC, EDQUOT, EFBIG}
 
 
 class WriteError(OSError):
-    """Something can't be written, most of all because the disk is full."""
+    """A file can't be written, usually because the disk is full."""
 
 
 @contextmanager
 def explain_full_disk(path: str | Path) -> Iterator[None]:
-    """Say in one sentence that the disk is full, whatever the library that writes says.
+    """Raise the same clear error for a full disk, whichever library does the writing.
 
     Args:
         path: the file or folder that the block writes.
 
     Raises:
-        WriteError: the disk is full. Other errors pass.
+        WriteError: the disk is full. Other errors pass unchanged.
     """
     try:
         yield
@@ -32,60 +32,63 @@ def explain_full_disk(path: str | Path) -> Iterator[None]:
     except Exception as error:
         if not _is_full_disk(error):
             raise
-        message = (
-            f"{path} can't be written, the disk is full: make room and run again; what was finished is still there"
-        )
+        message = f"{path} can't be written, the disk is full: free some space and run again; finished files are kept"
         raise WriteError(ENOSPC, message) from error
 
 
 def _is_full_disk(error: Exception) -> bool:
-    # Libraries in Rust put the number into their text, torch leaves it out.
+    # Libraries in Rust give the error number only in their text, torch not at all.
     in_text = re.search(r"\(os error (\d+)\)", str(error))
     number = int(in_text[1]) if in_text else getattr(error, "errno", None)
     return number in FULL_DISK or "PytorchStreamWriter failed writing" in str(error)
 
 
 def write_atomically(path: str | Path, text: str) -> Path:
-    """Write `text` as UTF-8 under a temporary name, flush it to disk, then rename it to `path`.
+    """Write `text` as UTF-8 to a temporary file, flush it to disk, then rename it to `path`.
 
     Raises:
-        WriteError: it can't be written; a file that was at `path` before is still there, and whole.
+        WriteError: the file can't be written. A file that was already at `path` is unchanged.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8", newline="")
-        flush_to_disk(partial)
-        partial.replace(path)
+        return publish(partial, path)
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise WriteError(
-            error.errno, f"{path} can't be written ({error.strerror}): make room or choose another folder"
-        ) from error
-    return path
+        message = f"{path} can't be written ({error.strerror}): free some space or choose another folder"
+        raise WriteError(error.errno, message) from error
+
+
+def publish(partial: Path, path: Path) -> Path:
+    """Flush a finished file, or every file of a finished folder, to disk; then rename it to `path`."""
+    for file in partial.rglob("*") if partial.is_dir() else [partial]:
+        if file.is_file():
+            flush_to_disk(file)
+    return partial.replace(path)
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return only when the bytes of a file would survive a power cut."""
+    """Return only once the bytes of a file would survive a power cut."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def write_json(path: str | Path, value: object) -> Path:
-    """Write `value` as readable JSON, whole or not at all."""
+    """Write `value` as indented JSON, with `write_atomically`."""
     return write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def replace_between(page: str | Path, start: str, end: str, new: str) -> None:
-    """Replace what stands between two lines of a page.
+    """Replace the text between the lines `start` and `end` of a page.
 
     Raises:
-        ValueError: the page has no such lines.
+        ValueError: the page lacks one of the two lines.
     """
     text = Path(page).read_text(encoding="utf-8")
     if start not in text or end not in text:
-        raise ValueError(f"{page} has no lines {start!r} and {end!r} to put a table between")
+        raise ValueError(f"{page} has no lines {start!r} and {end!r}: add them where the new text belongs")
     before, rest = text.split(start)
     write_atomically(page, f"{before}{start}\n{new}{end}{rest.split(end)[1]}")

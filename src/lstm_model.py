@@ -1,7 +1,14 @@
-"""An LSTM language model that transformers can train, sample from and search with.
+"""An LSTM language model that works with transformers: training, sampling, beam search, pipelines.
 
-The recurrence is the fused `nn.LSTM`; the embedding and the output layer share their
-weights (Press and Wolf, 2017), through a projection where the sizes differ.
+input_ids           [batch, length]
+    |  embedding, dropout
+embedded            [batch, length, embedding_dim]
+    |  LSTM                                             <- state: hidden and cell,
+output              [batch, length, hidden_dim]         -> each [layers, batch, hidden_dim]
+    |  projection (where the sizes differ), dropout
+last_hidden_state   [batch, length, embedding_dim]
+    |  output layer, which shares the embedding's weights (Press and Wolf, 2017)
+logits              [batch, length, vocab_size]
 """
 
 import pickle
@@ -30,7 +37,7 @@ from src.runs import RunError, read_meta, warn_of_other_versions, write_run_file
 
 
 class LSTMConfig(PreTrainedConfig):
-    """Sizes of an `LSTMLM`. Dropouts are probabilities; 0 is off."""
+    """Sizes of an `LSTMLM` and the probability of its dropout; the defaults are those of the committed run."""
 
     model_type = "lstm_lm"
 
@@ -46,12 +53,12 @@ class LSTMConfig(PreTrainedConfig):
 
 @dataclass
 class LSTMOutput(ModelOutput):
-    """Output of the backbone or of the whole model.
+    """Output of the backbone or of the complete model.
 
     Attributes:
-        logits: [batch, length, vocab]; None from the backbone.
-        last_hidden_state: [batch, length, embedding_dim], what the output layer reads.
-        state: hidden and cell state after the last real token, each [layers, batch, hidden_dim].
+        logits: [batch, positions, vocab]; None from the backbone.
+        last_hidden_state: [batch, length, embedding_dim], the input of the output layer.
+        state: hidden and cell state after the last token of each row, each [layers, batch, hidden_dim].
     """
 
     logits: torch.Tensor | None = None
@@ -60,7 +67,7 @@ class LSTMOutput(ModelOutput):
 
 
 class LSTMPreTrainedModel(PreTrainedModel):
-    """What the backbone and the whole model share: their configuration and how weights start."""
+    """Configuration and initial weights, for the backbone and the complete model."""
 
     config_class = LSTMConfig
     base_model_prefix = "backbone"
@@ -74,7 +81,7 @@ class LSTMPreTrainedModel(PreTrainedModel):
             for name, parameter in module.named_parameters():
                 if "bias_ih" in name:
                     nn.init.zeros_(parameter)
-                    # An open forget gate at the start (Jozefowicz et al., 2015).
+                    # Forget gates start open (Jozefowicz et al., 2015).
                     with torch.no_grad():
                         parameter[module.hidden_size : 2 * module.hidden_size].fill_(1.0)
                 elif "bias_hh" in name:
@@ -82,7 +89,9 @@ class LSTMPreTrainedModel(PreTrainedModel):
 
 
 class LSTMBackbone(LSTMPreTrainedModel):
-    """Token ids to hidden states: embedding, LSTM, projection back to the embedding's size."""
+    """Token ids to hidden states: embedding, LSTM and projection."""
+
+    _input_embed_layer = "embedding"
 
     def __init__(self, config: LSTMConfig):
         super().__init__(config)
@@ -99,34 +108,35 @@ class LSTMBackbone(LSTMPreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.embedding
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.embedding = value
-
     def forward(
         self,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         state: State | None = None,
     ) -> LSTMOutput:
-        """Run the recurrence over the real tokens only.
-
-        A pad, on either side, is never fed: the real tokens of a row are moved to its left
-        and packed, and the outputs moved back. A pad behind a token repeats that token's
-        output, so `logits[:, -1]` predicts the next token whichever side the padding is on.
+        """Run the recurrence over the tokens and never over a pad.
 
         Args:
             input_ids: int64 [batch, length].
-            attention_mask: [batch, length], 1 for a token and 0 for a pad; None: no pads.
-            state: to go on from; None starts from zeros.
+            attention_mask: int64 [batch, length], 1 for a token and 0 for a pad on either side; None: no pads.
+            state: state to continue from; None starts from zeros.
+
+        Raises:
+            ValueError: a row has no tokens.
         """
         if attention_mask is None or bool(attention_mask.all()):
             embedded = self.dropout(self.embedding(input_ids))
             is_short = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
             output, state = token_by_token(self.lstm, embedded, state) if is_short else self.lstm(embedded, state)
             return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
+        return self._forward_padded(input_ids, attention_mask, state)
+
+    def _forward_padded(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, state: State | None) -> LSTMOutput:
+        """Move the tokens of each row to its left, pack them, run the LSTM, and move the outputs back.
+
+        A pad after a token repeats that token's output, so `logits[:, -1]` predicts the next token
+        whichever side the pads are on.
+        """
         lengths = attention_mask.sum(dim=1)
         if bool((lengths == 0).any()):
             raise ValueError(f"row {int(lengths.argmin())} of the batch has no tokens: give every row at least one")
@@ -142,9 +152,9 @@ class LSTMBackbone(LSTMPreTrainedModel):
 
 
 class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
-    """Embedding, LSTM and a tied output layer over the vocabulary."""
+    """The language model: backbone and output layer."""
 
-    # Tells generate() that the state can't be cut back to an earlier token.
+    # Tells generate() that the state cannot be cropped to an earlier token.
     _is_stateful = True
     _tied_weights_keys = {"lm_head.weight": "backbone.embedding.weight"}
 
@@ -157,12 +167,6 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         )
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Linear:
-        return self.lm_head
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        self.lm_head = value
-
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -172,15 +176,15 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **kwargs,
     ) -> LSTMOutput:
-        """Next-token logits at every position, or at the last ones.
+        """Next-token logits at all positions, or at the last ones.
 
         Args:
             input_ids: int64 [batch, length].
-            lengths: int64 [batch], number of tokens of each row when padded on the right.
-            attention_mask: [batch, length], 1 for a token; for padding on either side. Give
-                this or `lengths`; neither means that no row is padded.
-            state: hidden and cell state to go on from, each [layers, batch, hidden_dim].
-            logits_to_keep: number of positions wanted, the last ones; 0: all. generate() wants one.
+            lengths: int64 [batch], number of tokens of each row, where rows are padded on the right.
+            attention_mask: int64 [batch, length], 1 for a token and 0 for a pad on either side. Give
+                this or `lengths`, or neither where no row is padded.
+            state: hidden and cell state to continue from, each [layers, batch, hidden_dim].
+            logits_to_keep: number of last positions to return; 0 returns all. generate() asks for 1.
             **kwargs: what generate() passes to every model (`use_cache`, `return_dict`, ...).
 
         Returns:
@@ -201,39 +205,26 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         eos_id: int | None = None,
         **kwargs,
     ) -> torch.Tensor:
-        """Continue prefixes; greedy unless asked otherwise.
+        """Continue prefixes, greedily by default.
 
-        All of `GenerationMixin.generate` works: `do_sample`, `temperature`, `top_k`, `top_p`,
+        All options of `GenerationMixin.generate` work: `do_sample`, `temperature`, `top_k`, `top_p`,
         `num_beams`, `num_return_sequences`, `streamer`, ...
 
         Args:
-            prefix_ids: int64 [batch, length]; with an `attention_mask` where rows are padded.
-            max_new_tokens: at most this many tokens are added, 20 by default.
-            eos_id: a row ends with it; generation stops when every row has.
+            prefix_ids: int64 [batch, length]; give an `attention_mask` where rows are padded.
+            max_new_tokens: maximum number of tokens to add, 20 by default.
+            eos_id: the token that ends a row; generation stops when every row has ended.
 
         Returns:
-            int64 [batch, length + new tokens], prefix and continuation, ended rows padded.
+            int64 [batch, length + new tokens], prefix and continuation; rows that ended early are padded.
 
         Raises:
-            ValueError: `prefix_ids` are not of this shape, type or device, or no tokens of this model, or
-                a setting is out of its range.
+            ValueError: the shape, type, device or range of `prefix_ids` is wrong, or a setting is out of its range.
         """
         if prefix_ids is not None:
             self._check_ids(prefix_ids)
-        for name, value in {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}.items():
-            if value is not None:
-                kwargs[name] = value
-        return super().generate(**kwargs)
-
-    def save_pretrained(
-        self, save_directory: str | Path, state_dict: dict[str, torch.Tensor] | None = None, **kwargs
-    ) -> None:
-        """As that of transformers, which can't save what `lay_out_for_few_rows` has rearranged."""
-        state_dict = state_dict or self.state_dict()
-        # By place in memory, so that tied weights stay one.
-        row_by_row = {tensor.data_ptr(): tensor.contiguous() for tensor in state_dict.values()}
-        state_dict = {name: row_by_row[tensor.data_ptr()] for name, tensor in state_dict.items()}
-        super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
+        named = {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}
+        return super().generate(**(kwargs | {name: value for name, value in named.items() if value is not None}))
 
     def _check_ids(self, prefix_ids: torch.Tensor) -> None:
         if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
@@ -247,7 +238,7 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         smallest, largest = (int(value) for value in prefix_ids.aminmax())
         if smallest < 0 or largest >= self.config.vocab_size:
             wrong = smallest if smallest < 0 else largest
-            raise ValueError(f"prefix_ids hold {wrong}: a token is from 0 to {self.config.vocab_size - 1}")
+            raise ValueError(f"prefix_ids contain {wrong}: token ids go from 0 to {self.config.vocab_size - 1}")
 
     def prepare_inputs_for_generation(
         self,
@@ -269,6 +260,16 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
     def _reorder_cache(self, state: State, beam_idx: torch.Tensor) -> State:
         return tuple(part.index_select(1, beam_idx) for part in state)
 
+    def save_pretrained(
+        self, save_directory: str | Path, state_dict: dict[str, torch.Tensor] | None = None, **kwargs
+    ) -> None:
+        """Save as every model of transformers, also after `lay_out_for_few_rows`, whose layout safetensors refuses."""
+        state_dict = state_dict or self.state_dict()
+        # By address: tied weights share one, and stay tied.
+        contiguous = {tensor.data_ptr(): tensor.contiguous() for tensor in state_dict.values()}
+        state_dict = {name: contiguous[tensor.data_ptr()] for name, tensor in state_dict.items()}
+        super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
+
 
 AutoConfig.register(LSTMConfig.model_type, LSTMConfig)
 AutoModelForCausalLM.register(LSTMConfig, LSTMLM)
@@ -281,58 +282,49 @@ def save_lstm_lm(
 
     Args:
         run_dir: an existing folder.
-        meta: what to record of the run, see `src.runs.run_metadata`; the model's sizes are added.
+        meta: the run's record, see `src.runs.run_metadata`; the model's sizes are added.
         history: one dict per evaluation during training.
     """
     run_dir = Path(run_dir)
     save_tokenizer(tokenizer, run_dir)
     torch.save(model.state_dict(), run_dir / "model.pt")
-    write_run_files(run_dir, {**meta, "model": model.config.to_diff_dict()}, history)
+    # All sizes, so that a default can change without changing a saved run.
+    sizes = {name: getattr(model.config, name) for name in LSTMConfig.__annotations__}
+    write_run_files(run_dir, {**meta, "model": sizes}, history)
     return run_dir
 
 
 def load_lstm_lm(
     run_dir: str | Path, device: str | torch.device | None = None
 ) -> tuple[PreTrainedTokenizerBase, LSTMLM, int, int]:
-    """Load a run folder written by `save_lstm_lm`, ready to complete.
+    """Load a run folder written by `save_lstm_lm`, ready to complete tweets.
 
     Args:
         run_dir: e.g. "models/lstm_lm-20260101-120000".
-        device: None picks the best there is.
+        device: None picks the best one available.
 
     Returns:
-        tokenizer, model in evaluation mode, pad_id, eos_id. The model's `generate` gives at least
-        one token that is not the end; `min_new_tokens=0` lifts that.
+        tokenizer, model in evaluation mode, pad_id, eos_id. The model's `generate` adds at least
+        one token before the end; `min_new_tokens=0` lifts that.
 
     Raises:
-        RunError: the folder or one of its files is missing or isn't what it should be.
+        RunError: the folder or one of its files is missing or damaged.
     """
     run_dir = Path(run_dir)
     sizes = read_meta(run_dir).get("model")
-    weights_path = run_dir / "model.pt"
     if sizes is None:
         raise RunError(f"{run_dir} is the run of another model, not of an LSTM: choose another folder")
-    if not weights_path.is_file():
+    if not (run_dir / "model.pt").is_file():
         raise RunError(f"{run_dir} has no model.pt: it is not a complete LSTM run, choose another folder")
     warn_of_other_versions(run_dir)
-    try:
-        model = LSTMLM(LSTMConfig.from_dict(sizes))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise RunError(f"{run_dir / 'meta.json'} does not hold an LSTM's sizes ({error}): restore the file") from error
-    try:
-        model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
-    if not all(parameter.isfinite().all() for parameter in model.parameters()):
-        raise RunError(f"{weights_path} holds weights that are no numbers: its training failed, choose another run")
-    # An empty suggestion is none: unless told otherwise, a loaded completer never ends at once.
+    model = _load_model(run_dir, sizes)
+    # An empty suggestion helps nobody: unless told otherwise, a loaded model never ends at once.
     model.generation_config.min_new_tokens = 1
     tokenizer = _load_tokenizer(run_dir)
     if len(tokenizer) != model.config.vocab_size:
         raise RunError(
-            f"{run_dir} has a tokenizer of {len(tokenizer)} tokens, its model knows {model.config.vocab_size}: "
-            "they are of different runs, restore the folder"
+            f"{run_dir} has a tokenizer of {len(tokenizer)} tokens, but its model knows {model.config.vocab_size}: "
+            "they belong to different runs, restore the folder"
         )
     model = model.to(pick_device(device)).eval()
     if model.device.type == "cpu":
@@ -340,9 +332,29 @@ def load_lstm_lm(
     return tokenizer, model, tokenizer.pad_token_id, tokenizer.eos_token_id
 
 
+def _load_model(run_dir: Path, sizes: dict) -> LSTMLM:
+    weights_path = run_dir / "model.pt"
+    try:
+        model = LSTMLM(LSTMConfig.from_dict(sizes))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RunError(f"{run_dir / 'meta.json'} does not hold an LSTM's sizes ({error}): restore the file") from error
+    try:
+        model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError, TypeError) as error:
+        reason = _first_line(error)
+        raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise RunError(f"{weights_path} holds weights that are not finite: its training failed, choose another run")
+    return model
+
+
 def _load_tokenizer(run_dir: Path) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(run_dir)
-    except Exception as error:  # What its library raises for a broken file has no narrower type.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # The library raises no narrower type for a broken file.
+        reason = _first_line(error)
         raise RunError(f"{run_dir} has no tokenizer that can be read ({reason}): restore its files") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,8 +1,8 @@
 """Tweets as next-token prediction: input ids, labels and the mask over the context.
 
-The model reads the whole tweet, but only its last quarter and its end are targets (all of it
-is in a dataset with `context_unit="none"`). Written out for five tokens, of which the first
-three (75%, rounded down) are the context:
+The model reads the complete tweet, but only its last quarter and its end are targets (with
+`context_unit="none"`, every token after the first is a target). An example of five tokens, of which
+the first three (75%, rounded down) are the context:
 
     position      0        1       2      3        4
     input_ids     the      weather today  is       lovely
@@ -37,19 +37,27 @@ class NextTokenDataset(Dataset):
     """Texts tokenized once into one flat array of ids, each text followed by `eos_id`.
 
     Args:
-        texts: cleaned texts, read once and in order; any number, with a folder.
+        texts: cleaned texts, read once and in order. With a folder, they need not fit into memory.
         tokenizer: any Hugging Face tokenizer; its special tokens are not added.
         eos_id: id appended to every text; a training target like any other.
-        max_len: ids kept per text with its end, the last ones; None keeps all.
-        context_unit: what the masked 75% are counted in. "tokens": of the tweet's own
-            tokens. "words": exactly where `split_x_target_by_words` cuts. "none": nothing
-            is masked, every token after the first is a target.
-        folder: where the ids are written while texts are read, to be read from there, memory-mapped,
-            now and by `load`; None keeps them in memory.
+        max_len: maximum number of ids per text, including the end; the last ones are kept. None keeps all.
+        context_unit: unit of the masked 75%. "tokens": the tweet's own tokens. "words": exactly where
+            `split_x_target_by_words` cuts. "none": nothing is masked.
+        folder: where the ids are written while texts are read. They are memory-mapped from there,
+            now and by `load`. None keeps them in memory.
 
-    Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length.
-    Unless the unit is tokens and no text was cut to `max_len`, they also hold `context_length`, the
-    number of tokens in the context, which `collate_batch` otherwise counts itself.
+    Attributes:
+        token_ids: int32 [tokens], all texts with their ends.
+        offsets: int64 [texts + 1], where each text starts in `token_ids`.
+        context_lengths: int64 [texts], number of tokens in each context. None where `collate_batch`
+            can compute it: the unit is tokens and no text was cut to `max_len`.
+
+    Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length, with the
+    int `context_length` where the dataset has `context_lengths`.
+
+    Raises:
+        ValueError: a text has no tokens, `max_len` is below 2, or `context_unit` is unknown.
+        WriteError: the disk is full.
     """
 
     def __init__(
@@ -65,34 +73,35 @@ class NextTokenDataset(Dataset):
             raise ValueError(f"max_len is {max_len}, but a token and its end need at least 2")
         if context_unit not in get_args(ContextUnit):
             raise ValueError(f"context_unit is {context_unit!r}: choose one of {get_args(ContextUnit)}")
-        counts = [np.zeros((3, 0), dtype=np.int64)]
         with _token_file(folder) as file:
-            for batch in _batches(texts):
-                ids, context_lengths = _tokenize(batch, tokenizer, context_unit)
-                if [] in ids:
-                    i = ids.index([])
-                    place = sum(each.shape[1] for each in counts) + i
-                    raise ValueError(f"text {place} has no tokens ({batch[i]!r}); drop empty texts first")
-                kept = ids if max_len is None else [text_ids[1 - max_len :] for text_ids in ids]
-                file.write(np.fromiter(chain.from_iterable((*one, eos_id) for one in kept), np.int32).tobytes())
-                counts.append(np.array([[len(one) for one in kept], [len(one) for one in ids], context_lengths]))
-            kept_lengths, lengths, context_lengths = np.concatenate(counts, axis=1)
-            self.offsets = np.concatenate([[0], np.cumsum(kept_lengths + 1)])
+            kept, lengths, context_lengths = _write_token_ids(file, texts, tokenizer, eos_id, max_len, context_unit)
+            self.offsets = np.concatenate([[0], np.cumsum(kept + 1)])
             self.context_lengths = None
-            if context_unit != "tokens" or (kept_lengths < lengths).any():
-                self.context_lengths = np.maximum(context_lengths - (lengths - kept_lengths), 0)
+            if context_unit != "tokens" or (kept < lengths).any():
+                self.context_lengths = np.maximum(context_lengths - (lengths - kept), 0)
             if folder is None:
                 self.token_ids = np.frombuffer(file.getbuffer(), np.int32)
         if folder is not None:
             self._save_counts(Path(folder))
-            vars(self).update(vars(self.load(folder)))
+            self._open(Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "NextTokenDataset":
+        """Open a dataset that was written to a folder, memory-mapped: an item is read from disk when it is used.
+
+        Raises:
+            FileNotFoundError: the folder holds no complete dataset.
+        """
+        dataset = cls.__new__(cls)
+        dataset._open(Path(folder))
+        return dataset
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     @property
     def lengths(self) -> np.ndarray:
-        """[len(self)] number of input ids of every item."""
+        """Number of input ids of every item, int64 [len(self)]."""
         return np.diff(self.offsets) - 1
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | int]:
@@ -109,31 +118,21 @@ class NextTokenDataset(Dataset):
         with explain_full_disk(folder):
             if self.context_lengths is not None:
                 np.save(folder / "context_lengths.npy", self.context_lengths)
-            # The last one, and so the mark of a whole dataset.
+            # Written last, it marks the dataset as complete.
             np.save(folder / "offsets.npy", self.offsets)
 
-    @classmethod
-    def load(cls, folder: str | Path) -> "NextTokenDataset":
-        """Open what was written to a folder, memory-mapped: items are read from disk when they are asked for.
-
-        Raises:
-            FileNotFoundError: the folder holds no whole dataset.
-        """
-        folder = Path(folder)
-        dataset = cls.__new__(cls)
-        dataset.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
+    def _open(self, folder: Path) -> None:
+        """Map the arrays of a folder into memory."""
+        self.offsets = np.load(folder / "offsets.npy", mmap_mode="r")
         # An empty file can't be mapped.
-        dataset.token_ids = np.empty(0, np.int32)
-        if len(dataset):
-            dataset.token_ids = np.memmap(folder / TOKEN_FILE, np.int32, mode="r")
+        self.token_ids = np.memmap(folder / TOKEN_FILE, np.int32, mode="r") if len(self) else np.empty(0, np.int32)
         lengths_path = folder / "context_lengths.npy"
-        dataset.context_lengths = np.load(lengths_path, mmap_mode="r") if lengths_path.exists() else None
-        return dataset
+        self.context_lengths = np.load(lengths_path, mmap_mode="r") if lengths_path.exists() else None
 
 
 @contextmanager
 def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
-    """Where ids go, in memory or in a folder that holds no dataset from then on until it is whole."""
+    """A file for token ids, in memory or in a folder, which holds no dataset until the new one is complete."""
     if folder is None:
         yield BytesIO()
         return
@@ -143,6 +142,33 @@ def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
         (folder / name).unlink(missing_ok=True)
     with explain_full_disk(folder), (folder / TOKEN_FILE).open("wb") as file:
         yield file
+
+
+def _write_token_ids(
+    file: BinaryIO,
+    texts: Iterable[str],
+    tokenizer: PreTrainedTokenizerBase,
+    eos_id: int,
+    max_len: int | None,
+    context_unit: ContextUnit,
+) -> np.ndarray:
+    """Tokenize texts and write their ids, int32, each text followed by `eos_id`.
+
+    Returns:
+        int64 [3, texts]: for each text the number of tokens written, of all its tokens, and of those
+        that are its context, none of them with the end.
+    """
+    counts = [np.zeros((3, 0), dtype=np.int64)]
+    for batch in _batches(texts):
+        ids, context_lengths = _tokenize(batch, tokenizer, context_unit)
+        if [] in ids:
+            i = ids.index([])
+            place = sum(each.shape[1] for each in counts) + i
+            raise ValueError(f"text {place} has no tokens ({batch[i]!r}); drop empty texts first")
+        kept = ids if max_len is None else [text_ids[1 - max_len :] for text_ids in ids]
+        file.write(np.fromiter(chain.from_iterable((*one, eos_id) for one in kept), np.int32).tobytes())
+        counts.append(np.array([[len(one) for one in kept], [len(one) for one in ids], context_lengths]))
+    return np.concatenate(counts, axis=1)
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -158,9 +184,9 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 def _tokenize(
     texts: list[str], tokenizer: PreTrainedTokenizerBase, context_unit: ContextUnit
 ) -> tuple[list[list[int]], list[int]]:
-    """The ids of each text, and how many of them are its context."""
+    """Ids of each text, and the number of them that are its context."""
     if context_unit == "words":
-        # A space begins a word in every tokenizer, so that no token reaches across it.
+        # A space begins a word in every tokenizer, so no token spans the cut.
         pairs = [split_x_target_by_words(text) for text in texts]
         contexts = encode(tokenizer, [context for context, _ in pairs])
         targets = encode(tokenizer, [f" {target}" if target else "" for _, target in pairs])
@@ -173,11 +199,11 @@ def _tokenize(
 def collate_batch(batch: list[dict], pad_id: int = 0) -> dict[str, torch.Tensor]:
     """Pad items on the right and mask the labels of the context.
 
-    A label is -100 where it is padding and where its token is among the first 75% of the
-    tweet's own tokens (rounded down), or among the item's `context_length` tokens where it
-    has one. The label at position i is token i + 1, so the first target token and the
-    final end are trained. The mask comes from lengths, never from comparing ids with
-    `pad_id`: the pad of a GPT-2 tokenizer is also its end.
+    A label is `IGNORE_INDEX` (-100) at a pad, and where its token belongs to the context: the first
+    75% of the tweet's own tokens (rounded down), or the first `context_length` tokens if the item says
+    so. The label at position i is token i + 1, so the first target token and the end are trained on.
+    The mask comes from lengths, never from comparing ids with `pad_id`: a GPT-2 tokenizer uses the
+    same id for pad and end.
 
     Returns:
         `input_ids` and `labels`, int64 [batch, longest], and `lengths`, int64 [batch].

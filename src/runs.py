@@ -1,4 +1,4 @@
-"""Run folders: `models/<name>-<timestamp>/`, whole or not there."""
+"""Run folders `models/<name>-<timestamp>/`: how they are created, found, read and described."""
 
 import importlib.metadata
 import json
@@ -9,31 +9,43 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
-from src.files import explain_full_disk, flush_to_disk, write_atomically, write_json
+from src.files import explain_full_disk, publish, write_atomically, write_json
 
+TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
+# Runs started in the same second get a number as well: "-2", "-3", ...
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
 
 
 class RunError(ValueError):
-    """A run folder is missing, incomplete or doesn't fit."""
+    """A run folder is missing, incomplete or not the one that is needed."""
 
 
 @contextmanager
 def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
-    """Make a run folder that gets its final name only when the block ends without an error.
+    """Create a run folder. It gets its final name only when the block ends without an error.
 
     Yields:
-        the folder to write into, under a temporary (dotted) name. When the block fails the
-        folder stays there as it is, so nothing made is lost, and no search ever finds it.
+        the folder to write into, under a temporary name that begins with a dot. If the block fails,
+        the folder keeps that name and its files, and `find_runs` does not return it.
     """
     models_dir = Path(models_dir)
     models_dir.mkdir(parents=True, exist_ok=True)
-    timestamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+    partial, final = _make_partial(models_dir, name)
+    with explain_full_disk(partial):
+        yield partial
+        publish(partial, final)
+
+
+def _make_partial(models_dir: Path, name: str) -> tuple[Path, Path]:
+    """Create the temporary folder of a new run; return its path and the path it will be renamed to."""
+    timestamp = datetime.now().strftime(TIMESTAMP_FORMAT)
+    for number in count(1):
+        suffix = "" if number == 1 else f"-{number}"
         final = models_dir / f"{name}-{timestamp}{suffix}"
         partial = models_dir / f".{final.name}.partial"
         try:
@@ -41,24 +53,18 @@ def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
         except FileExistsError:
             continue
         if not final.exists():
-            break
+            return partial, final
         partial.rmdir()
-    with explain_full_disk(partial):
-        yield partial
-        for path in partial.rglob("*"):
-            if path.is_file():
-                flush_to_disk(path)
-    partial.rename(final)
 
 
 def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None = None) -> list[Path]:
-    """The complete run folders of a model, or of any of several, newest first.
+    """Return the complete run folders with one of these names, newest first.
 
     Args:
-        *names: e.g. "lstm_lm", or "lstm_seed*"; folders are `<name>-<timestamp>`.
-        data: as in `src.data_utils.corpus_record`; only runs trained on the same corpus, split
-            in the same way by the same seed, are found, since for any other the test part may
-            have been training data.
+        *names: e.g. "lstm_lm", or the pattern "lstm_seed*".
+        data: a record made by `src.data_utils.corpus_record`. If given, only runs trained on the same
+            corpus with the same split and seed are returned: for any other run, tweets of this test
+            split may have been training data.
     """
     found = [
         path
@@ -72,10 +78,10 @@ def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None 
 def find_run(
     *names: str, models_dir: str | Path = "models", data: dict | None = None, run_dir: str | Path | None = None
 ) -> Path:
-    """The newest of `find_runs`, or the folder `run_dir` on the same condition.
+    """Return the newest of `find_runs`, or `run_dir` if it was trained on `data`.
 
     Raises:
-        RunError: there is none.
+        RunError: there is no such run.
     """
     if run_dir is None:
         found = find_runs(*names, models_dir=models_dir, data=data)
@@ -96,29 +102,30 @@ def _was_trained_on(run_dir: Path, data: dict | None) -> bool:
 
 
 def read_meta(run_dir: str | Path) -> dict:
-    """`meta.json` of a run folder.
+    """Read `meta.json` of a run folder.
 
     Raises:
-        RunError: the folder or the file is missing, or isn't a JSON object.
+        RunError: the folder or the file is missing, or the file is not a JSON object.
     """
     run_dir = Path(run_dir)
+    path = run_dir / "meta.json"
     if not run_dir.is_dir():
         raise RunError(f"{run_dir} is not a folder: give the path of a run folder such as models/lstm_lm-<timestamp>")
     try:
-        meta = json.loads((run_dir / "meta.json").read_text(encoding="utf-8"))
+        meta = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{run_dir} has no meta.json: it is not a run folder, choose another one") from None
     except json.JSONDecodeError as error:
-        raise RunError(f"{run_dir / 'meta.json'} is not JSON (line {error.lineno}): restore the file") from None
+        raise RunError(f"{path} is not JSON (line {error.lineno}): restore the file") from None
     except UnicodeDecodeError:
-        raise RunError(f"{run_dir / 'meta.json'} is not UTF-8: restore the file") from None
+        raise RunError(f"{path} is not UTF-8: restore the file") from None
     if not isinstance(meta, dict) or not isinstance(meta.get("versions", {}), dict):
-        raise RunError(f"{run_dir / 'meta.json'} is not what a run writes: restore the file")
+        raise RunError(f"{path} does not have the format of a run's metadata: restore the file")
     return meta
 
 
 def warn_of_other_versions(run_dir: str | Path) -> None:
-    """Warn where a run was made with other versions of the libraries that compute than those here."""
+    """Warn if a run was made with other versions of the computing libraries than the installed ones."""
     here = library_versions()
     others = {
         name: version
@@ -131,20 +138,20 @@ def warn_of_other_versions(run_dir: str | Path) -> None:
 
 
 def megabytes(run_dir: str | Path) -> float:
-    """Size of a run folder on disk, in 10^6 bytes, without what was exported from it."""
+    """Size of a run folder on disk in MB (10^6 bytes), without exported ONNX files."""
     paths = [path for path in Path(run_dir).rglob("*") if path.is_file() and path.suffix != ".onnx"]
     return sum(path.stat().st_size for path in paths) / 1e6
 
 
 def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:
-    """What a run records of itself, JSON-able.
+    """Collect what `meta.json` of a run records; all values are JSON types.
 
     Args:
-        name: of the model really used.
+        name: name of the model that was really used.
         settings: all parameters of the run.
         data: corpus, its sha256, row counts and split seed (`src.data_utils.corpus_record`).
-        metrics: scores on the validation part, with sample size and confidence intervals.
-        duration: of the training, in seconds.
+        metrics: scores on the validation split, with sample size and confidence intervals.
+        duration: training time in seconds.
     """
     return {
         "name": name,
@@ -165,7 +172,7 @@ def library_versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit that is checked out, with "+changes" if files differ from it; None outside git."""
+    """Hash of the current commit, followed by "+changes" if files differ from it; None outside git."""
 
     def git(*arguments: str) -> str:
         completed = subprocess.run(
@@ -188,31 +195,34 @@ def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> Non
 
 
 def model_card(meta: dict) -> str:
-    """A short README for a run folder, from its metadata."""
-    data, metrics = meta["data"], meta["metrics"]
-    rows = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(metrics))
+    """Text of a run folder's README, made from its metadata."""
+    data = meta["data"]
+    counts = ", ".join(f"{name} {rows:,}" for name, rows in data.get("counts", {}).items()).replace("_", " ")
+    metrics = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(meta["metrics"]))
     settings = "\n".join(f"| {name} | {value} |" for name, value in meta["settings"].items())
     return f"""# {meta["name"]}
 
 A tweet completer: it reads the first 75% of a tweet's words and writes the last 25%.
 
-- Trained on: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
+- Corpus: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
 - sha256 of the corpus: `{data.get("sha256")}`
-- Rows: {data.get("counts")}
-- Made: {meta["created"]} in {meta["duration_seconds"]:.0f} s of training, commit {meta["git_commit"]}
+- Rows: {counts}
+- Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
 
-Scores on the validation part, with 95% confidence intervals:
+Scores on the validation split, with 95% confidence intervals:
 
 | metric | value |
 | --- | --- |
-{rows}
+{metrics}
+
+Settings of the run:
 
 | setting | value |
 | --- | --- |
 {settings}
 
-Research use: the training tweets belong to their authors. The model repeats their biases and their
-language; don't show its words as anyone's opinion.
+For research only. The training tweets belong to their authors. The model repeats their biases and their
+language; do not present its text as anyone's opinion.
 """
 
 

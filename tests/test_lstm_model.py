@@ -279,8 +279,8 @@ def test_a_streamer_receives_the_prefix_and_every_token():
 @pytest.mark.parametrize(
     ("prefix_ids", "message"),
     [
-        (torch.tensor([[3, VOCAB_SIZE]]), "prefix_ids hold 40: a token is from 0 to 39"),
-        (torch.tensor([[3, -1]]), "prefix_ids hold -1: a token is from 0 to 39"),
+        (torch.tensor([[3, VOCAB_SIZE]]), "prefix_ids contain 40: token ids go from 0 to 39"),
+        (torch.tensor([[3, -1]]), "prefix_ids contain -1: token ids go from 0 to 39"),
         (torch.tensor([[3.0, 4.0]]), "prefix_ids are torch.float32: give torch.int64"),
         (torch.tensor([3, 4]), r"prefix_ids have the shape \[2\]: give \[batch, length\]"),
         (torch.empty(1, 0, dtype=torch.long), r"prefix_ids have the shape \[1, 0\]"),
@@ -382,9 +382,18 @@ def test_a_run_has_its_files(run_dir, tokenizer):
         "vocab.txt",
     }
     meta = json.loads((run_dir / "meta.json").read_text())
-    sizes = {"vocab_size": len(tokenizer), "embedding_dim": 16, "hidden_dim": 24, "num_layers": 2}
     assert META.items() <= meta.items()
-    assert sizes.items() <= meta["model"].items()
+    # Those that equal the defaults, too: a default may change.
+    assert meta["model"] == {
+        "vocab_size": len(tokenizer),
+        "embedding_dim": 16,
+        "hidden_dim": 24,
+        "num_layers": 2,
+        "dropout": 0.0,
+        "pad_token_id": 0,
+        "eos_token_id": 2,
+        "tie_word_embeddings": True,
+    }
     assert json.loads((run_dir / "history.json").read_text()) == HISTORY
     assert (run_dir / "README.md").read_text().startswith("# lstm_lm\n")
     pieces = (run_dir / "vocab.txt").read_text().splitlines()
@@ -397,6 +406,33 @@ def test_the_tokenizer_of_a_run_opens_without_a_network(run_dir, tokenizer, clea
     loaded = AutoTokenizer.from_pretrained(run_dir)
     assert loaded(cleaned_texts)["input_ids"] == tokenizer(cleaned_texts)["input_ids"]
     assert loaded.get_vocab() == tokenizer.get_vocab()
+
+
+def test_a_run_keeps_its_sizes_when_defaults_change(run_dir, tiny_lstm, monkeypatch):
+    for name in ("embedding_dim", "hidden_dim", "num_layers"):
+        monkeypatch.setattr(LSTMConfig, name, 7)
+    monkeypatch.setattr(LSTMConfig, "dropout", 0.9)
+    _, model, _, _ = load_lstm_lm(run_dir, "cpu")
+    for name in LSTMConfig.__annotations__:
+        assert getattr(model.config, name) == getattr(tiny_lstm.config, name), name
+
+
+@torch.no_grad()
+def test_a_run_that_does_not_record_its_dropout_answers_the_same(run_dir, tiny_lstm):
+    meta = json.loads((run_dir / "meta.json").read_text())
+    del meta["model"]["dropout"]
+    (run_dir / "meta.json").write_text(json.dumps(meta))
+    _, model, _, _ = load_lstm_lm(run_dir, "cpu")
+    ids = torch.randint(0, model.config.vocab_size, (4, 9))
+    assert torch.equal(model(ids).logits, tiny_lstm(ids).logits)
+
+
+def test_the_committed_run_has_the_default_sizes():
+    (run_dir,) = Path(__file__).parents[1].glob("models/lstm_lm-*")
+    sizes = json.loads((run_dir / "meta.json").read_text())["model"]
+    assert LSTMConfig.from_dict(sizes).dropout == 0.3
+    for name in LSTMConfig.__annotations__:
+        assert getattr(LSTMConfig(), name) == sizes[name], name
 
 
 def test_a_missing_folder_is_refused(tmp_path):
@@ -432,15 +468,15 @@ def test_the_run_of_another_model_is_refused(run_dir):
 
 def test_a_tokenizer_of_another_size_is_refused(run_dir, cleaned_texts):
     save_tokenizer(train_tokenizer(cleaned_texts, vocab_size=120), run_dir)
-    with pytest.raises(RunError, match=r"a tokenizer of 120 tokens, its model knows 300: .* restore the folder"):
+    with pytest.raises(RunError, match=r"a tokenizer of 120 tokens, but its model knows 300: .* restore the folder"):
         load_lstm_lm(run_dir)
 
 
-def test_weights_that_are_no_numbers_are_refused(run_dir, tiny_lstm):
+def test_weights_that_are_not_finite_are_refused(run_dir, tiny_lstm):
     weights = {name: tensor.clone() for name, tensor in tiny_lstm.state_dict().items()}
     weights["backbone.projection.weight"][3, 5] = torch.nan
     torch.save(weights, run_dir / "model.pt")
-    with pytest.raises(RunError, match=r"model\.pt holds weights that are no numbers"):
+    with pytest.raises(RunError, match=r"model\.pt holds weights that are not finite"):
         load_lstm_lm(run_dir)
 
 

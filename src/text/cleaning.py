@@ -1,7 +1,7 @@
-"""From a raw tweet to lower-case words, with nothing but Python.
+"""Turn a raw tweet into lower-case words, in plain Python.
 
-A raw tweet is first normalised (`normalize_tweet`: entities, URLs, mentions, broken
-encodings), then reduced to lower-case words (`clean_string`).
+`normalize_tweet` repairs broken encodings and HTML entities and removes URLs, retweet marks and
+mentions. `clean_string` then keeps lower-case words only.
 """
 
 import html
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 # A two-, three- or four-byte UTF-8 sequence whose bytes were each read as one latin-1 character.
 UTF8_READ_AS_LATIN1 = re.compile(r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 URL = re.compile(
-    # Not "awww. so cute".
+    # "www." counts only at the start of a word: "awww. so cute" holds no URL.
     r"(?:https?\b|ftp://|(?<!\w)www\.)\S*"
-    # Bare addresses: any dotted name with a path, or without one if the ending can't be an English word.
-    # No more than ten parts, from where one begins, so that the time is in proportion to the text.
+    # Bare addresses: a dotted name followed by a path, or one whose ending is no English word.
+    # The limit of ten labels, and matching only from the start of a name, keep the time linear in the text's length.
     r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.[a-z]{2,6}/\S*"
     r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.(?:(?:com|net|org|edu|gov|info|co\.[a-z]{2})(?:\.[a-z]{2})?|ly|tv|fm|gl)\b"
     r"(?:[?#]\S*|:\d\S*)?",
     re.ASCII | re.IGNORECASE,
 )
-# What every address has, but few tweets: found without trying the whole pattern.
-ADDRESS_MARKS = ("http", "://", "www.")
+# Every URL holds one of these or a dotted name. They are much faster to find than the full pattern.
+URL_MARKS = ("http", "://", "www.")
 DOTTED_NAME = re.compile(r"\.[a-z]{2}", re.ASCII | re.IGNORECASE)
-# "RT @user:" marks a copy; without it the copy equals its original and is found by the deduplication.
+# "RT @user:" marks a copy. Without the mark a copy equals its original, so deduplication removes it.
 RETWEET_MARK = re.compile(r"\brt\s*+(?::\s*+)?@\w+:?", re.ASCII | re.IGNORECASE)
 MENTION = re.compile(r"@\w+", re.ASCII)
 NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9\s]")
@@ -40,7 +40,7 @@ def _repair_match(match: re.Match) -> str:
 
 
 def _unescape_entities(text: str) -> str:
-    """Unescape HTML entities until none is left: tweets were often escaped twice (`&amp;lt;`)."""
+    """Unescape HTML entities until none is left: many tweets were escaped twice (`&amp;lt;`)."""
     while (unescaped := html.unescape(text)) != text:
         text = unescaped
     return text
@@ -48,16 +48,16 @@ def _unescape_entities(text: str) -> str:
 
 def _may_hold_url(text: str) -> bool:
     lowered = text.lower()
-    return any(mark in lowered for mark in ADDRESS_MARKS) or DOTTED_NAME.search(text) is not None
+    return any(mark in lowered for mark in URL_MARKS) or DOTTED_NAME.search(text) is not None
 
 
 def normalize_tweet(text: str) -> str:
-    """Repair and strip what is not the writer's own words in a raw tweet.
+    """Repair a raw tweet and remove what its author did not write as words.
 
-    UTF-8 sequences that were read as latin-1 are repaired, HTML entities unescaped (also
-    doubly escaped ones), and URLs, retweet marks and @mentions replaced by a space.
+    UTF-8 sequences that were read as latin-1 are repaired. HTML entities are unescaped, also
+    if they were escaped twice. A space replaces each URL, retweet mark and @mention.
     """
-    # Most tweets have none of it, and looking whether they might is much faster than each pattern.
+    # Most tweets need none of these steps, and each check is much faster than its pattern.
     if not text.isascii():
         text = UTF8_READ_AS_LATIN1.sub(_repair_match, text)
     if "&" in text:
@@ -70,15 +70,20 @@ def normalize_tweet(text: str) -> str:
 
 
 def clean_string(text: str) -> str:
-    """Lower-case `text`, remove all but a-z, digits and spaces, squeeze spaces. Idempotent."""
+    """Lower-case `text`, keep only a-z, digits and spaces, and collapse runs of spaces. Idempotent."""
     return " ".join(NOT_ALPHANUMERIC.sub("", text.lower()).split())
 
 
 def normalize_tweets(texts: "pd.Series") -> "pd.Series":
-    """`normalize_tweet` for a whole column."""
+    """Apply `normalize_tweet` to every row."""
     return texts.astype(object).map(normalize_tweet)
 
 
 def clean_strings(texts: "pd.Series") -> "pd.Series":
-    """`clean_string` for a whole column."""
+    """Apply `clean_string` to every row."""
     return texts.astype(object).map(clean_string)
+
+
+def have_two_words(texts: "pd.Series") -> "pd.Series":
+    """Tell for every cleaned text whether it has two words or more, which a context and a target need."""
+    return texts.str.contains(" ", regex=False)

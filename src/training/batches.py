@@ -1,4 +1,4 @@
-"""Batches for training: texts of similar length together, and the mask over the context taken off."""
+"""Batches for training: texts of similar length together, and the removal of the mask over the context."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,17 @@ from torch.utils.data import Sampler
 
 
 class SimilarLengthSampler(Sampler[int]):
-    """Indices in random order, every `batch_size` of them of texts of similar length, so that few are padded.
+    """Indices in random order, such that each batch holds texts of similar length and few pads.
 
-    In pools of some batches, drawn at random, texts are sorted by length, ties at random, and cut into
-    batches; the batches of a pool come in random order. (Those of transformers' "group_by_length"
+    Texts are drawn at random into pools of some batches. A pool is sorted by length, ties in random
+    order, and cut into batches, which come in random order. (In transformers' "group_by_length" they
     come in the order of their lengths.)
 
     Args:
-        lengths: int [texts].
-        seed: an epoch's order depends on it and on the number of the epoch alone.
-        pool_batches: in a pool; the more, the fewer pads, and the less a batch is like the whole.
+        lengths: int [texts], number of tokens of each text.
+        seed: the order of an epoch depends on the seed and the number of the epoch only.
+        pool_batches: number of batches in a pool. More make fewer pads, but batches that are less
+            representative of the data set.
     """
 
     def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, pool_batches: int = 50):
@@ -33,7 +34,7 @@ class SimilarLengthSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(len(self))
-        # Any batch may come last, but only the last may be incomplete.
+        # Only the last batch may be incomplete, so its texts are drawn first.
         rest, order = np.split(order, [len(order) % self.batch_size])
         for start in range(0, len(order), self.pool_size):
             pool = order[start : start + self.pool_size]
@@ -43,7 +44,7 @@ class SimilarLengthSampler(Sampler[int]):
 
 
 def unmask_context(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A batch of `collate_batch` in which the tokens of the context are labels too."""
+    """Turn the context of a batch of `collate_batch` into labels as well."""
     input_ids, lengths = batch["input_ids"], batch["lengths"]
     positions = torch.arange(input_ids.shape[1], device=input_ids.device)
     next_ids = torch.cat([input_ids[:, 1:], batch["labels"][:, -1:]], dim=1)

@@ -1,9 +1,11 @@
-"""The one loss of both models: hidden states at target positions first, then the output layer.
+"""The one loss of every model: hidden states at target positions first, then the output layer.
 
-Where three quarters of the labels are masked, in fine-tuning and in every score, the output
-layer, the most expensive one, is applied to a quarter of the rows; the loss and its gradients
-are those of the full logits. A model that learns from all tokens can be trained on a sample of
-the vocabulary instead, which makes the output layer cheap; every score is over all of it.
+In fine-tuning and in every score, three quarters of the labels are masked. The output layer, the
+most expensive one, is therefore applied to a quarter of the positions; the loss and its gradients
+equal those of the full logits. A model that learns from all tokens can be trained on a sample of
+the vocabulary instead, which makes the output layer cheap; every score uses the full vocabulary.
+
+A model without hidden states, such as an n-gram model, offers its `target_log_probabilities` instead.
 """
 
 from functools import partial
@@ -17,52 +19,64 @@ from transformers import PreTrainedModel
 
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
 
-# Of a block in training: enough to be worth reading the output layer for, few enough to hold their logits.
+# Rows in one block of the training loss. More share one read of the output layer; fewer need less memory for logits.
 ROWS_AT_ONCE = {"cpu": 256, "cuda": 8_192, "mps": 2_048}
-# In the configurations of Gemma, Cohere and Granite.
+# Settings of Gemma, Cohere and Granite.
 SCALING_OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 def target_states(
     model: PreTrainedModel, batch: dict[str, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the output layer reads wherever a target token is to be predicted.
+    """The hidden states from which target tokens are predicted.
 
     Args:
         model: an `LSTMLM` or a decoder of transformers with a base model and an output layer whose
             outputs are its logits.
-        batch: `input_ids` and `labels` [batch, length], `lengths` [batch], padded on the right.
+        batch: `input_ids` and `labels`, int64 [batch, length], padded on the right.
 
     Returns:
         `hidden` [targets, width], `labels`, int64 [targets], and `rows`, int64 [targets], the
-        batch row of each, on the model's device.
+        batch row of each target, on the model's device.
 
     Raises:
-        ValueError: the model does more to its logits behind the output layer.
+        ValueError: the model scales its logits after the output layer.
     """
     for name in SCALING_OF_LOGITS:
         if getattr(model.config, name, None) not in (None, 1):
-            raise ValueError(f"the model has a {name}, which the loss does not know: choose another model")
-    input_ids, labels = (batch[name].to(model.device) for name in ("input_ids", "labels"))
-    # Pads are behind all tokens of their row, where a causal model can't see them from: no mask is needed.
+            raise ValueError(f"the model has a {name}, which the loss does not support: choose another model")
+    input_ids, labels = _on_device_of(model, batch)
+    # Pads come after all tokens of their row, where a causal model does not see them: no mask is needed.
     hidden = model.base_model(input_ids=input_ids).last_hidden_state
     is_target = labels != IGNORE_INDEX
     return hidden[is_target], labels[is_target], is_target.nonzero()[:, 0]
 
 
 def target_nll(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative log-likelihood of every target token in a batch of `target_states`.
+    """Negative log-likelihood of every target token in a batch.
+
+    Args:
+        model: as in `target_states`, or a model with `target_log_probabilities(input_ids, labels)`, which
+            returns those of all targets, float32 [targets], row by row.
+        batch: as in `target_states`.
 
     Returns:
-        `nll` in nats, float32 [targets], and `rows`, int64 [targets], the batch row of each.
+        `nll` in nats, float32 [targets], and `rows`, int64 [targets], the batch row of each target.
     """
+    if hasattr(model, "target_log_probabilities"):
+        input_ids, labels = _on_device_of(model, batch)
+        return -model.target_log_probabilities(input_ids, labels), (labels != IGNORE_INDEX).nonzero()[:, 0]
     hidden, labels, rows = target_states(model, batch)
     logits = model.get_output_embeddings()(hidden)
     return cross_entropy(logits.float(), labels, reduction="none"), rows
 
 
+def _on_device_of(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    return batch["input_ids"].to(model.device), batch["labels"].to(model.device)
+
+
 def training_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The mean of `target_nll` in a batch, float32 scalar, without ever holding all logits."""
+    """Mean of `target_nll` in a batch, float32 scalar, without all logits in memory at once."""
     hidden, labels, _ = target_states(model, batch)
     output_layer = model.get_output_embeddings()
     return BlockwiseCrossEntropy.apply(hidden, output_layer.weight, output_layer.bias, labels)
@@ -73,35 +87,35 @@ def sampled_training_loss(
 ) -> torch.Tensor:
     """`training_loss` over a sample of the vocabulary: the batch's own labels and drawn tokens.
 
-    Sampled softmax (Jean et al., 2015). From each logit goes the logarithm of the chance that its
-    token is in the sample, so that the model learns the probabilities over the whole vocabulary.
+    Sampled softmax (Jean et al., 2015): each logit is reduced by the logarithm of the probability that
+    its token is in the sample, so that the model learns the probabilities over the full vocabulary.
 
     Args:
-        frequencies: float32 [vocab], share of each token among the training targets, above 0.
-        num_samples: tokens drawn by their frequencies, some of them more than once.
+        frequencies: float32 [vocab], relative frequency of each token among the training targets, above 0.
+        num_samples: number of tokens to draw by their frequencies, with replacement.
     """
     hidden, labels, _ = target_states(model, batch)
     drawn = torch.multinomial(frequencies, num_samples, replacement=True)
     tokens, places = torch.cat([labels, drawn]).unique(return_inverse=True)
-    # The labels are draws from the same frequencies.
-    log_chance = torch.log1p(-frequencies[tokens]).mul(len(places)).expm1().neg().log()
+    # The labels count as draws from the same frequencies.
+    log_sampled = torch.log1p(-frequencies[tokens]).mul(len(places)).expm1().neg().log()
     output_layer = model.get_output_embeddings()
-    bias = -log_chance if output_layer.bias is None else output_layer.bias[tokens] - log_chance
+    bias = -log_sampled if output_layer.bias is None else output_layer.bias[tokens] - log_sampled
     return BlockwiseCrossEntropy.apply(hidden, output_layer.weight[tokens], bias, places[: len(labels)])
 
 
 def token_frequencies(dataset: NextTokenDataset, vocab_size: int) -> torch.Tensor:
-    """Share of every token among a dataset's tokens, each counted once more than it stands there, float32 [vocab]."""
+    """Unigram frequencies of a dataset with add-one smoothing, float32 [vocab], sum 1."""
     counts = np.bincount(dataset.token_ids, minlength=vocab_size) + 1.0
     return torch.tensor(counts / counts.sum(), dtype=torch.float32)
 
 
 class BlockwiseCrossEntropy(torch.autograd.Function):
-    """`cross_entropy(linear(hidden, weight, bias), labels)` without ever holding all logits.
+    """`cross_entropy(linear(hidden, weight, bias), labels)` without all logits in memory at once.
 
-    Loss and gradients of a block of rows are made together in the forward pass, before the next
-    block (the fused loss of Liger Kernel; Hsu et al., 2024). Under autocast the matrix products
-    have its dtype; the softmax and every sum are float32.
+    The forward pass computes loss and gradients of one block of rows before the next (the fused
+    loss of Liger Kernel; Hsu et al., 2024). Under autocast the matrix products use its dtype;
+    the softmax and every sum use float32.
     """
 
     @staticmethod
@@ -118,7 +132,7 @@ class BlockwiseCrossEntropy(torch.autograd.Function):
                 block = slice(start, start + ROWS_AT_ONCE[device])
                 label = labels[block, None]
                 logits = linear(inputs[block], layer)
-                # The bias of a sampled softmax is too exact for a small dtype.
+                # The bias of a sampled softmax needs more precision than bfloat16 has.
                 logits = logits if bias is None else logits + bias
                 log_probabilities = logits.log_softmax(1, torch.float32)
                 loss -= log_probabilities.gather(1, label).sum()
@@ -148,13 +162,16 @@ def dataset_nll(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Negative log-likelihood of every text's targets.
 
+    Args:
+        model: as in `target_nll`; scored in evaluation mode, and left in the mode it was in.
+
     Returns:
-        `nll`, float64 [texts], nats summed over a text's target tokens and its end, and
-        `num_targets`, int64 [texts], how many they are.
+        `nll`, float64 [texts], sum over a text's target tokens and its end in nats, and
+        `num_targets`, int64 [texts], number of these tokens.
     """
     was_training = model.training
     model.eval()
-    # Texts of similar length share a batch; the result goes back into the dataset's order.
+    # Texts of similar length share a batch; results return to the dataset's order.
     order = np.argsort(dataset.lengths, kind="stable")
     loader = DataLoader(dataset, batch_size, sampler=order.tolist(), collate_fn=partial(collate_batch, pad_id=pad_id))
     nll, num_targets = [], []

@@ -1,4 +1,4 @@
-"""Near-duplicates and verbatim copies: by hand, and the same as comparing everything with everything."""
+"""Near-duplicates and verbatim copies: by hand, and against comparing every text with every other."""
 
 import time
 from itertools import pairwise
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from src.evaluation import leakage
 from src.evaluation.leakage import near_duplicates, verbatim_share
 
 ROWS = ["1", "2", "3", "4", "5", "6 or more", "all"]
@@ -27,7 +26,7 @@ def jaccard(a, b):
     return len(a & b) / len(a | b) if a | b else 0.0
 
 
-def stands_in(tail, texts):
+def occurs_in(tail, texts):
     return bool(tail) and any(f" {tail} " in f" {text} " for text in texts)
 
 
@@ -35,7 +34,7 @@ def stands_in(tail, texts):
 
 
 @given(texts=texts_of, training_texts=texts_of, threshold=st.floats(0.01, 1.0) | st.sampled_from([0.07, 0.5, 0.7, 1.0]))
-def test_near_duplicates_are_those_of_comparing_all_pairs(texts, training_texts, threshold):
+def test_near_duplicates_equal_those_of_comparing_all_pairs(texts, training_texts, threshold):
     training_sets = [shingle_set(text) for text in training_texts]
     expected = [any(jaccard(shingle_set(text), b) >= threshold for b in training_sets) for text in texts]
     found = near_duplicates(texts, training_texts, threshold)
@@ -45,8 +44,8 @@ def test_near_duplicates_are_those_of_comparing_all_pairs(texts, training_texts,
 
 @pytest.mark.parametrize("size", range(1, 31))
 @pytest.mark.parametrize("share", [0.07, 0.29, 0.57, 0.7, 0.9])
-def test_a_pair_right_at_the_threshold_is_found(size, share):
-    # The first `num_shared` bigrams are the same; the others differ, so each text has its own rarest ones.
+def test_a_pair_exactly_at_the_threshold_is_found(size, share):
+    # Only the first `num_shared` bigrams of the longer text are in the other one.
     num_shared = max(1, round(share * size))
     a = [f"w{i}" for i in range(num_shared + 1)]
     longer = " ".join([*a, *(f"x{i}" for i in range(size - num_shared))])
@@ -80,22 +79,14 @@ def test_near_duplicates_by_hand(text, training_text, expected):
 
 @pytest.mark.parametrize("texts", [[], ["a b c", ""]])
 @pytest.mark.parametrize("training_texts", [[], [""], ["d e"]])
-def test_where_nothing_is_there_is_no_near_duplicate(texts, training_texts):
+def test_empty_texts_have_no_near_duplicate(texts, training_texts):
     assert near_duplicates(texts, training_texts).tolist() == [False] * len(texts)
 
 
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.01, float("nan")])
-def test_a_threshold_that_is_no_similarity_is_refused(threshold):
+def test_a_threshold_outside_0_to_1_is_refused(threshold):
     with pytest.raises(ValueError, match=r"threshold is .*: give a similarity above 0, at most 1"):
         near_duplicates(["a b"], ["a b"], threshold)
-
-
-@given(texts=texts_of, training_texts=texts_of, texts_per_chunk=st.integers(1, 5))
-def test_chunks_change_nothing(texts, training_texts, texts_per_chunk):
-    expected = near_duplicates(texts, training_texts, 0.4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leakage, "TEXTS_PER_CHUNK", texts_per_chunk)
-        assert np.array_equal(near_duplicates(texts, training_texts, 0.4), expected)
 
 
 @given(texts=texts_of, training_texts=texts_of, low=st.floats(0.05, 1.0), high=st.floats(0.05, 1.0))
@@ -113,8 +104,8 @@ def test_a_lower_threshold_finds_what_a_higher_one_finds(texts, training_texts, 
 @given(tails=texts_of, training_texts=texts_of)
 @example(tails=["a a a a", "a a"], training_texts=["a a a b a a a"])
 @example(tails=["a b"], training_texts=["c a", "b c"])
-def test_verbatim_shares_are_those_of_searching_every_text(tails, training_texts):
-    found = pd.Series([stands_in(tail, training_texts) for tail in tails], dtype=float)
+def test_verbatim_shares_equal_those_of_searching_every_text(tails, training_texts):
+    found = pd.Series([occurs_in(tail, training_texts) for tail in tails], dtype=float)
     lengths = pd.Series([len(tail.split()) for tail in tails], dtype=int)
     table = verbatim_share(tails, training_texts)
     assert table.index.tolist() == ROWS
@@ -138,7 +129,7 @@ def test_verbatim_shares_are_those_of_searching_every_text(tails, training_texts
         ("", ["", "a b"], 0.0),
     ],
 )
-def test_whole_runs_of_whole_words_are_found(tail, training_texts, share):
+def test_only_consecutive_complete_words_are_found(tail, training_texts, share):
     assert verbatim_share([tail], training_texts).loc["all", "verbatim"] == share
 
 
@@ -159,7 +150,7 @@ def test_without_tails_there_is_no_share():
 
 
 @given(training_texts=texts_of, data=st.data())
-def test_whatever_is_cut_out_of_a_training_text_is_found(training_texts, data):
+def test_every_run_of_words_of_a_training_text_is_found(training_texts, data):
     source = data.draw(st.sampled_from([*training_texts, "c b a"])).split()
     start = data.draw(st.integers(0, len(source)))
     tails = [" ".join(source[start:end]) for end in range(start + 1, len(source) + 1)]

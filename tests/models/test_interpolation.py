@@ -90,7 +90,7 @@ def test_generated_step_by_step_is_most_probable_in_the_whole_text(neural, ngram
 
 
 def test_scores_are_those_of_the_logits(neural, ngram, tokenizer, cleaned_texts):
-    """The output layer reads hidden states at the targets; the logits go another way."""
+    """Scores come from the log-probabilities of the targets only; logits cover the vocabulary."""
     model = InterpolatedLM(neural, ngram, 0.4)
     texts = [text for text in cleaned_texts if text.count(" ") > 3][:5]
     nll = target_likelihood(model, tokenizer, texts)["nll"]
@@ -155,5 +155,5 @@ def test_wrong_weights_and_other_vocabularies_are_refused(neural, ngram, tokeniz
     other = KneserNeyLM.from_dataset(
         NextTokenDataset(["a b"], tokenizer, tokenizer.eos_token_id), len(tokenizer) + 1, 0, tokenizer.eos_token_id, 2
     )
-    with pytest.raises(ValueError, match="both must be of one tokenizer"):
+    with pytest.raises(ValueError, match="give two models of one tokenizer"):
         InterpolatedLM(neural, other, 0.5)

@@ -17,7 +17,7 @@ from src.data_utils import split_x_target_by_words
 from src.evaluation.selection import choose_order
 from src.evaluation.systems import target_likelihood
 from src.models.kneser_ney import FALLBACK_DISCOUNTS, KneserNeyLM, modified_discounts
-from src.next_token_dataset import NextTokenDataset
+from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset
 from src.training.loss import dataset_nll
 from tests.budget import examples
 
@@ -247,6 +247,23 @@ def test_the_whole_sequence_gives_what_its_beginnings_give(order):
     stepwise = [model(ids[:, : i + 1]).logits[:, -1] for i in range(ids.shape[1])]
     torch.testing.assert_close(torch.stack(stepwise, dim=1), whole)
     torch.testing.assert_close(model(ids, logits_to_keep=2).logits, whole[:, -2:])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_target_log_probabilities_are_those_of_the_logits_row_by_row(order):
+    model = fit(random_texts(50), order)
+    input_ids = torch.cat([ids_of(text) for text in ["a b c d e", "f a b z c", "e e a b c"]])
+    labels = torch.full_like(input_ids, IGNORE_INDEX)
+    targets = [(0, 1), (0, 4), (2, 0), (2, 1), (2, 3)]
+    for row, position in targets:
+        labels[row, position] = 5 * row + position
+    found = model.target_log_probabilities(input_ids, labels)
+    logits = model(input_ids).logits
+    expected = torch.stack([logits[row, position, labels[row, position]] for row, position in targets])
+    torch.testing.assert_close(found, expected)
+    assert found.dtype == torch.float32
+    assert model.target_log_probabilities(input_ids, torch.full_like(labels, IGNORE_INDEX)).shape == (0,)
 
 
 def test_a_saved_model_reloads(tmp_path):

@@ -7,6 +7,8 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.models.interpolation import InterpolatedLM
+from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.training import loss
 from src.training.loss import dataset_nll, sampled_training_loss, target_nll, token_frequencies, training_loss
@@ -31,6 +33,17 @@ def make_model(kind, vocab_size, dropout=0.0):
 @pytest.fixture(params=["lstm", "gpt2", "llama"])
 def model(request, tokenizer):
     return make_model(request.param, len(tokenizer))
+
+
+@pytest.fixture(params=["lstm", "gpt2", "llama", "n-grams", "lstm and n-grams"])
+def scored_model(request, tokenizer, cleaned_texts):
+    """Models with hidden states, and those that offer log-probabilities of their targets instead."""
+    if "n-grams" not in request.param:
+        return make_model(request.param, len(tokenizer))
+    ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
+    counted = NextTokenDataset(cleaned_texts[20:], tokenizer, tokenizer.eos_token_id)
+    ngram = KneserNeyLM.from_dataset(counted, *ids, order=3)
+    return ngram if request.param == "n-grams" else InterpolatedLM(make_model("lstm", len(tokenizer)), ngram, 0.3)
 
 
 @pytest.fixture(params=["tokens", "words"])
@@ -108,7 +121,7 @@ def test_sums_over_many_rows_are_exact_in_half_precision(dtype, tolerance):
 def test_a_model_that_scales_its_logits_is_refused(dataset, tokenizer, name):
     model = make_model("llama", len(tokenizer))
     setattr(model.config, name, 30.0)
-    with pytest.raises(ValueError, match=f"the model has a {name}, which the loss does not know"):
+    with pytest.raises(ValueError, match=f"the model has a {name}, which the loss does not support"):
         training_loss(model, collate_batch([dataset[0]]))
 
 
@@ -141,20 +154,23 @@ def test_token_frequencies_count_every_token_and_none_is_zero(dataset, tokenizer
 
 
 @torch.no_grad()
-def test_every_target_has_its_own_loss_and_row(model, dataset):
+def test_every_target_has_its_own_loss_and_row(scored_model, dataset):
     batch = collate_batch([dataset[i] for i in range(13)])
     is_target = batch["labels"] != -100
-    nll, rows = target_nll(model, batch)
-    torch.testing.assert_close(nll, full_logits_nll(model, batch)[is_target], atol=1e-5, rtol=1e-5)
+    nll, rows = target_nll(scored_model, batch)
+    torch.testing.assert_close(nll, full_logits_nll(scored_model, batch)[is_target], atol=1e-5, rtol=1e-5)
+    assert nll.dtype == torch.float32
     assert rows.bincount(minlength=13).tolist() == is_target.sum(dim=1).tolist()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_dataset_nll_is_that_of_one_text_at_a_time_in_order(model, dataset, tokenizer, batch_size):
-    nll, num_targets = dataset_nll(model, dataset, batch_size, tokenizer.eos_token_id)
+def test_dataset_nll_is_that_of_one_text_at_a_time_in_order(scored_model, dataset, tokenizer, batch_size):
+    nll, num_targets = dataset_nll(scored_model, dataset, batch_size, tokenizer.eos_token_id)
     alone = [collate_batch([dataset[i]]) for i in range(len(dataset))]
-    np.testing.assert_allclose(nll, [full_logits_nll(model, text, "sum") for text in alone], atol=1e-4, rtol=1e-5)
+    np.testing.assert_allclose(
+        nll, [full_logits_nll(scored_model, text, "sum") for text in alone], atol=1e-4, rtol=1e-5
+    )
     assert num_targets.tolist() == [int((text["labels"] != -100).sum()) for text in alone]
     assert nll.dtype == np.float64
     assert num_targets.dtype == np.int64
