@@ -17,6 +17,7 @@ TRACKED_RUN = re.search(r'run_dir = "(models/lstm_lm-[^"]+)"', README).group(1)
 MARK = "--- next block ---"
 
 
+@pytest.mark.slow
 def test_examples_run_and_print_what_the_readme_shows():
     """All Python blocks, in order and in one process; a text block after one is what it prints."""
     blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
