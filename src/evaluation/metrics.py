@@ -24,7 +24,7 @@ class Metric:
     Attributes:
         id: its name in records and summaries.
         title: its name for readers.
-        lower_is_better: the direction.
+        lower_is_better: lower values are better; otherwise higher ones are.
         is_main: conclusions are drawn from it.
         in_readme: the README's table has a column for it.
     """

@@ -10,12 +10,12 @@ import pandas as pd
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.completion.decoding import GREEDY, Decoding
 from src.data_utils import split_x_target_by_words
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.next_token_dataset import NextTokenDataset
-from src.text.prefixes import Completion
+from src.text.prefixes import Completion, TweetCompleter
 from src.training.loss import dataset_nll
 
 # Enough tokens to finish the longest next word.
@@ -51,6 +51,17 @@ def as_pairs(texts: Sequence[str]) -> list[Pair]:
     return [Pair(*split_x_target_by_words(text)) for text in texts]
 
 
+def best_completions(completer: TweetCompleter, prefixes: Sequence[str]) -> list[Completion]:
+    """The best completion of each prefix."""
+    return [suggestions[0] for suggestions in completer.complete(prefixes)]
+
+
+def first_words(completer: TweetCompleter, prefixes: Sequence[str]) -> list[list[str]]:
+    """The first words of the best suggestions for each prefix, best first."""
+    completions = completer.complete(prefixes, NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)
+    return [[suggestion.text.split(" ")[0] for suggestion in suggestions] for suggestions in completions]
+
+
 @dataclass(frozen=True, eq=False)
 class ModelSystem:
     """A language model that answers with one decoding.
@@ -64,11 +75,10 @@ class ModelSystem:
     decoding: Decoding = GREEDY
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
-        return [suggestions[0] for suggestions in complete(self.model, self.tokenizer, prefixes, 1, self.decoding)]
+        return best_completions(Completer(self.model, self.tokenizer, self.decoding), prefixes)
 
     def next_words(self, prefixes: Sequence[str]) -> list[list[str]]:
-        suggestions = complete(self.model, self.tokenizer, prefixes, NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)
-        return [[suggestion.text.split(" ")[0] for suggestion in row] for row in suggestions]
+        return first_words(Completer(self.model, self.tokenizer, GREEDY), prefixes)
 
     def likelihood(self, texts: Sequence[str]) -> pd.DataFrame:
         return target_likelihood(self.model, self.tokenizer, texts)
@@ -126,17 +136,13 @@ class OnnxSystem:
 
     name: str
     model: OnnxLSTM
-    decoding: ClassVar[Decoding] = Decoding("greedy")
+    decoding: ClassVar[Decoding] = GREEDY
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
-        return [self.model.complete([prefix])[0][0] for prefix in progress(prefixes, "completing")]
+        return [best_completions(self.model, [prefix])[0] for prefix in progress(prefixes, "completing")]
 
     def next_words(self, prefixes: Sequence[str]) -> list[list[str]]:
-        suggestions = [
-            self.model.complete([prefix], NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)[0]
-            for prefix in progress(prefixes, "completing")
-        ]
-        return [[suggestion.text.split(" ")[0] for suggestion in row] for row in suggestions]
+        return [first_words(self.model, [prefix])[0] for prefix in progress(prefixes, "completing")]
 
     def likelihood(self, texts: Sequence[str]) -> pd.DataFrame:
         return likelihood_table(texts, np.array([self._target_nll(text) for text in progress(texts, "scoring")]))

@@ -137,8 +137,8 @@ def difference_sentence(a: Evaluation, b: Evaluation, metric_id: str, seed: int)
 
 def beats(a: Summary, b: Summary, metric: Metric) -> bool:
     """Whether `a` is better than `b` in a metric and their intervals do not overlap."""
-    worse, better = (a, b) if metric.lower_is_better else (b, a)
-    return better[metric.id].low > worse[metric.id].high
+    lower, higher = (a, b) if metric.lower_is_better else (b, a)
+    return lower[metric.id].high < higher[metric.id].low
 
 
 def baseline_sentence(system: str, baselines: Sequence[str], summaries: dict[str, Summary]) -> str:
