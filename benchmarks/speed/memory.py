@@ -60,10 +60,8 @@ def complete_with_torch(run_dir: str) -> float:
     return peak_megabytes()
 
 
-TASKS = {
-    task.__name__: task
-    for task in (training, preparation_speed, large_preparation, complete_with_onnx, complete_with_torch)
-}
+ALL_TASKS = (training, preparation_speed, large_preparation, complete_with_onnx, complete_with_torch)
+TASKS = {task.__name__: task for task in ALL_TASKS}
 
 
 def in_own_process(task: str, *arguments: str):
