@@ -1,4 +1,4 @@
-"""Nonsense of any kind: it is read or refused in one sentence, and nothing breaks."""
+"""Random input of every kind is accepted or refused in one sentence; nothing breaks."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.corpus.load import read_sentiment140
 from src.corpus.sentiment140 import CorpusFormatError
 from src.demo.server import create_app
@@ -31,7 +31,7 @@ FRAGMENTS = (
     " ",
 )
 CSV = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=8), max_size=40).map(
-    lambda parts: "".join(parts).encode("latin-1", "ignore")
+    lambda fragments: "".join(fragments).encode("latin-1", "ignore")
 )
 LOCAL = "http://127.0.0.1"
 
@@ -60,7 +60,7 @@ def test_any_bytes_are_a_corpus_or_refused(folder, content):
 
 
 @examples(5)
-# A name in the directory that is no UTF-8.
+# The archive's directory has a name that is not UTF-8.
 @example(content=b"", changes=[(411, 8), (1648, 128)])
 @given(CSV, st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3))
 def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
@@ -68,19 +68,19 @@ def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("tweets.csv", content)
     packed = bytearray(file.getvalue())
-    for place, byte in changes:
-        packed[place % len(packed)] = byte
+    for position, byte in changes:
+        packed[position % len(packed)] = byte
     (folder / "tweets.zip").write_bytes(packed)
     assert_read_or_refused(folder / "tweets.zip")
 
 
 @pytest.fixture(scope="module")
 def client(tiny_lstm, tokenizer):
-    app = create_app({"LSTM": lambda prefixes, n: complete(tiny_lstm, tokenizer, prefixes, n, half_typed=True)})
+    app = create_app({"LSTM": Completer(tiny_lstm, tokenizer)})
     return TestClient(app, base_url=LOCAL, raise_server_exceptions=True)
 
 
-# With halves of characters, which JSON can spell.
+# Includes surrogates, half characters that JSON can express.
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
@@ -114,7 +114,7 @@ def test_any_text_gets_suggestions_or_none(client, text):
 @given(st.text(), st.integers(1, 4), st.booleans())
 def test_any_prefix_is_completed_or_refused(tiny_lstm, tokenizer, prefix, n, half_typed):
     try:
-        [suggestions] = complete(tiny_lstm, tokenizer, [prefix], n, half_typed=half_typed)
+        [suggestions] = Completer(tiny_lstm, tokenizer).complete([prefix], n, half_typed)
     except PrefixError as error:
         assert "prefix 0" in str(error)
     else:

@@ -1,4 +1,4 @@
-"""Variations on the LSTM and its loss that the trials compare; what did not pay stays here, out of `src/`."""
+"""Variants of the LSTM and its loss that the trials compare; those that did not help stay here, out of `src/`."""
 
 import re
 
@@ -28,7 +28,7 @@ class LockedDropout(nn.Module):
 
 
 class WordDropoutEmbedding(nn.Embedding):
-    """Whole rows of the embedding are dropped, so a piece is missing wherever it stands (Merity et al., 2018)."""
+    """Whole rows of the embedding are dropped, so a token is missing at all its positions (Merity et al., 2018)."""
 
     probability: float
 
@@ -55,7 +55,7 @@ class WeightDropLSTM(nn.LSTM):
 
 
 class NormalizedEmbedding(nn.Module):
-    """Layer norm behind a module (Ba et al., 2016)."""
+    """Layer norm after a module (Ba et al., 2016)."""
 
     def __init__(self, module: nn.Module, width: int):
         super().__init__()
@@ -67,7 +67,7 @@ class NormalizedEmbedding(nn.Module):
 
 
 class SplitDropout(nn.Module):
-    """The backbone calls one dropout for its input and for its output: they take turns here."""
+    """Two dropouts in turn, since the backbone calls the same dropout for its input and for its output."""
 
     def __init__(self, on_input: nn.Module, on_output: nn.Module):
         super().__init__()
@@ -81,10 +81,10 @@ class SplitDropout(nn.Module):
 
 
 def vary(model: LSTMLM, trial) -> LSTMLM:
-    """Put a trial's regularisers and norms into a fresh model."""
+    """Add a trial's regularisers and norms to a new model."""
     backbone: LSTMBackbone = model.backbone
     if trial.recurrent_projection:
-        # The projection feeds the recurrence as well (LSTMP; Sak et al., 2014).
+        # The projection also feeds the recurrence (LSTMP; Sak et al., 2014).
         sizes = trial.embedding_dim, trial.hidden_dim, trial.num_layers
         backbone.lstm = nn.LSTM(*sizes, batch_first=True, proj_size=trial.embedding_dim)
         backbone.projection = nn.Identity()
@@ -103,7 +103,7 @@ def vary(model: LSTMLM, trial) -> LSTMLM:
 
 
 def with_start_token(batch: dict[str, torch.Tensor], start_id: int) -> dict[str, torch.Tensor]:
-    """The batch with a start token before every text, whose first token becomes a target as well."""
+    """The batch with a start token before every text, so that its first token becomes a target as well."""
     first = batch["input_ids"][:, :1]
     return {
         "input_ids": torch.cat([torch.full_like(first, start_id), batch["input_ids"]], dim=1),
@@ -113,7 +113,7 @@ def with_start_token(batch: dict[str, torch.Tensor], start_id: int) -> dict[str,
 
 
 def with_noise(batch: dict[str, torch.Tensor], frequencies: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
-    """The batch with a share of the tokens that are read replaced by drawn ones (Xie et al., 2017)."""
+    """The batch with a share of its input tokens replaced by random ones (Xie et al., 2017)."""
     input_ids = batch["input_ids"]
     drawn = torch.multinomial(frequencies, input_ids.numel(), replacement=True).view_as(input_ids)
     return {**batch, "input_ids": torch.where(torch.rand(input_ids.shape) < share, drawn, input_ids)}

@@ -43,13 +43,13 @@ class PrefixMemory:
         if known:
             self.outputs[known] = outputs
         if known != wanted:
-            place = {name: value for name, value in outputs.items() if name != "logits"}
-            num_new = len(wanted) - len(known) if place else None
-            model_kwargs = reading_kwargs(self.model, attention_mask) | deepcopy(place)
-            read_now = read(self.model, input_ids, model_kwargs, num_new)
-            outputs = {name: read_now[name] for name in ("logits", "state", "past_key_values") if name in read_now}
+            state = {name: value for name, value in outputs.items() if name != "logits"}
+            num_new = len(wanted) - len(known) if state else None
+            model_kwargs = reading_kwargs(self.model, attention_mask) | deepcopy(state)
+            latest = read(self.model, input_ids, model_kwargs, num_new)
+            outputs = {name: latest[name] for name in ("logits", "state", "past_key_values") if name in latest}
             self.outputs[wanted] = outputs
         while len(self.outputs) > MAX_PREFIXES or (len(self.outputs) > 1 and sum(map(len, self.outputs)) > MAX_TOKENS):
             del self.outputs[next(iter(self.outputs))]
-        # A transformer writes into its cache.
+        # A copy, since a transformer writes into its cache.
         return ModelOutput(deepcopy(outputs))

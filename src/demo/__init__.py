@@ -1,1 +1,1 @@
-"""A page in which one types and the models complete."""
+"""A page on which models complete what people type."""

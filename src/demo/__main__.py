@@ -11,9 +11,11 @@ from src.runs import RunError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m src.demo", description="A page in which the models complete.")
+    parser = argparse.ArgumentParser(
+        prog="python -m src.demo", description="A page on which models complete your text."
+    )
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--models-dir", default="models", help="where the run folders are")
+    parser.add_argument("--models-dir", default="models", help="folder of the run folders")
     arguments = parser.parse_args()
     try:
         completers = newest_completers(arguments.models_dir)

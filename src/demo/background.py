@@ -1,4 +1,4 @@
-"""The page from a thread of this process, such as a notebook's."""
+"""Serve the page from a thread of this process, e.g. of a notebook."""
 
 import socket
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from src.demo.server import LOCAL_HOSTS
 
 
 def serve_in_background(app: FastAPI) -> tuple[str, Callable[[], None]]:
-    """Serve on a free port of this machine.
+    """Serve the page on a free port of this machine.
 
     Returns:
-        the address of the page, and what to call to end it.
+        the address of the page, and a function that stops the server.
     """
     listener = socket.create_server((LOCAL_HOSTS[0], 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))

@@ -1,7 +1,7 @@
-"""What the page asks: suggestions from the models of a few run folders. It listens on this machine only.
+"""The page's server: it suggests completions, to requests from this machine only.
 
-A request is answered in its turn or, where too many wait, refused at once: somebody who types wants the
-answer to the newest letter, not to all.
+Each model answers one request at a time. If too many wait, further ones are refused at once; if the page has
+withdrawn a request because more was typed, it is not answered.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ PAGE_DIR = Path(__file__).parent / "page"
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
 MAX_BODY_BYTES = 200_000
 MAX_CHARACTERS = 20_000
-# Characters; a tweet has fewer, and what stands before is not read.
+# Characters that are read, from the end of a text; a tweet has fewer.
 MAX_READ = 500
 MAX_WAITING = 64
 NUM_SUGGESTIONS = 3
-# A notebook on this machine may show the page in a frame.
+# Notebooks on this machine may show the page in a frame.
 FRAMING = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
 SECURITY_HEADERS = {
     "Content-Security-Policy": f"default-src 'self'; img-src 'self' data:; {FRAMING}",
@@ -40,14 +40,14 @@ SECURITY_HEADERS = {
 
 
 class Question(BaseModel):
-    """A text as it stands in the box, and the model that is to go on with it."""
+    """The text in the box, and the name of the model that completes it."""
 
     model: str
     text: str = Field(max_length=MAX_CHARACTERS)
 
 
 class Answer(BaseModel):
-    """Suggestions, best first; `typed` are the letters of a half-typed word that each of them begins with, or ""."""
+    """Suggestions, best first; each begins with `typed`, the letters of a half-typed word, or ""."""
 
     suggestions: list[Completion]
     typed: str
@@ -55,20 +55,20 @@ class Answer(BaseModel):
 
 
 class Turnstile:
-    """One model's work, one question at a time."""
+    """Lets one model answer one question at a time."""
 
     def __init__(self, completer: TweetCompleter):
         self.completer, self.lock, self.waiting = completer, asyncio.Lock(), 0
 
     async def answer(self, text: str, has_gone: Callable[[], Awaitable[bool]]) -> Answer:
-        """Answer in turn, but not to a question that the page has given up for a newer one."""
+        """Answer a question in its turn, unless the page has withdrawn it for a newer one."""
         if self.waiting >= MAX_WAITING:
             raise HTTPException(503, "Too many people are typing; try again in a moment.")
         self.waiting += 1
         try:
             async with self.lock:
                 if await has_gone():
-                    raise HTTPException(408, "The question was taken back.")
+                    raise HTTPException(408, "The question was withdrawn.")
                 started = time.perf_counter()
                 suggestions, typed = await run_in_threadpool(suggest, self.completer, text)
                 milliseconds = 1e3 * (time.perf_counter() - started)
@@ -78,7 +78,7 @@ class Turnstile:
 
 
 def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str]:
-    """Three suggestions, none for a text without a whole word, and the letters that they begin with."""
+    """Three suggestions, or none for a text without a complete word, and the typed letters that they begin with."""
     if len(text) > MAX_READ:
         text = text[-MAX_READ:].partition(" ")[2]
     try:
@@ -89,7 +89,7 @@ def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str
 
 
 class Guard:
-    """Refuses other origins and long bodies, and tells the browser to trust nothing but this page."""
+    """Refuses other origins and long bodies, and tells the browser to load nothing from elsewhere."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -110,7 +110,7 @@ class Guard:
 
 
 def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
-    """What is answered to a request that must not reach the models; None to any other."""
+    """The refusal of a request that must not reach the models; None for any other request."""
     origin, length = headers.get("origin"), headers.get("content-length", "")
     if origin is not None and origin != f"{scheme}://{headers.get('host')}":
         return JSONResponse({"detail": f"Requests from {origin} are not answered."}, 403)
@@ -122,10 +122,10 @@ def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
 
 
 def create_app(completers: dict[str, TweetCompleter]) -> FastAPI:
-    """The page and its questions.
+    """The page and the answers to its questions.
 
     Args:
-        completers: by the name that the page shows.
+        completers: completers by the names that the page shows.
     """
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
     turnstiles = {name: Turnstile(completer) for name, completer in completers.items()}
@@ -135,7 +135,7 @@ def create_app(completers: dict[str, TweetCompleter]) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def refuse_question(request: Request, error: RequestValidationError) -> JSONResponse:
-        # FastAPI's own answer repeats the question, which may be anything.
+        # FastAPI's own answer would repeat the question, which may contain anything.
         return JSONResponse(
             {"detail": f"A question has a model and a text of at most {MAX_CHARACTERS:,} characters."}, 422
         )

@@ -1,8 +1,8 @@
 """The LSTM for onnxruntime: `model.onnx` in float32 and `model.int8.onnx`, a quarter of its size.
 
-One graph does both a prefix and a step: tokens of one text and a state in, the logits after its last token and
-the state behind it out. In int8 (dynamic quantisation; one scale for each output of a matrix) the embedding is read
-from the output layer's own weights, which are stored once as in the tied model.
+One graph serves to read a prefix and to take a step. Its inputs are tokens of one text and a state; its outputs are
+the logits after the last token and the new state. The int8 model is quantised dynamically, with one scale for each
+output of a matrix. It reads embeddings from the weights of the output layer, so that tied weights are stored once.
 """
 
 import logging
@@ -25,10 +25,14 @@ EMBEDDING = "backbone.embedding.weight"
 
 
 class NextLogits(torch.nn.Module):
-    """What is exported.
+    """The function that is exported.
 
-    Shapes: `input_ids` int64 [1, length], `hidden` and `cell` float32 [layers, 1, hidden_dim];
-    `logits` float32 [1, vocab] behind the last token, and the new `hidden` and `cell`.
+    Args:
+        input_ids: int64 [1, length].
+        hidden, cell: float32 [layers, 1, hidden_dim].
+
+    Returns:
+        logits after the last token, float32 [1, vocab], and the new `hidden` and `cell`.
     """
 
     def __init__(self, model: LSTMLM):
@@ -47,7 +51,7 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
         the two paths.
 
     Raises:
-        RunError: the folder is not a whole LSTM run.
+        RunError: the folder is not a complete LSTM run.
         WriteError: the disk is full.
     """
     run_dir = Path(run_dir)
@@ -79,8 +83,8 @@ def export_float32(model: LSTMLM, path: Path) -> None:
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Weights of the LSTM, the projection and the output layer in int8, the embedding read from the latter."""
-    # Its advice to let onnxruntime rearrange the graph first brings nothing here.
+    """Quantise the weights of LSTM, projection and output layer to int8, and drop those of the embedding."""
+    # onnxruntime advises on the root logger to preprocess the graph first, which gains nothing here.
     silence = logging.Filter("nobody")
     logging.getLogger().addFilter(silence)
     try:
@@ -100,7 +104,7 @@ def quantise(source: Path, target: Path) -> None:
 
 
 def share_embedding(graph: onnx.GraphProto) -> None:
-    """Read embeddings from the columns of the quantised output layer, and drop those in float32."""
+    """Read embeddings from the columns of the quantised output layer, and drop the float32 embedding."""
     stored = {tensor.name: tensor for tensor in graph.initializer}
     [lookup] = [node for node in graph.node if node.op_type == "Gather" and node.input[0] == EMBEDDING]
     [weight_name] = [name for name in stored if name.startswith(EMBEDDING) and name.endswith("_quantized")]
@@ -109,14 +113,14 @@ def share_embedding(graph: onnx.GraphProto) -> None:
     nodes = [
         helper.make_node("Gather", [weight_name, ids], ["columns"], axis=1),
         helper.make_node("Transpose", ["columns"], ["rows"], perm=[1, 2, 0]),
-        helper.make_node("Cast", ["rows"], ["whole_numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["rows"], ["integers"], to=TensorProto.FLOAT),
         helper.make_node("Gather", [scale_name, ids], ["scales"]),
-        helper.make_node("Unsqueeze", ["scales", "last_axis"], ["scale_of_each"]),
-        helper.make_node("Mul", ["whole_numbers", "scale_of_each"], [embedded]),
+        helper.make_node("Unsqueeze", ["scales", "last_axis"], ["row_scales"]),
+        helper.make_node("Mul", ["integers", "row_scales"], [embedded]),
     ]
-    place = list(graph.node).index(lookup)
+    position = list(graph.node).index(lookup)
     graph.node.remove(lookup)
     for i, node in enumerate(nodes):
-        graph.node.insert(place + i, node)
+        graph.node.insert(position + i, node)
     graph.initializer.remove(stored[EMBEDDING])
     graph.initializer.append(numpy_helper.from_array(np.array([-1]), "last_axis"))

@@ -1,4 +1,4 @@
-"""Which tokens may begin a suggestion: a new word, or the rest of one that is half typed."""
+"""Which tokens may begin a suggestion: a new word, or the rest of a half-typed word."""
 
 import string
 from bisect import bisect_left
@@ -9,33 +9,33 @@ TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class WordStarts:
-    """Which ids begin a new word of letters or digits, or spell a word that is half typed.
+    """The ids that begin a new word of letters or digits, or that spell a half-typed word.
 
-    In WordPiece "##" marks a piece inside a word; in byte-level BPE "Ġ", a space, marks one that
-    begins a word, and some tokenizers put a lone space before a digit.
+    WordPiece marks tokens inside a word with "##". Byte-level BPE marks tokens that begin a word with "Ġ",
+    a space; some tokenizers put a lone space before a digit.
 
-    Letters that were typed are spelt by a piece that begins with all of them (token healing;
-    Lundberg, 2023) or, where there is none, by the longest that they begin with and others behind
-    it. So "to" is no candidate for "tod": it would beat "today", being a frequent word itself.
+    A half-typed word is spelt by a token that begins with all of its letters (token healing; Lundberg, 2023).
+    If there is none, it is spelt by the longest token that its letters begin with, and further tokens
+    after that. So "to" is no candidate for "tod": as a frequent word, it would beat "today".
 
     Args:
-        pieces: of a vocabulary, by id.
-        special_tokens: those of the pieces that are no text.
+        tokens: the vocabulary, in the order of ids.
+        special_tokens: tokens that stand for no text.
     """
 
-    def __init__(self, pieces: Sequence[str], special_tokens: Collection[str]):
-        is_byte_level = any(piece.startswith("Ġ") for piece in pieces)
+    def __init__(self, tokens: Sequence[str], special_tokens: Collection[str]):
+        is_byte_level = any(token.startswith("Ġ") for token in tokens)
         mark = "Ġ" if is_byte_level else "##"
-        self.space_id = pieces.index("Ġ") if is_byte_level and "Ġ" in pieces else None
-        self.letters = [piece.removeprefix(mark).translate(TO_LOWER) for piece in pieces]
+        self.space_id = tokens.index("Ġ") if is_byte_level and "Ġ" in tokens else None
+        self.letters = [token.removeprefix(mark).translate(TO_LOWER) for token in tokens]
         marked, unmarked = [], []
-        for i, (piece, letters) in enumerate(zip(pieces, self.letters)):
-            if letters[:1].isascii() and letters[:1].isalnum() and piece not in special_tokens:
-                (marked if piece.startswith(mark) else unmarked).append((letters, i))
+        for i, (token, letters) in enumerate(zip(tokens, self.letters)):
+            if letters[:1].isascii() and letters[:1].isalnum() and token not in special_tokens:
+                (marked if token.startswith(mark) else unmarked).append((letters, i))
         self.first, self.inside = map(sorted, (marked, unmarked) if is_byte_level else (unmarked, marked))
 
     def candidates(self, typed: str, new_ids: Sequence[int]) -> list[int] | None:
-        """Ids that may follow `new_ids` in a new word whose first letters were typed; None: all."""
+        """The ids that may follow `new_ids` in a new word with these first letters; None if all may."""
         rest = typed[sum(len(self.letters[i]) for i in new_ids) :]
         if not new_ids:
             ids = self._spelling(self.first, typed)
@@ -48,16 +48,20 @@ class WordStarts:
         return None
 
     def num_steps(self, typed: str) -> int:
-        """Tokens that a new word with these first letters may need until all tokens may follow."""
-        # A piece spells a letter at least, but for a space before the first one.
+        """Maximum number of tokens in a new word with these first letters after which every token may follow."""
+        # Each token spells at least one letter, except a lone space before the first letter.
         return max(1, len(typed)) + (self.space_id is not None)
 
     @staticmethod
-    def _spelling(pieces: list[tuple[str, int]], letters: str) -> list[int]:
-        """Of sorted pieces those that begin with the letters, or else the longest that these begin with."""
+    def _spelling(tokens: list[tuple[str, int]], letters: str) -> list[int]:
+        """Ids of the tokens that begin with the letters, or else of the longest tokens that the letters begin with.
+
+        Args:
+            tokens: sorted pairs of a token's letters and its id.
+        """
         for end in range(len(letters), -1, -1):
-            start, stop = (bisect_left(pieces, (letters[:end] + last,)) for last in ("", LAST_CHARACTER))
-            found = [i for text, i in pieces[start:stop] if end == len(letters) or text == letters[:end]]
+            start, stop = (bisect_left(tokens, (letters[:end] + last,)) for last in ("", LAST_CHARACTER))
+            found = [i for text, i in tokens[start:stop] if end == len(letters) or text == letters[:end]]
             if found:
                 return found
         return []

@@ -1,4 +1,4 @@
-"""Completions: n different ones with whole new words, scored right, whatever the batch, the model and its tokenizer."""
+"""Completions: n different ones of complete words, scored correctly for every batch, model and tokenizer."""
 
 import random
 import string
@@ -14,12 +14,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from src.completion import completer as completion
-from src.completion.completer import best_answers, complete, split_prefix
+from src.completion.completer import Completer, best_answers, complete
 from src.completion.decoding import GREEDY, Decoding
 from src.completion.prefix_memory import MAX_PREFIXES, MAX_TOKENS, PrefixMemory
 from src.completion.word_constraint import barred, word_starts
 from src.data_utils import clean_string
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.text.prefixes import split_prefix
 from tests.budget import examples
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
@@ -30,9 +31,9 @@ every_decoding = pytest.mark.parametrize("decoding", DECODINGS, ids=lambda decod
 
 
 def train_bpe(texts, digits_alone=False):
-    """As GPT-2's: bytes, a space belongs to the word behind it, one special token that is also the pad.
+    """A tokenizer like GPT-2's: bytes, a space belongs to the word after it, one special token that is also the pad.
 
-    With `digits_alone` as SmolLM2's: every digit is a piece, a space before it another one.
+    With `digits_alone` it is like SmolLM2's: every digit is a token, and so is a space before a digit.
     """
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -56,7 +57,7 @@ def digits_tokenizer(cleaned_texts):
 
 
 def make_lstm(tokenizer, seed=0, eos_bias=0.0):
-    """A model whose weights are large enough that predictions differ clearly from token to token."""
+    """A model with weights so large that predictions differ clearly from token to token."""
     torch.manual_seed(seed)
     config = LSTMConfig(
         vocab_size=len(tokenizer),
@@ -80,7 +81,7 @@ def make_gpt2(tokenizer, seed=0, eos_bias=0.0):
     sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
     model = GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=0.4, bos_token_id=eos_id, eos_token_id=eos_id)).eval()
     with torch.no_grad():
-        # The output layer has no bias: one of its inputs is made constant and read by the end alone.
+        # The output layer has no bias, so one of its inputs becomes a constant that only the end token reads.
         model.transformer.wte.weight[:, 0] = 0.0
         model.transformer.wte.weight[eos_id, 0] = eos_bias
         model.transformer.ln_f.weight[0], model.transformer.ln_f.bias[0] = 0.0, 1.0
@@ -93,7 +94,7 @@ ALL_KINDS = [*KINDS, "smollm"]
 
 @pytest.fixture(scope="module")
 def make(tokenizer, bpe_tokenizer, digits_tokenizer):
-    """`make(kind, seed, eos_bias)` gives a model and its tokenizer."""
+    """A function `make(kind, seed, eos_bias)` that returns a model and its tokenizer."""
 
     def make(kind, seed=0, eos_bias=0.0):
         if kind == "lstm":
@@ -105,38 +106,38 @@ def make(tokenizer, bpe_tokenizer, digits_tokenizer):
 
 
 def spelling_mask(tokenizer, typed, new_ids):
-    """The ids that may come next, by hand: of a new word, or of one with these first letters."""
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    """A plain reimplementation: mask of the ids that may come next in a new word with these first letters."""
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     if tokenizer.eos_token == END:
-        pieces = ["".join(letter.lower() if letter.isascii() else letter for letter in piece) for piece in pieces]
+        tokens = ["".join(letter.lower() if letter.isascii() else letter for letter in token) for token in tokens]
     mark = "Ġ" if tokenizer.eos_token == END else "##"
-    first = {i: piece.removeprefix("Ġ") for i, piece in enumerate(pieces) if piece.startswith("Ġ") or mark == "##"}
-    inside = {i: piece.removeprefix("##") for i, piece in enumerate(pieces) if not piece.startswith("Ġ")}
+    first = {i: token.removeprefix("Ġ") for i, token in enumerate(tokens) if token.startswith("Ġ") or mark == "##"}
+    inside = {i: token.removeprefix("##") for i, token in enumerate(tokens) if not token.startswith("Ġ")}
     if mark == "##":
-        first = {i: piece for i, piece in first.items() if not piece.startswith("##") and piece[0] != "["}
-        inside = {i: inside[i] for i in inside if pieces[i].startswith("##")}
-    spelt = "".join(pieces[i].removeprefix(mark) for i in new_ids)
+        first = {i: token for i, token in first.items() if not token.startswith("##") and token[0] != "["}
+        inside = {i: inside[i] for i in inside if tokens[i].startswith("##")}
+    spelt = "".join(tokens[i].removeprefix(mark) for i in new_ids)
     rest, candidates = typed[len(spelt) :], inside if new_ids else first
-    lone_space = [i for i, piece in first.items() if piece == "" and not new_ids]
+    lone_space = [i for i, token in first.items() if token == "" and not new_ids]
     if rest:
-        wanted = [i for i, piece in candidates.items() if piece.startswith(rest)]
+        wanted = [i for i, token in candidates.items() if token.startswith(rest)]
         if not wanted:
-            beginnings = {i: len(piece) for i, piece in candidates.items() if piece and rest.startswith(piece)}
+            beginnings = {i: len(token) for i, token in candidates.items() if token and rest.startswith(token)}
             wanted = [i for i, length in beginnings.items() if length == max(beginnings.values())] or lone_space
     elif not new_ids:
-        wanted = [i for i, piece in first.items() if piece == "" or (piece[0].isascii() and piece[0].isalnum())]
-    elif [pieces[i] for i in new_ids] == ["Ġ"] and not typed:
-        wanted = [i for i, piece in inside.items() if piece[0] in string.digits]
+        wanted = [i for i, token in first.items() if token == "" or (token[0].isascii() and token[0].isalnum())]
+    elif [tokens[i] for i in new_ids] == ["Ġ"] and not typed:
+        wanted = [i for i, token in inside.items() if token[0] in string.digits]
     else:
-        wanted = range(len(pieces))
-    mask = torch.zeros(len(pieces), dtype=torch.bool)
+        wanted = range(len(tokens))
+    mask = torch.zeros(len(tokens), dtype=torch.bool)
     mask[list(wanted)] = True
     return mask
 
 
 @torch.no_grad()
 def confidence_by_forward(model, tokenizer, prefix_ids, new_ids, typed=""):
-    """Mean log-probability of the new tokens, from one forward over the whole, each among those that may come."""
+    """Mean log-probability of the new tokens among those allowed, from one forward pass over all tokens."""
     logits = model(torch.tensor([prefix_ids + new_ids])).logits[0, len(prefix_ids) - 1 : -1].clone()
     for step in range(min(len(new_ids), len(typed) + 2)):
         logits[step, ~spelling_mask(tokenizer, typed, new_ids[:step])] = -torch.inf
@@ -145,7 +146,7 @@ def confidence_by_forward(model, tokenizer, prefix_ids, new_ids, typed=""):
 
 @torch.no_grad()
 def greedy_by_hand(model, tokenizer, prefix_ids, max_new_tokens, typed="", new=()):
-    """New ids, up to and with the end."""
+    """Greedy new ids, including the end."""
     new = list(new)
     while len(new) < max_new_tokens and (not new or new[-1] != tokenizer.eos_token_id):
         logits = model(torch.tensor([prefix_ids + new])).logits[0, -1].clone()
@@ -157,15 +158,15 @@ def greedy_by_hand(model, tokenizer, prefix_ids, max_new_tokens, typed="", new=(
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """A list that gets (prefix ids, continuations) of every prefix that is decoded."""
-    decode, rows = completion.decode, []
+    """A list that collects (prompt ids, continuations) for every prompt that is decoded."""
+    decode, rows = Completer._decode, []
 
-    def spy(model, tokenizer, prefix_ids, *arguments):
-        groups = decode(model, tokenizer, prefix_ids, *arguments)
-        rows.extend(zip(prefix_ids, groups))
+    def spy(self, prompts, *arguments):
+        groups = decode(self, prompts, *arguments)
+        rows.extend(zip((prompt.token_ids for prompt in prompts), groups))
         return groups
 
-    monkeypatch.setattr(completion, "decode", spy)
+    monkeypatch.setattr(Completer, "_decode", spy)
     return rows
 
 
@@ -191,7 +192,7 @@ def confidences(completions):
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("eos_bias", [0.0, 4.0])
-def test_one_suggestion_is_the_greedy_one_with_its_mean_log_probability(make, kind, seed, eos_bias):
+def test_a_single_suggestion_is_greedy_and_scored_by_its_mean_log_probability(make, kind, seed, eos_bias):
     model, tokenizer = make(kind, seed, eos_bias)
     for prefix, (suggestion,) in zip(PREFIXES, complete(model, tokenizer, PREFIXES, max_new_tokens=8)):
         prefix_ids = encode(tokenizer, prefix)
@@ -204,7 +205,7 @@ def test_one_suggestion_is_the_greedy_one_with_its_mean_log_probability(make, ki
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
-def test_the_mask_lets_only_beginnings_of_words_through(make, kind):
+def test_the_mask_allows_only_beginnings_of_words(make, kind):
     _, tokenizer = make(kind)
     vocab_size = len(tokenizer) + 5
     candidates = word_starts(tokenizer, vocab_size).candidates("", ())
@@ -222,14 +223,14 @@ def test_the_first_new_token_begins_a_word(make, kind, decoding, decoded):
     ids = [continuation.token_ids[0] for _, group in decoded for continuation in group]
     assert len(ids) >= 4 * len(PREFIXES)
     assert all(
-        piece[0] == "Ġ" if kind == "gpt2" else piece[0].isalnum() for piece in tokenizer.convert_ids_to_tokens(ids)
+        token[0] == "Ġ" if kind == "gpt2" else token[0].isalnum() for token in tokenizer.convert_ids_to_tokens(ids)
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 4])
 @every_decoding
-def test_there_is_a_token_though_the_end_is_most_probable(make, kind, n, decoding, decoded):
+def test_a_suggestion_has_a_token_even_if_the_end_is_most_probable(make, kind, n, decoding, decoded):
     model, tokenizer = make(kind, eos_bias=100.0)
     completions = complete(model, tokenizer, PREFIXES, n, decoding)
     for _, group in decoded:
@@ -261,7 +262,7 @@ def test_max_new_tokens_is_kept(make, max_new_tokens, decoded):
     assert [len(group[0].token_ids) for _, group in decoded] == [max_new_tokens] * len(PREFIXES)
 
 
-def test_a_least_number_of_tokens_in_the_model_s_own_settings_changes_nothing(make):
+def test_a_minimum_number_of_tokens_in_the_generation_config_changes_nothing(make):
     model, tokenizer = make("lstm", eos_bias=4.0)
     expected = complete(model, tokenizer, PREFIXES, n=3)
     model.generation_config.min_new_tokens = 1
@@ -269,7 +270,7 @@ def test_a_least_number_of_tokens_in_the_model_s_own_settings_changes_nothing(ma
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_a_cache_the_suggestions_are_the_same(make, kind):
+def test_suggestions_without_a_cache_are_the_same(make, kind):
     model, tokenizer = make(kind)
     expected = complete(model, tokenizer, PREFIXES, n=3, max_new_tokens=6)
     model.generation_config.use_cache = False
@@ -285,16 +286,18 @@ def test_without_a_cache_the_suggestions_are_the_same(make, kind):
 @pytest.mark.parametrize("n, half_typed", [(1, False), (3, False), (3, True)])
 @pytest.mark.parametrize("batch_size", [2, 64])
 @pytest.mark.parametrize("decoding", [GREEDY, BEAM], ids=str)
-def test_batches_give_what_prefixes_give_alone_in_their_order(make, kind, n, batch_size, decoding, half_typed):
-    model, tokenizer = make(kind)
+def test_a_batch_gives_the_same_suggestions_as_its_prefixes_alone(
+    make, kind, n, batch_size, decoding, half_typed, monkeypatch
+):
+    completer = Completer(*make(kind), decoding)
     prefixes = PREFIXES + PREFIXES[:2]
     if half_typed:
         letters = ["t", "xqz", "", "2mo", "we", "so", "a"]
         prefixes = [f"{prefix} {typed}" for prefix, typed in zip(prefixes, letters)]
     random.Random(0).shuffle(prefixes)
-    arguments = {"n": n, "decoding": decoding, "half_typed": half_typed, "max_new_tokens": 8}
-    together = complete(model, tokenizer, prefixes, batch_size=batch_size, **arguments)
-    alone = [complete(model, tokenizer, [prefix], **arguments)[0] for prefix in prefixes]
+    monkeypatch.setattr(completion, "BATCH_SIZE", batch_size)
+    together = completer.complete(prefixes, n, half_typed, max_new_tokens=8)
+    alone = [completer.complete([prefix], n, half_typed, max_new_tokens=8)[0] for prefix in prefixes]
     assert texts(together) == texts(alone)
     assert confidences(together) == pytest.approx(confidences(alone), abs=1e-4)
     assert len({tuple(suggestions) for suggestions in texts(together)}) == len(set(prefixes))
@@ -311,7 +314,7 @@ def test_no_prefixes_give_no_completions(make, decoding):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed, n", [(0, 1), (0, 5), (1, 5)])
 @every_decoding
-def test_suggestions_are_different_and_scored_as_forward_scores_them(make, kind, seed, n, decoding, decoded):
+def test_suggestions_are_different_and_scored_like_in_a_forward_pass(make, kind, seed, n, decoding, decoded):
     model, tokenizer = make(kind, seed, eos_bias=4.0)
     found = complete(model, tokenizer, PREFIXES, n, decoding, max_new_tokens=6)
     candidates = {}
@@ -342,7 +345,7 @@ def test_greedy_suggestions_begin_with_the_most_probable_tokens(make, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("half_typed", [False, True])
-def test_the_first_of_several_greedy_suggestions_is_the_only_one_of_one(make, kind, half_typed):
+def test_the_first_of_several_greedy_suggestions_is_the_single_one(make, kind, half_typed):
     model, tokenizer = make(kind, eos_bias=2.0)
     one = complete(model, tokenizer, PREFIXES[:4], half_typed=half_typed)
     several = complete(model, tokenizer, PREFIXES[:4], n=3, half_typed=half_typed)
@@ -363,7 +366,7 @@ def test_the_same_text_from_other_tokens_is_not_another_suggestion(cleaned_texts
     drawn = [[text_of(tokenizer, one.token_ids) for one in group] for _, group in decoded]
     assert any(len(set(group)) < len(group) for group in drawn)
     if decoding == GREEDY:
-        # Those that lack some are tried again with more first tokens.
+        # Prompts with too few texts are tried again with more first tokens.
         assert {len(group) for group in drawn} == {8, 32}
         last = {tuple(prefix_ids): group for (prefix_ids, _), group in zip(decoded, drawn)}
         assert found == [list(dict.fromkeys(last[tuple(encode(tokenizer, prefix))]))[:8] for prefix in PREFIXES]
@@ -382,14 +385,14 @@ def test_there_may_be_fewer_suggestions_than_asked_for(make, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("decoding", [BEAM, Decoding("nucleus", num_samples=12)], ids=str)
-def test_beams_and_samples_come_most_confident_first(make, kind, decoding):
+def test_beams_and_samples_are_sorted_by_confidence(make, kind, decoding):
     model, tokenizer = make(kind, eos_bias=4.0)
     for suggestions in complete(model, tokenizer, PREFIXES, 5, decoding, max_new_tokens=6):
         found = [suggestion.confidence for suggestion in suggestions]
         assert found == sorted(found, reverse=True)
 
 
-def test_there_are_as_many_continuations_as_the_decoding_says(make, decoded):
+def test_the_decoding_sets_the_number_of_continuations(make, decoded):
     for decoding, n, expected in [
         (Decoding("greedy", num_samples=9, num_beams=9), 1, 1),
         (BEAM, 1, 3),
@@ -431,7 +434,7 @@ def test_mbr_chooses_the_sample_with_the_highest_mean_rouge(make, kind, utility,
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["nucleus", "mbr"])
-def test_a_seed_gives_its_samples_again_and_leaves_the_global_state_alone(make, kind, method):
+def test_a_seed_repeats_its_samples_and_leaves_the_global_state_alone(make, kind, method):
     model, tokenizer = make(kind)
     before = torch.manual_seed(7).get_state()
     first = complete(model, tokenizer, PREFIXES, 2, Decoding(method, seed=1))
@@ -442,15 +445,15 @@ def test_a_seed_gives_its_samples_again_and_leaves_the_global_state_alone(make, 
 
 
 @pytest.mark.parametrize("decoding", [Decoding("nucleus", top_p=0.001), Decoding("mbr", temperature=0.001)], ids=str)
-def test_samples_without_any_choice_are_greedy(make, decoding):
+def test_samples_from_a_nucleus_of_one_token_are_greedy(make, decoding):
     model, tokenizer = make("lstm", eos_bias=2.0)
     assert best_answers(model, tokenizer, PREFIXES, decoding) == best_answers(model, tokenizer, PREFIXES)
 
 
 # Half-typed words
 
-# Of more letters, spelt one by one, the ways to write some in capitals fill the widest beam, 24.
-# "http" begins an address.
+# At most 4 letters: spellings of longer words that differ only in capitals may fill the widest beam, 24.
+# Without "http", which begins a URL.
 typed_letters = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=4).filter("http".__ne__)
 
 
@@ -469,7 +472,7 @@ def test_suggestions_begin_with_the_letters_that_were_typed(make, kind, decoding
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("typed", ["t", "tod", "today", "weathe", "xqzj", "2", "10", "12b", "9am2"])
-def test_half_typed_words_are_finished_greedily_from_the_words_before_them(make, kind, typed, decoded):
+def test_half_typed_words_are_completed_greedily_after_the_words_before_them(make, kind, typed, decoded):
     model, tokenizer = make(kind, eos_bias=1.0)
     context = encode(tokenizer, "the weather is")
     ((suggestion,),) = complete(model, tokenizer, [f"The weather is... {typed}"], half_typed=True, max_new_tokens=8)
@@ -483,7 +486,7 @@ def test_half_typed_words_are_finished_greedily_from_the_words_before_them(make,
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @every_decoding
-def test_suggestions_for_half_typed_words_are_scored_as_forward_scores_them(make, kind, decoding, decoded):
+def test_suggestions_for_half_typed_words_are_scored_like_in_a_forward_pass(make, kind, decoding, decoded):
     model, tokenizer = make(kind, eos_bias=2.0)
     complete(model, tokenizer, ["good morning we", "good morning 12"], 3, decoding, half_typed=True, max_new_tokens=6)
     assert decoded
@@ -495,22 +498,22 @@ def test_suggestions_for_half_typed_words_are_scored_as_forward_scores_them(make
             assert one.confidence == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_piece_with_all_letters_goes_before_one_with_some(make):
+def test_a_token_with_all_typed_letters_is_preferred_to_one_with_some(make):
     _, tokenizer = make("lstm")
     starts = word_starts(tokenizer, len(tokenizer))
-    pieces = np.array(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
-    assert {"t", "to", "today"} <= set(pieces)
-    assert set(pieces[starts.candidates("toda", ())]) == {piece for piece in pieces if piece.startswith("toda")}
-    assert set(pieces[starts.candidates("toxy", ())]) == {"to"}
-    to = int(np.flatnonzero(pieces == "to")[0])
-    assert set(pieces[starts.candidates("toxy", (to,))]) == {"##x"}
+    tokens = np.array(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
+    assert {"t", "to", "today"} <= set(tokens)
+    assert set(tokens[starts.candidates("toda", ())]) == {token for token in tokens if token.startswith("toda")}
+    assert set(tokens[starts.candidates("toxy", ())]) == {"to"}
+    to = int(np.flatnonzero(tokens == "to")[0])
+    assert set(tokens[starts.candidates("toxy", (to,))]) == {"##x"}
     assert starts.candidates("to", (to,)) is None
     assert not barred(starts, "to", (to,), len(tokenizer)).any()
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 @every_decoding
-def test_a_long_half_typed_word_is_spelt_in_full(make, kind, decoding):
+def test_a_long_half_typed_word_is_spelt_out(make, kind, decoding):
     model, tokenizer = make(kind, eos_bias=4.0)
     letters = "9xqzjxqzjxqzjkvw7xqzj"
     prefixes = [f"good morning {letters}", "good morning s"]
@@ -540,7 +543,7 @@ def test_a_prefix_is_split_before_the_word_that_is_being_typed(prefix, expected)
     assert split_prefix(prefix, 0, half_typed=False) == (" ".join(expected).strip(), "")
 
 
-def test_behind_whole_words_nothing_is_typed(make):
+def test_after_complete_words_nothing_is_half_typed(make):
     model, tokenizer = make("lstm")
     typed = complete(model, tokenizer, ["good morning ", "i am so "], n=2, half_typed=True)
     assert typed == complete(model, tokenizer, ["good morning", "i am so"], n=2)
@@ -549,7 +552,7 @@ def test_behind_whole_words_nothing_is_typed(make):
 @pytest.mark.parametrize("alone", ["goo", "@bob goo", "  2"])
 def test_a_half_typed_word_alone_is_refused_by_its_index(make, alone):
     with pytest.raises(
-        ValueError, match=r"prefix 1 \('.*'\) is one half-typed word: give at least one whole word before"
+        ValueError, match=r"prefix 1 \('.*'\) is one half-typed word: give at least one complete word before"
     ):
         complete(*make("lstm"), ["fine too", alone], half_typed=True)
 
@@ -580,7 +583,7 @@ def test_suggestions_of_no_tokens_are_refused(make, max_new_tokens):
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
-def test_of_a_prefix_longer_than_any_the_end_is_read(make, kind):
+def test_only_the_end_of_a_very_long_prefix_is_read(make, kind):
     words = "so very tired today " * 2_500
     [[suggestion]] = complete(*make(kind), [words])
     assert suggestion.text
@@ -593,7 +596,7 @@ def test_fewer_than_one_suggestion_is_refused(make, n):
 
 
 def test_more_suggestions_than_samples_of_mbr_are_refused(make):
-    with pytest.raises(ValueError, match="num_samples is 4: mbr can't choose 5 suggestions among them"):
+    with pytest.raises(ValueError, match="num_samples is 4: mbr can't choose 5 suggestions among so few"):
         complete(*make("lstm"), ["fine"], n=5, decoding=Decoding("mbr", num_samples=4))
 
 
@@ -601,14 +604,14 @@ def test_more_suggestions_than_samples_of_mbr_are_refused(make):
 
 
 def keystrokes(text):
-    """The text letter by letter, then its last words taken back, then others typed."""
+    """The text letter by letter; then its last words are deleted, and others are typed."""
     typed = [text[:end] for end in range(5, len(text) + 1)]
     return [*typed, text[:12], text[:9], text[:9] + "and so", text]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @every_decoding
-def test_suggestions_while_typing_are_those_without_a_memory(make, kind, decoding):
+def test_suggestions_with_a_memory_are_those_without(make, kind, decoding):
     model, tokenizer = make(kind)
     memory = PrefixMemory(model)
     for text in keystrokes("the weather today is so lovely"):
@@ -623,7 +626,7 @@ def test_suggestions_while_typing_are_those_without_a_memory(make, kind, decodin
 def test_every_token_of_a_text_is_read_once_however_it_is_typed(make, kind, monkeypatch):
     model, tokenizer = make(kind)
     token_ids = tokenizer("the weather today is so lovely", add_special_tokens=False, return_tensors="pt")["input_ids"]
-    whole = model(token_ids).logits
+    expected = model(token_ids).logits
     read, forward = [], model.base_model.forward
 
     def spy(*arguments, **named):
@@ -635,11 +638,11 @@ def test_every_token_of_a_text_is_read_once_however_it_is_typed(make, kind, monk
     length = token_ids.shape[1]
     for end in [*range(1, length + 1), 3, 2, length]:
         output = memory.read(token_ids[:, :end], torch.ones(1, end, dtype=torch.long))
-        assert torch.allclose(output.logits[:, -1], whole[:, end - 1], atol=1e-4)
+        assert torch.allclose(output.logits[:, -1], expected[:, end - 1], atol=1e-4)
     assert read == token_ids[0].tolist()
 
 
-def test_what_was_read_first_is_forgotten_first(make):
+def test_the_oldest_prefix_is_forgotten_first(make):
     model, _ = make("lstm")
     memory = PrefixMemory(model)
     for token in range(3, 3 + MAX_PREFIXES + 5):
@@ -658,15 +661,15 @@ def test_long_texts_are_forgotten_sooner(make):
     assert (3,) * 5 in memory.outputs
 
 
-def test_a_memory_is_of_one_model(make):
+def test_a_memory_of_another_model_is_refused(make):
     model, tokenizer = make("lstm")
-    with pytest.raises(ValueError, match="memory is of another model: make one for each"):
+    with pytest.raises(ValueError, match="the memory belongs to another model: make one for each model"):
         complete(model, tokenizer, ["good morning"], memory=PrefixMemory(make("gpt2")[0]))
 
 
-def test_a_model_with_dropout_is_refused(make):
+def test_a_model_in_training_mode_is_refused(make):
     model, tokenizer = make("lstm")
-    with pytest.raises(ValueError, match=r"the model is in training mode, .* call model\.eval\(\) before"):
+    with pytest.raises(ValueError, match=r"the model is in training mode, .* call model\.eval\(\) first"):
         complete(deepcopy(model).train(), tokenizer, ["good morning"])
 
 
@@ -679,7 +682,7 @@ def test_more_tokens_than_the_model_has_positions_are_refused(make):
     assert suggestion.text
 
 
-def test_a_memory_is_of_one_text(make):
+def test_a_memory_serves_one_prefix_at_a_time(make):
     model, tokenizer = make("lstm")
-    with pytest.raises(ValueError, match="memory is of one text, but there are 2 prefixes"):
+    with pytest.raises(ValueError, match="a memory belongs to one text: give one prefix at a time, not 2"):
         complete(model, tokenizer, ["good morning", "i am"], memory=PrefixMemory(model))

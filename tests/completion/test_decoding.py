@@ -1,4 +1,4 @@
-"""Decodings: settings, the loop beside `generate`'s own, draws from a nucleus, and utilities."""
+"""Decodings: settings, the decoding loop in place of `generate`, and draws from a nucleus."""
 
 import itertools
 from dataclasses import replace
@@ -9,14 +9,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.completion.decoding import GREEDY, Decoding, decode
-from src.completion.sampling import draw_from_nucleus, sampler
+from src.completion.decoding import GREEDY, Decoding, PromptBatch, continue_rows
+from src.completion.sampling import draw_from_nucleus, most_probable, sampler
+from src.completion.step import read_prompts
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
 
 
-def anything(scores, new_ids, prefixes):
-    return scores
+def allow_all(logits, new_ids, prompt_index):
+    return logits
+
+
+def continuations(model, tokenizer, token_ids, k, choose, max_new_tokens, logits_processor=allow_all):
+    padded = tokenizer.pad({"input_ids": token_ids}, padding_side="left", return_tensors="pt")
+    batch = PromptBatch(
+        **padded, logits_processor=logits_processor, max_new_tokens=max_new_tokens, eos_id=tokenizer.eos_token_id
+    )
+    return continue_rows(model, batch, k, choose, read_prompts(model, **padded))
 
 
 # Settings
@@ -49,7 +58,7 @@ def test_methods_have_their_defaults():
     assert replace(Decoding("mbr", num_samples=8), temperature=0.5) == Decoding("mbr", num_samples=8, temperature=0.5)
 
 
-def test_a_name_tells_every_setting_that_its_method_reads():
+def test_a_name_states_every_setting_of_its_method():
     assert str(GREEDY) == str(Decoding("greedy", num_beams=9, top_p=0.5)) == "greedy"
     assert str(Decoding("beam", num_beams=5)) == "beam 5"
     assert str(Decoding("nucleus", top_p=0.95)) == "nucleus 1, T=1, top-p=0.95"
@@ -63,15 +72,15 @@ def test_a_name_tells_every_setting_that_its_method_reads():
 
 
 @torch.no_grad()
-def test_the_loop_is_generate_s_own_for_greedy_decoding(tiny_lstm, tokenizer):
+def test_greedy_continuations_equal_those_of_generate(tiny_lstm, tokenizer):
     prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
-    for ids, (continuation,) in zip(prefix_ids, decode(tiny_lstm, tokenizer, prefix_ids, GREEDY, 1, anything, 9)):
+    for ids, (continuation,) in zip(prefix_ids, continuations(tiny_lstm, tokenizer, prefix_ids, 1, most_probable, 9)):
         expected = tiny_lstm.generate(torch.tensor([ids]), max_new_tokens=9)[0, len(ids) :].tolist()
         assert continuation.token_ids == expected
 
 
 @torch.no_grad()
-def test_a_prefix_is_read_once_and_an_ended_row_never_again(tiny_lstm, tokenizer, monkeypatch):
+def test_a_prompt_is_read_once_and_ended_rows_are_dropped(tiny_lstm, tokenizer, monkeypatch):
     prefix_ids = tokenizer(PREFIXES, add_special_tokens=False)["input_ids"]
     forward, fed = tiny_lstm.forward, []
 
@@ -83,7 +92,7 @@ def test_a_prefix_is_read_once_and_an_ended_row_never_again(tiny_lstm, tokenizer
     monkeypatch.setitem(tiny_lstm.lm_head._parameters, "bias", tiny_lstm.lm_head.bias.clone())
     tiny_lstm.lm_head.bias[tokenizer.eos_token_id] += 4
     torch.manual_seed(0)
-    found = decode(tiny_lstm, tokenizer, prefix_ids, Decoding("mbr"), 16, anything, 20)
+    found = continuations(tiny_lstm, tokenizer, prefix_ids, 16, sampler(1.0, 1.0, None), 20)
     lengths = np.array([len(one.token_ids) for group in found for one in group])
     assert len(set(lengths.tolist())) > 3
     assert fed[0].shape == (5, max(map(len, prefix_ids)))
@@ -98,12 +107,12 @@ def test_at_a_temperature_near_zero_a_sample_is_the_most_probable_token():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temperature):
+def test_samples_occur_in_proportion_to_their_probability(tiny_lstm, tokenizer, temperature):
     prefix_ids = tokenizer(["good morning"], add_special_tokens=False)["input_ids"]
-    decoding = Decoding("nucleus", temperature=temperature, top_p=1.0)
     torch.manual_seed(0)
     scores = torch.linspace(-6, 3, len(tokenizer))
-    (group,) = decode(tiny_lstm, tokenizer, prefix_ids, decoding, 250, lambda *_: scores[None], 1)
+    choose = sampler(temperature, 1.0, None)
+    (group,) = continuations(tiny_lstm, tokenizer, prefix_ids, 250, choose, 1, lambda *_: scores[None])
     counts = np.bincount([one.token_ids[0] for one in group], minlength=len(tokenizer))
     expected = 250 * (scores / temperature).softmax(dim=0).numpy()
     assert expected.max() > 5
@@ -116,10 +125,10 @@ def test_samples_are_as_frequent_as_they_are_probable(tiny_lstm, tokenizer, temp
     weights=st.lists(st.integers(0, 50), min_size=2, max_size=12).filter(any),
     top_p=st.sampled_from([0.05, 0.3, 0.5, 0.83, 0.97, 1.0]),
 )
-def test_draws_come_from_the_nucleus_in_its_proportions(weights, top_p):
+def test_draws_come_from_the_nucleus_in_proportion_to_their_probability(weights, top_p):
     probabilities = np.array(weights) / sum(weights)
     above = np.array([probabilities[probabilities > p].sum() for p in probabilities])
-    # Where a sum of probabilities equals top_p, rounding decides.
+    # If a sum of probabilities equals top_p, rounding decides.
     if np.isclose(above, top_p).any():
         return
     nucleus = np.where((above < top_p) & (probabilities > 0), probabilities, 0)
@@ -132,7 +141,7 @@ def test_draws_come_from_the_nucleus_in_its_proportions(weights, top_p):
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected) + 1).all()
 
 
-def test_an_improbable_token_at_the_end_is_never_drawn(monkeypatch):
+def test_a_last_token_with_no_probability_is_never_drawn(monkeypatch):
     probabilities = torch.tensor([[0.5, 0.5, 0.0]])
     points = iter([torch.ones(1, 1), torch.full((1, 1), 0.75)])
     monkeypatch.setattr(torch, "rand", lambda *_, **__: next(points))

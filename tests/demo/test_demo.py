@@ -1,4 +1,4 @@
-"""What the page's server answers and what it refuses."""
+"""What the server of the page answers and what it refuses."""
 
 import asyncio
 import threading
@@ -15,18 +15,22 @@ from src.text.prefixes import Completion, PrefixError
 LOCAL = "http://127.0.0.1"
 
 
-def repeat(prefixes, n):
-    """Suggests what it was asked, so that a test sees it."""
-    return [[Completion(f"{prefix}|{i}", -0.5 * i) for i in range(n)] for prefix in prefixes]
+class Repeat:
+    """Suggests the prefix itself, so that a test sees it."""
+
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        assert half_typed
+        return [[Completion(f"{prefix}|{i}", -0.5 * i) for i in range(n)] for prefix in prefixes]
 
 
-def refuse(prefixes, n):
-    raise PrefixError("prefix 0 has no letters or digits")
+class Refuse:
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        raise PrefixError("prefix 0 has no letters or digits")
 
 
 @pytest.fixture
 def client():
-    return TestClient(create_app({"repeat": repeat, "refuse": refuse}), base_url=LOCAL)
+    return TestClient(create_app({"repeat": Repeat(), "refuse": Refuse()}), base_url=LOCAL)
 
 
 def ask(client, text, model="repeat", **kwargs):
@@ -34,7 +38,7 @@ def ask(client, text, model="repeat", **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("text", "asked", "typed"),
+    ("text", "prefix", "typed"),
     [
         ("so very", "so very", "very"),
         ("so very ", "so very ", ""),
@@ -49,28 +53,28 @@ def ask(client, text, model="repeat", **kwargs):
         ("x" * MAX_READ + " so very", "so very", "very"),
     ],
 )
-def test_the_last_words_are_asked_and_a_half_typed_one_is_told(client, text, asked, typed):
+def test_the_end_of_a_text_is_completed_and_its_half_typed_word_is_named(client, text, prefix, typed):
     answer = ask(client, text).json()
-    assert [one["text"] for one in answer["suggestions"]] == [f"{asked}|{i}" for i in range(3)]
+    assert [one["text"] for one in answer["suggestions"]] == [f"{prefix}|{i}" for i in range(3)]
     assert [one["confidence"] for one in answer["suggestions"]] == [0, -0.5, -1.0]
     assert answer["typed"] == typed
     assert answer["milliseconds"] >= 0
 
 
 @pytest.mark.parametrize("text", ["", "!!!", "t", "☕ <b>tea</b>", "x" * (MAX_READ + 1)])
-def test_a_text_without_a_whole_word_has_no_suggestions(client, text):
+def test_a_text_without_a_complete_word_has_no_suggestions(client, text):
     answer = ask(client, text).json()
     assert answer["suggestions"] == [] and answer["typed"] == ""
     assert ask(client, "so very", "refuse").json()["suggestions"] == []
 
 
-def test_models_are_listed_and_others_refused(client):
+def test_models_are_listed_and_unknown_ones_are_refused(client):
     assert client.get("/models").json() == ["repeat", "refuse"]
     response = ask(client, "so very", "gpt9")
     assert response.status_code == 404 and "There is no model 'gpt9'" in response.json()["detail"]
 
 
-def test_the_page_needs_nothing_from_elsewhere(client):
+def test_the_page_loads_nothing_from_elsewhere(client):
     page = client.get("/")
     assert page.status_code == 200 and "Tweet" in page.text
     for name in ("page.js", "page.css"):
@@ -102,7 +106,7 @@ def test_other_origins_are_refused(client, origin):
         (b"", 422),
     ],
 )
-def test_a_body_that_is_too_long_or_no_question_is_refused(client, content, status):
+def test_a_body_that_is_too_long_or_is_no_question_is_refused(client, content, status):
     response = client.post("/suggestions", content=content, headers={"content-type": "application/json"})
     assert response.status_code == status and response.json()["detail"]
 
@@ -113,7 +117,7 @@ def test_a_body_of_unknown_length_is_refused(client):
     assert client.post("/suggestions", content=b"{}", headers=both).status_code == 411
 
 
-def test_without_a_model_the_page_is_not_opened(tmp_path, monkeypatch):
+def test_without_a_model_the_demo_ends_with_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"no lstm_lm run in .*: run its notebook first"):
         main()
@@ -124,11 +128,16 @@ def test_nothing_outside_the_page_is_served(client):
         assert client.get(path).status_code == 404
 
 
-def test_a_question_that_was_taken_back_while_it_waited_is_not_answered():
+def test_a_question_that_is_withdrawn_while_it_waits_is_not_answered():
     asked = []
 
+    class Noted(Repeat):
+        def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+            asked.extend(prefixes)
+            return super().complete(prefixes, n, half_typed)
+
     async def ask_two():
-        turnstile = Turnstile(lambda prefixes, n: asked.extend(prefixes) or repeat(prefixes, n))
+        turnstile = Turnstile(Noted())
 
         async def has_gone():
             return True
@@ -140,22 +149,23 @@ def test_a_question_that_was_taken_back_while_it_waited_is_not_answered():
             turnstile.answer("so very ", has_gone), turnstile.answer("so very t", is_there), return_exceptions=True
         )
 
-    taken_back, answered = asyncio.run(ask_two())
-    assert taken_back.status_code == 408
+    withdrawn, answered = asyncio.run(ask_two())
+    assert withdrawn.status_code == 408
     assert answered.suggestions[0].text == "so very t|0"
     assert asked == ["so very t"]
 
 
-def test_of_200_questions_at_once_each_is_answered_or_politely_refused(monkeypatch):
+def test_each_of_200_simultaneous_questions_is_answered_or_politely_refused(monkeypatch):
     monkeypatch.setattr(server, "MAX_WAITING", 20)
     all_asked = threading.Event()
 
-    def slow(prefixes, n):
-        assert all_asked.wait(60)
-        return repeat(prefixes, n)
+    class Slow(Repeat):
+        def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+            assert all_asked.wait(60)
+            return super().complete(prefixes, n, half_typed)
 
     async def ask_all():
-        transport = httpx.ASGITransport(create_app({"slow": slow}))
+        transport = httpx.ASGITransport(create_app({"slow": Slow()}))
         async with httpx.AsyncClient(transport=transport, base_url=LOCAL, timeout=60) as client:
             questions = [{"model": "slow", "text": f"so very {i}"} for i in range(200)]
             asked = [asyncio.create_task(client.post("/suggestions", json=question)) for question in questions]

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 
 
 class MadeUp:
-    """Suggests "today is lovely" behind "t", "to", ..., else the next words; the letter q holds an answer back."""
+    """Suggests "today is lovely" after "t", "to", ..., else next words; the letter q delays an answer."""
 
     def __init__(self):
         self.asked, self.held_back, self.release = [], threading.Event(), threading.Event()
 
-    def __call__(self, prefixes, n):
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
         [prefix] = prefixes
         self.asked.append(prefix)
         if prefix.endswith("q"):
@@ -32,6 +32,11 @@ class MadeUp:
         if letters and "today".startswith(letters):
             texts = ["today is lovely", "today or never", "today"]
         return [[Completion(text, confidence) for text, confidence in zip(texts, (-0.1, -1.0, -2.0))]]
+
+
+class SecondThoughts:
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        return [[Completion("second thoughts", -0.5)]]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,8 @@ def made_up():
 
 @pytest.fixture
 def page(browser, made_up):
-    """The page of a server in a thread, with its text box in focus."""
-    app = create_app({"first": made_up, "second": lambda prefixes, n: [[Completion("second thoughts", -0.5)]]})
+    """The page from a server in a thread, with the focus on its text box."""
+    app = create_app({"first": made_up, "second": SecondThoughts()})
     address, stop = serve_in_background(app)
     page = browser.new_page()
     errors = []
@@ -76,11 +81,11 @@ def text_of(page):
     return page.locator("textarea").first.input_value()
 
 
-def test_a_suggestion_stands_behind_the_caret_and_completes_a_half_typed_word(page):
+def test_a_suggestion_is_shown_after_the_caret_and_completes_a_half_typed_word(page):
     type_text(page, "the weather tod")
     expect(ghost(page)).to_have_text("ay is lovely")
     expect(page.locator(".alternatives li")).to_have_count(3)
-    expect(page.locator(".alternatives li").nth(1)).to_have_text("today or never 37% a token")
+    expect(page.locator(".alternatives li").nth(1)).to_have_text("today or never 37% per token")
     expect(page.locator(".cost")).to_contain_text("ms")
     assert text_of(page) == "the weather tod"
 
@@ -97,16 +102,16 @@ def test_a_word_is_taken(page, key):
 
 
 @pytest.mark.parametrize("key", ["End", "Shift+Tab"])
-def test_all_of_it_is_taken_and_the_saved_keystrokes_are_counted(page, key):
+def test_the_complete_suggestion_is_taken_and_the_saved_keystrokes_are_counted(page, key):
     type_text(page, "the weather tod")
     expect(ghost(page)).to_have_text("ay is lovely")
     page.keyboard.press(key)
     assert text_of(page) == "the weather today is lovely"
-    # 15 letters and one key; the other 11 of 12 letters are saved.
+    # 15 letters and one key were typed; the key stands for 12 letters and so saves 11.
     expect(page.locator("#saved")).to_have_text("16 keystrokes made, 11 saved (41%).")
 
 
-def test_a_suggestion_is_sent_away_until_something_is_typed(page):
+def test_a_suggestion_stays_hidden_until_something_is_typed(page):
     type_text(page, "the weather tod")
     expect(ghost(page)).to_have_text("ay is lovely")
     page.keyboard.press("Escape")
@@ -163,7 +168,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(page, made_up):
     assert made_up.asked[-1] == "so very q and never t"
 
 
-def test_fast_typing_ends_in_the_suggestion_for_all_of_it(page):
+def test_fast_typing_ends_in_the_suggestion_for_the_complete_text(page):
     page.locator("textarea").press_sequentially("we never wanted to go home tod", delay=0)
     expect(ghost(page)).to_have_text("ay is lovely")
     assert text_of(page) == "we never wanted to go home tod"
@@ -185,7 +190,7 @@ def test_markup_and_emoji_are_shown_as_text(page, text):
     assert page.locator(".mirror img, .mirror script").count() == 0
 
 
-def test_a_word_behind_a_mention_is_not_taken_for_the_rest_of_it(page):
+def test_a_suggestion_after_a_mention_begins_with_a_space(page):
     type_text(page, "so very @and")
     expect(ghost(page)).to_have_text(" and so on")
 
@@ -196,7 +201,7 @@ def test_a_long_text_is_not_cut_in_the_middle_of_an_emoji(page):
     expect(page.locator("#error")).to_be_hidden()
 
 
-def test_an_error_is_told_in_words_and_goes_away(page):
+def test_an_error_is_shown_in_words_and_goes_away(page):
     page.route(
         "**/suggestions", lambda route: route.fulfill(status=503, json={"detail": "Too many people are typing."})
     )
@@ -205,7 +210,7 @@ def test_an_error_is_told_in_words_and_goes_away(page):
     page.unroute("**/suggestions")
     page.route("**/suggestions", lambda route: route.abort())
     type_text(page, "v")
-    expect(page.locator("#error")).to_have_text("The server does not answer: is it still running?")
+    expect(page.locator("#error")).to_have_text("The server does not answer. Is it still running?")
     page.unroute("**/suggestions")
     page.route("**/suggestions", lambda route: route.fulfill(status=500, body="Internal Server Error"))
     type_text(page, "e")

@@ -1,4 +1,4 @@
-"""The exported LSTM: float32 answers as torch does, int8 nearly, and neither needs torch."""
+"""The exported LSTM: float32 answers like torch, int8 almost, and neither needs torch."""
 
 import subprocess
 import sys
@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.corpus.load import read_sentiment140
 from src.data_utils import prepare_tweets, split_x_target_by_words
 from src.deploy.export import export_onnx
@@ -17,40 +16,25 @@ from src.deploy.onnx_lstm import OnnxLSTM, best_first
 from src.evaluation.evaluate import evaluate, evaluation_texts
 from src.evaluation.systems import ModelSystem, OnnxSystem
 from src.examples import PROMPTS
-from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
+from src.lstm_model import load_lstm_lm
 from src.runs import RunError, find_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT.parent / "shared" / "data" / "sentiment140-sample.csv.zip"
-META = {"name": "lstm_lm", "created": "", "duration_seconds": 1, "settings": {}, "data": {}, "metrics": {}}
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["one_layer", "two_layers"])
-def run_dir(request, tokenizer, tmp_path_factory):
-    """An exported run of a model whose predictions differ clearly from token to token."""
-    torch.manual_seed(0)
-    sizes = {"embedding_dim": 16, "hidden_dim": 24, "num_layers": request.param}
-    model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **sizes))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    folder = tmp_path_factory.mktemp("run")
-    save_lstm_lm(folder, model, tokenizer, {**META, "versions": {}, "git_commit": None}, [])
-    export_onnx(folder)
-    return folder
 
 
 @pytest.mark.parametrize(("n", "half_typed"), [(1, False), (3, False), (1, True)])
-def test_float32_answers_as_torch_does(run_dir, cleaned_texts, n, half_typed):
+def test_float32_answers_like_torch(run_dir, cleaned_texts, n, half_typed):
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     prefixes = [text for text in cleaned_texts if " " in text]
-    expected = complete(model, tokenizer, prefixes, n, half_typed=half_typed)
+    expected = Completer(model, tokenizer).complete(prefixes, n, half_typed)
     found = OnnxLSTM(run_dir, "float32").complete(prefixes, n, half_typed)
     assert [[one.text for one in group] for group in found] == [[one.text for one in group] for group in expected]
     confidences = [[one.confidence for group in groups for one in group] for groups in (found, expected)]
     assert confidences[0] == pytest.approx(confidences[1], abs=1e-4)
 
 
-def test_there_are_three_suggestions_however_few_tokens_spell_what_was_typed(run_dir, cleaned_texts):
+def test_there_are_three_suggestions_even_if_one_token_spells_the_typed_letters(run_dir, cleaned_texts):
     prefixes = [text for text in cleaned_texts if " " in text]
     for prefix, group in zip(prefixes, OnnxLSTM(run_dir).complete(prefixes, 3, half_typed=True)):
         assert len({one.text for one in group}) == 3
@@ -58,31 +42,31 @@ def test_there_are_three_suggestions_however_few_tokens_spell_what_was_typed(run
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_token_by_token_is_all_at_once(run_dir, precision):
+def test_reading_token_by_token_equals_reading_all_at_once(run_dir, precision):
     model = OnnxLSTM(run_dir, precision)
     token_ids, state = [40, 50, 60, 70], None
     for token in token_ids:
         logits, state = model.read([token], state)
-    whole, whole_state = model.read(token_ids)
-    # In int8 a scale is that of all tokens that are read at once.
-    tolerance = 1e-5 if precision == "float32" else 0.1 * np.abs(whole).max()
-    np.testing.assert_allclose(logits, whole, atol=tolerance)
-    np.testing.assert_allclose(state[0], whole_state[0], atol=1e-5 if precision == "float32" else 0.1)
+    expected, expected_state = model.read(token_ids)
+    # In int8, the tokens that are read together share a scale.
+    tolerance = 1e-5 if precision == "float32" else 0.1 * np.abs(expected).max()
+    np.testing.assert_allclose(logits, expected, atol=tolerance)
+    np.testing.assert_allclose(state[0], expected_state[0], atol=1e-5 if precision == "float32" else 0.1)
 
 
-def test_int8_reads_every_token_nearly_as_float32(run_dir, tokenizer):
+def test_int8_logits_correlate_with_float32_after_every_token(run_dir, tokenizer):
     exact, quantised = OnnxLSTM(run_dir, "float32"), OnnxLSTM(run_dir, "int8")
     for token in range(len(tokenizer)):
         (logits, _), (near, _) = exact.read([token]), quantised.read([token])
         assert np.corrcoef(logits, near)[0, 1] > 0.99
 
 
-def test_exporting_says_nothing(run_dir, caplog, capfd):
+def test_export_prints_and_logs_nothing(run_dir, caplog, capfd):
     export_onnx(run_dir)
     assert caplog.records == [] and capfd.readouterr() == ("", "")
 
 
-def test_no_torch_is_needed(run_dir):
+def test_completing_imports_no_torch(run_dir):
     code = (
         "import sys; from src.deploy.onnx_lstm import OnnxLSTM; "
         "print(OnnxLSTM(sys.argv[1]).complete(['so very'], n=2)); "
@@ -93,26 +77,21 @@ def test_no_torch_is_needed(run_dir):
     assert completed.stdout.count("Completion(") == 2
 
 
-def test_bad_questions_are_refused(run_dir, tmp_path):
-    model = OnnxLSTM(run_dir)
-    with pytest.raises(ValueError, match="n is 0"):
-        model.complete(["so very"], n=0)
-    with pytest.raises(ValueError, match=r"prefix 1 .* has no letters or digits"):
-        model.complete(["so very", "!!!"])
+def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="export_onnx"):
         OnnxLSTM(tmp_path)
     with pytest.raises(RunError, match=r"has no meta\.json"):
         export_onnx(tmp_path)
 
 
-def test_best_first_sorts_all_values_and_leaves_them_as_they_are():
+def test_best_first_sorts_values_and_does_not_change_them():
     values = np.random.default_rng(0).permutation(10.0 * np.arange(10))
     before = values.copy()
     assert values[list(best_first(values))].tolist() == sorted(values, reverse=True)
     assert values.tolist() == before.tolist()
 
 
-def test_float32_scores_as_torch_does(run_dir, cleaned_texts):
+def test_float32_scores_equal_those_of_torch(run_dir, cleaned_texts):
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     texts = evaluation_texts(cleaned_texts, 40, seed=0)
     expected, found = (
@@ -127,7 +106,7 @@ def test_float32_scores_as_torch_does(run_dir, cleaned_texts):
 
 @pytest.fixture(scope="module")
 def tracked_run(tmp_path_factory):
-    """The model of the repository, exported."""
+    """The committed run, exported."""
     folder = tmp_path_factory.mktemp("tracked")
     for path in find_run("lstm_lm", models_dir=ROOT / "models").iterdir():
         (folder / path.name).symlink_to(path)
@@ -135,12 +114,12 @@ def tracked_run(tmp_path_factory):
     return folder
 
 
-def test_the_trained_model_loses_little_in_a_quarter_of_its_size(tracked_run):
+def test_the_trained_model_loses_little_at_a_quarter_of_its_size(tracked_run):
     sizes = [(tracked_run / name).stat().st_size for name in ("model.pt", "model.onnx", "model.int8.onnx")]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.01) and sizes[2] < 0.27 * sizes[0] < 8e6
     prefixes = real_prefixes()
     tokenizer, model, _, _ = load_lstm_lm(tracked_run, device="cpu")
-    expected = [group[0].text for group in complete(model, tokenizer, prefixes)]
+    expected = [group[0].text for group in Completer(model, tokenizer).complete(prefixes)]
     exact, near = (OnnxLSTM(tracked_run, precision).complete(prefixes) for precision in ("float32", "int8"))
     assert [group[0].text for group in exact] == expected
     first_words = [(group[0].text.split()[0], text.split()[0]) for group, text in zip(near, expected)]
@@ -148,14 +127,14 @@ def test_the_trained_model_loses_little_in_a_quarter_of_its_size(tracked_run):
 
 
 def real_prefixes() -> list[str]:
-    """1,000 contexts of Sentiment140 where it is there; else the examples."""
+    """1,000 contexts from Sentiment140 if the file exists, else the examples."""
     if not SAMPLE.exists():
         return list(PROMPTS)
     texts = prepare_tweets(read_sentiment140(SAMPLE), seed=0).texts("val", 1_200)
     return [split_x_target_by_words(text)[0] for text in texts if text.count(" ") >= 3][:1_000]
 
 
-def test_letters_that_the_model_holds_for_impossible_are_completed_all_the_same(run_dir, monkeypatch):
+def test_half_typed_letters_that_the_model_finds_improbable_are_completed(run_dir, monkeypatch):
     model = OnnxLSTM(run_dir, "float32")
     read = model.read
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// One box per model that is shown; its newest question is the only one whose answer counts.
+// One box for each model that is shown. Only the answer to a box's newest question counts.
 const boxes = [];
 const everyModel = "side by side";
 const settings = { model: document.getElementById("model"), threshold: document.getElementById("threshold") };
@@ -50,32 +50,32 @@ class Box {
       const response = await fetch("suggestions", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        // Not from the middle of an emoji.
+        // The cut must not leave half an emoji at the start.
         body: JSON.stringify({ model: this.model, text: text.slice(-2000).replace(/^[\uDC00-\uDFFF]/, "") }),
         signal: this.waiting.signal,
       });
       const answer = await response.json().catch(() => ({ detail: `The server failed (${response.status}).` }));
-      // A newer letter has been typed since.
+      // More has been typed since.
       if (number !== this.question) return;
-      if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : "The text was refused.");
+      if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : "The server refused the text.");
       complain("");
       this.suggest(answer.suggestions.map((one) => ({
         text: one.text,
         rest: continuation(one.text, answer.typed, text),
-        chance: Math.exp(one.confidence),
+        probability: Math.exp(one.confidence),
       })));
       this.cost.textContent = `${answer.milliseconds.toFixed(1)} ms`;
     } catch (error) {
       if (error.name === "AbortError" || number !== this.question) return;
-      complain(error instanceof TypeError ? "The server does not answer: is it still running?" : error.message);
+      complain(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message);
     }
   }
 
-  // The suggestion at the caret, or "" where none is to be seen.
+  // The text shown at the caret, or "" if nothing is shown.
   best() {
     const atEnd = this.text.selectionStart === this.text.value.length;
     const [best] = this.suggestions;
-    const isSure = best && best.chance * 100 >= Number(settings.threshold.value);
+    const isSure = best && best.probability * 100 >= Number(settings.threshold.value);
     return atEnd && isSure && !this.dismissed ? best.rest : "";
   }
 
@@ -93,7 +93,7 @@ class Box {
       button.type = "button";
       button.textContent = `${one.text} `;
       confidence.className = "confidence";
-      confidence.textContent = `${(one.chance * 100).toFixed(0)}% a token`;
+      confidence.textContent = `${(one.probability * 100).toFixed(0)}% per token`;
       button.append(confidence);
       button.addEventListener("click", () => { this.accept(one.rest); this.text.focus(); });
       item.append(button);
@@ -119,12 +119,12 @@ class Box {
     this.text.selectionStart = this.text.selectionEnd = this.text.value.length;
     count(0, words.length - 1);
     this.text.dispatchEvent(new Event("input"));
-    // What is left of it stays in sight until the answer comes.
-    if (rest) this.suggest([{ text: rest.trim(), rest, chance: 1 }]);
+    // The rest of the suggestion stays visible until the answer arrives.
+    if (rest) this.suggest([{ text: rest.trim(), rest, probability: 1 }]);
   }
 }
 
-// What a suggestion adds to the text: without the letters that are typed, behind a space where one is needed.
+// What a suggestion adds to the text: it leaves out typed letters and begins with a space where one is needed.
 function continuation(suggestion, typed, text) {
   if (typed && suggestion.startsWith(typed)) return suggestion.slice(typed.length);
   return /\s$/.test(text) ? suggestion : " " + suggestion;
@@ -152,7 +152,7 @@ function rebuild(models) {
   document.getElementById("boxes").replaceChildren(...boxes.map((box) => box.root));
   for (const box of boxes) {
     box.text.value = text;
-    // Side by side all boxes have one text.
+    // Side by side, all boxes have the same text.
     box.text.addEventListener("input", () => {
       for (const other of boxes) if (other !== box) { other.text.value = box.text.value; other.changed(); }
     });
@@ -173,4 +173,4 @@ async function start() {
   rebuild(models);
 }
 
-start().catch(() => complain("The server does not answer: is it still running?"));
+start().catch(() => complain("The server does not answer. Is it still running?"));
