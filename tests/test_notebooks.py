@@ -80,10 +80,10 @@ def test_notebooks_train_save_and_compare(workplace):
     models = workplace / "models"
     [lstm_dir] = models.glob("lstm_lm-*")
     [transformer_dir] = models.glob("distilgpt2-*")
-    assert not list(models.glob(".*")), "checkpoints and partial folders are gone"
+    assert not list(models.glob(".*")), "checkpoints or partial folders are left"
     record = json.loads((lstm_dir / "comparison.json").read_text())
-    floors, exported = ["constant answer", "Kneser-Ney n-gram"], ["LSTM, ONNX float32", "LSTM, ONNX int8"]
-    assert list(record["systems"]) == [*floors, "LSTM", *exported, "LSTM with n-grams", "distilgpt2"]
+    baselines, exported = ["constant answer", "Kneser-Ney n-gram"], ["LSTM, ONNX float32", "LSTM, ONNX int8"]
+    assert list(record["systems"]) == [*baselines, "LSTM", *exported, "LSTM with n-grams", "distilgpt2"]
     assert record["num_pairs"] == 10
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
