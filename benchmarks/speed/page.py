@@ -21,12 +21,15 @@ def recorded_tables() -> dict[str, list[dict]]:
     return {table["title"]: table["rows"] for record in records for table in record["rows"]}
 
 
-def write_page() -> None:
-    """Write the tables of all parts into the page, and the cost table computed from them."""
+def speed_section() -> str:
+    """The tables of all parts in Markdown, and the cost table computed from them."""
     tables = recorded_tables()
     if TRAINING_TITLE in tables and PREPARATION_TITLE in tables:
         [loop] = [row for row in tables[TRAINING_TITLE] if row["loop"] == NOTEBOOK_LOOP]
         [preparation] = [row for row in tables[PREPARATION_TITLE] if row["stage"] == "all"]
         tables["Computed cost of more tweets"] = cost_table(loop, preparation)
-    sections = [f"### {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()]
-    replace_between(RESULTS_PAGE, START, END, "\n\n".join(sections) + "\n")
+    return "\n\n".join(f"### {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()) + "\n"
+
+
+def write_page() -> None:
+    replace_between(RESULTS_PAGE, START, END, speed_section())

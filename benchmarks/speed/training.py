@@ -209,14 +209,12 @@ def training_speed(texts: list[str], limits: dict[str, float]) -> list[dict]:
     ]
 
 
-def several_steps(loop: RunningLoop) -> None:
-    for _ in range(STEPS_IN_TURN):
+def several_steps(loop: RunningLoop, num_steps: int = STEPS_IN_TURN) -> None:
+    for _ in range(num_steps):
         loop.step()
 
 
 def run_memory_steps(name: str, texts: list[str]) -> None:
     """Train for as many steps as the loop's peak memory is measured over."""
     loop = LOOPS[name]
-    running = RunningLoop(loop, texts, train_tokenizer(texts, loop.vocab_size))
-    for _ in range(MEMORY_STEPS[name]):
-        running.step()
+    several_steps(RunningLoop(loop, texts, train_tokenizer(texts, loop.vocab_size)), MEMORY_STEPS[name])

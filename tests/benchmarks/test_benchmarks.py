@@ -1,6 +1,8 @@
 """The benchmarks: the variants of the trials, equal losses where speeds are compared, and the repeated corpus."""
 
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ from benchmarks.quality.trials import TRIALS, Trial, learning_rate_share, spelt_
 from benchmarks.quality.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise, with_start_token
 from benchmarks.speed.data import write_varied_csv
 from benchmarks.speed.finetuning import library_loss
+from benchmarks.speed.memory import in_own_process
+from benchmarks.speed.page import RESULTS_PAGE, speed_section
 from benchmarks.speed.reference_loop import ReferenceDataset, reference_collate, reference_loss
 from src.corpus.load import Corpus, read_sentiment140
 from src.examples import TWEETS
@@ -18,6 +22,12 @@ from src.lstm_model import LSTMLM, LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.training.loss import token_frequencies, training_loss
 
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "benchmarks").rglob("*.py")
+    if path.name != "__main__.py"
+)
 PLAIN = Trial(embedding_dim=16, hidden_dim=24, dropout=0.0)
 REGULARISED = replace(PLAIN, word_dropout=0.3, weight_dropout=0.3, input_dropout=0.3, output_dropout=0.3)
 
@@ -131,3 +141,20 @@ def test_all_rows_of_a_repeated_corpus_are_read_and_few_are_duplicates(tmp_path)
     assert len(read.tweets) == num_rows and read.bad_rows == ()
     assert read.tweets["text"].iloc[: len(TWEETS)].tolist() == list(TWEETS)
     assert read.tweets["text"].nunique() > 0.95 * num_rows
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_benchmark_can_be_imported(name):
+    import_module(name)
+
+
+def test_the_tables_on_speed_are_those_of_the_recorded_results():
+    assert speed_section() in RESULTS_PAGE.read_text(encoding="utf-8"), "run benchmarks.speed.page.write_page"
+
+
+def test_a_task_in_its_own_process_returns_its_rows_and_its_memory(tmp_path):
+    tweets = pd.DataFrame({"text": TWEETS, "user": "anna", "date": "Mon Apr 06 22:19:45 PDT 2009"})
+    write_varied_csv(Corpus("sentiment140", "made up", "", tweets, ()), tmp_path / "tweets.csv.zip", 300)
+    rows, megabytes = in_own_process("preparation_speed", str(tmp_path / "tweets.csv.zip"))
+    assert [row["stage"] for row in rows][-1] == "all" and all(row["seconds"] >= 0 for row in rows)
+    assert megabytes > 50
