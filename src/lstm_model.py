@@ -1,14 +1,16 @@
 """An LSTM language model that works with transformers: training, sampling, beam search, pipelines.
 
-input_ids           [batch, length]
-    |  embedding, dropout
-embedded            [batch, length, embedding_dim]
-    |  LSTM                                             <- state: hidden and cell,
-output              [batch, length, hidden_dim]         -> each [layers, batch, hidden_dim]
-    |  projection (where the sizes differ), dropout
-last_hidden_state   [batch, length, embedding_dim]
-    |  output layer, which shares the embedding's weights (Press and Wolf, 2017)
-logits              [batch, length, vocab_size]
+    input_ids           [batch, length]
+        |  embedding, dropout
+    embedded            [batch, length, embedding_dim]
+        |  LSTM                                             <- state: hidden and cell,
+    output              [batch, length, hidden_dim]         -> each [layers, batch, hidden_dim]
+        |  projection (where the sizes differ), dropout
+    last_hidden_state   [batch, length, embedding_dim]
+        |  output layer
+    logits              [batch, length, vocab_size]
+
+The output layer shares the embedding's weights (Press and Wolf, 2017).
 """
 
 import pickle
@@ -37,7 +39,7 @@ from src.runs import RunError, read_meta, warn_of_other_versions, write_run_file
 
 
 class LSTMConfig(PreTrainedConfig):
-    """Sizes of an `LSTMLM` and the probability of its dropout; the defaults are those of the committed run."""
+    """Sizes and dropout probability of an `LSTMLM`; the defaults are those of the committed run."""
 
     model_type = "lstm_lm"
 
@@ -91,6 +93,7 @@ class LSTMPreTrainedModel(PreTrainedModel):
 class LSTMBackbone(LSTMPreTrainedModel):
     """Token ids to hidden states: embedding, LSTM and projection."""
 
+    # Where transformers looks for the input embedding.
     _input_embed_layer = "embedding"
 
     def __init__(self, config: LSTMConfig):
@@ -228,9 +231,7 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
 
     def _check_ids(self, prefix_ids: torch.Tensor) -> None:
         if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
-            raise ValueError(
-                f"prefix_ids have the shape {list(prefix_ids.shape)}: give [batch, length], length above 0"
-            )
+            raise ValueError(f"prefix_ids have the shape {[*prefix_ids.shape]}: give [batch, length], length above 0")
         if prefix_ids.dtype not in (torch.int64, torch.int32):
             raise ValueError(f"prefix_ids are {prefix_ids.dtype}: give torch.int64")
         if prefix_ids.device != self.device:
@@ -341,8 +342,8 @@ def _load_model(run_dir: Path, sizes: dict) -> LSTMLM:
     try:
         model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError, TypeError) as error:
-        reason = _first_line(error)
-        raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from error
+        message = f"{weights_path} does not hold this model's weights ({_first_line(error)}): restore the file"
+        raise RunError(message) from error
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise RunError(f"{weights_path} holds weights that are not finite: its training failed, choose another run")
     return model
@@ -352,8 +353,8 @@ def _load_tokenizer(run_dir: Path) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(run_dir)
     except Exception as error:  # The library raises no narrower type for a broken file.
-        reason = _first_line(error)
-        raise RunError(f"{run_dir} has no tokenizer that can be read ({reason}): restore its files") from error
+        message = f"{run_dir} has no tokenizer that can be read ({_first_line(error)}): restore its files"
+        raise RunError(message) from error
 
 
 def _first_line(error: Exception) -> str:

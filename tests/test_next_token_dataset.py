@@ -17,9 +17,9 @@ from src.training.batches import SimilarLengthSampler, unmask_context
 EOS = 2
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["as_is", "space_in_front"])
+@pytest.fixture(scope="module", params=[False, True], ids=["as_is", "space_before"])
 def byte_level(request, cleaned_texts):
-    """A byte-level BPE tokenizer like that of GPT-2, with one token for both pad and end."""
+    """A byte-level BPE tokenizer like GPT-2's, with one token for both pad and end."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=request.param)
     tokenizer.decoder = decoders.ByteLevel()
@@ -32,13 +32,13 @@ def byte_level(request, cleaned_texts):
 
 
 def make_item(ids, eos_id=EOS, **more):
-    """The item of a tweet with these tokens."""
+    """Item of a tweet with these tokens."""
     ids = torch.tensor([*ids, eos_id])
     return {"input_ids": ids[:-1], "labels": ids[1:], **more}
 
 
 def trained_labels(item):
-    """The labels that are left when the item is collated."""
+    """Labels that remain after the item is collated."""
     labels = collate_batch([item])["labels"][0]
     return labels[labels != IGNORE_INDEX].tolist()
 
@@ -65,7 +65,7 @@ def test_items_are_the_tokens_shifted_by_one(tokenizer, cleaned_texts, context_u
         assert length == len(ids)
 
 
-def test_only_words_are_counted_beforehand(tokenizer):
+def test_items_hold_a_context_length_only_if_it_is_counted_in_words(tokenizer):
     assert NextTokenDataset(["so very happy"], tokenizer, EOS)[0].keys() == {"input_ids", "labels"}
     in_words = NextTokenDataset(["so very happy"], tokenizer, EOS, context_unit="words")[0]
     assert in_words["context_length"] == len(tokenizer("so very")["input_ids"])
@@ -141,7 +141,7 @@ def test_the_mask_by_hand(ids, labels):
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
-def test_a_label_is_masked_if_its_token_is_context_whatever_else_is_in_the_batch(sizes):
+def test_labels_of_the_context_are_masked_in_every_batch(sizes):
     batch = collate_batch([make_item(range(100, 100 + n)) for n in sizes], pad_id=7)
     for row, n in enumerate(sizes):
         tokens = [*range(100, 100 + n), EOS]
@@ -152,25 +152,25 @@ def test_a_label_is_masked_if_its_token_is_context_whatever_else_is_in_the_batch
     assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
 
 
-def test_an_end_that_equals_the_pad_is_trained_and_padding_is_not():
+def test_an_end_with_the_id_of_the_pad_is_trained_on_and_padding_is_not():
     batch = collate_batch([make_item([11, 12, 13, 14], eos_id=9), make_item([15], eos_id=9)], pad_id=9)
     assert batch["input_ids"].tolist() == [[11, 12, 13, 14], [15, 9, 9, 9]]
     assert batch["labels"].tolist() == [[-100, -100, 14, 9], [9, -100, -100, -100]]
     assert batch["lengths"].tolist() == [4, 1]
 
 
-def test_a_token_equal_to_the_pad_inside_a_tweet_is_a_token():
+def test_a_token_with_the_id_of_the_pad_inside_a_tweet_is_a_token():
     batch = collate_batch([make_item([0, 0, 0, 0])], pad_id=0)
     assert batch["labels"].tolist() == [[-100, -100, 0, EOS]]
 
 
 @pytest.mark.parametrize("context_length, masked", [(0, 0), (1, 0), (2, 1), (4, 3)])
-def test_an_item_may_say_how_long_its_context_is(context_length, masked):
+def test_the_context_length_of_an_item_sets_its_mask(context_length, masked):
     labels = collate_batch([make_item([11, 12, 13, 14], context_length=context_length)])["labels"][0].tolist()
     assert labels == [IGNORE_INDEX] * masked + [12, 13, 14, EOS][masked:]
 
 
-def test_collating_leaves_the_items_as_they_are():
+def test_collating_does_not_change_the_items():
     item = make_item([11, 12, 13, 14])
     collate_batch([item])["input_ids"][:] = 0
     assert item["input_ids"].tolist() == [11, 12, 13, 14]
@@ -189,12 +189,12 @@ def assert_trained_on_the_target(texts, tokenizer):
         assert tokenizer.decode(target_ids).lstrip() == split_x_target_by_words(text)[1]
 
 
-def test_a_mask_in_words_falls_where_the_words_are_cut(tokenizer, cleaned_texts):
-    # Words the tokenizer has never seen fall into many pieces.
+def test_a_mask_in_words_begins_at_the_cut(tokenizer, cleaned_texts):
+    # Words that the tokenizer has never seen consist of many tokens.
     assert_trained_on_the_target([*cleaned_texts, "a zqxjzqxj", "zqxj yvvk qqqq zzz", "zqxj"], tokenizer)
 
 
-def test_a_mask_in_words_falls_where_the_words_are_cut_for_byte_level_tokens(byte_level, cleaned_texts):
+def test_a_mask_in_words_begins_at_the_cut_for_byte_level_tokens(byte_level, cleaned_texts):
     assert_trained_on_the_target([*cleaned_texts, "a zqxjzqxj", "zqxj yvvk qqqq zzz", "zqxj"], byte_level)
 
 
@@ -207,12 +207,12 @@ def test_tokens_and_words_are_masked_differently(tokenizer):
     assert in_tokens == in_words[-len(in_tokens) :] != in_words
 
 
-def test_a_mask_in_words_stays_at_its_place_when_the_beginning_is_cut_off(tokenizer, cleaned_texts):
-    whole = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words")
+def test_a_mask_in_words_stays_in_place_when_the_beginning_is_cut_off(tokenizer, cleaned_texts):
+    complete = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words")
     cut = NextTokenDataset(cleaned_texts, tokenizer, EOS, max_len=5, context_unit="words")
-    for whole_item, cut_item in zip(whole, cut):
-        # The first token that is kept is only read.
-        assert trained_labels(cut_item) == trained_labels(whole_item)[-min(4, len(whole_item["labels"])) :]
+    for complete_item, cut_item in zip(complete, cut):
+        # The first token that is kept is an input only, never a label.
+        assert trained_labels(cut_item) == trained_labels(complete_item)[-min(4, len(complete_item["labels"])) :]
 
 
 # Files
@@ -244,7 +244,7 @@ def test_an_empty_dataset_is_written_and_loaded(tokenizer, tmp_path):
     assert len(NextTokenDataset.load(tmp_path)) == 0
 
 
-def test_a_folder_whose_writing_was_cut_off_holds_no_dataset(tokenizer, cleaned_texts, tmp_path):
+def test_an_interrupted_write_leaves_no_dataset(tokenizer, cleaned_texts, tmp_path):
     NextTokenDataset(cleaned_texts, tokenizer, EOS, folder=tmp_path)
     with pytest.raises(ValueError, match="text 1 has no tokens"):
         NextTokenDataset(["the bus", ""], tokenizer, EOS, folder=tmp_path)
@@ -252,7 +252,7 @@ def test_a_folder_whose_writing_was_cut_off_holds_no_dataset(tokenizer, cleaned_
         NextTokenDataset.load(tmp_path)
 
 
-def test_texts_may_come_one_by_one_and_in_any_number_of_batches(tokenizer, cleaned_texts, monkeypatch):
+def test_texts_may_come_from_an_iterator_and_in_any_number_of_batches(tokenizer, cleaned_texts, monkeypatch):
     expected = NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit="words")
     monkeypatch.setattr(next_token_dataset, "TOKENIZER_BATCH", 7)
     dataset = NextTokenDataset(iter(cleaned_texts), tokenizer, EOS, context_unit="words")
@@ -261,14 +261,14 @@ def test_texts_may_come_one_by_one_and_in_any_number_of_batches(tokenizer, clean
         NextTokenDataset([*cleaned_texts, ""], tokenizer, EOS)
 
 
-def test_without_a_context_every_token_after_the_first_is_trained(tokenizer, cleaned_texts):
+def test_without_a_context_every_token_after_the_first_is_trained_on(tokenizer, cleaned_texts):
     dataset = NextTokenDataset(cleaned_texts, tokenizer, tokenizer.eos_token_id, context_unit="none")
     batch = collate_batch([dataset[i] for i in range(len(dataset))])
     assert ((batch["labels"] != -100).sum(dim=1) == batch["lengths"]).all()
 
 
 @pytest.mark.parametrize("context_unit", ["tokens", "words"])
-def test_an_unmasked_batch_is_that_of_a_dataset_without_a_mask(tokenizer, cleaned_texts, context_unit):
+def test_an_unmasked_batch_equals_that_of_a_dataset_without_a_mask(tokenizer, cleaned_texts, context_unit):
     masked, plain = (
         NextTokenDataset(cleaned_texts, tokenizer, EOS, context_unit=unit) for unit in (context_unit, "none")
     )
@@ -290,13 +290,13 @@ def sampled_batches(lengths, batch_size, seed=0, epoch=0):
 
 
 @given(st.lists(st.integers(1, 30), max_size=300), st.integers(1, 9), st.integers(0, 3))
-def test_every_text_comes_once_and_only_the_last_batch_is_incomplete(lengths, batch_size, epoch):
+def test_every_text_is_drawn_once_and_only_the_last_batch_is_incomplete(lengths, batch_size, epoch):
     batches = sampled_batches(lengths, batch_size, epoch=epoch)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(len(batch) == batch_size for batch in batches[:-1])
 
 
-def test_a_batch_has_few_pads_but_batches_are_in_no_order():
+def test_batches_have_few_pads_and_a_random_order():
     lengths = np.random.default_rng(0).integers(2, 40, 20_000)
     batches = sampled_batches(lengths, 32)[:-1]
     longest = np.array([lengths[batch].max() for batch in batches])
@@ -305,7 +305,7 @@ def test_a_batch_has_few_pads_but_batches_are_in_no_order():
     assert abs(in_turn) < 0.15
 
 
-def test_an_order_depends_on_the_seed_and_the_epoch_alone():
+def test_the_order_depends_on_the_seed_and_the_epoch_only():
     lengths = np.random.default_rng(0).integers(2, 40, 1_000)
     torch.manual_seed(0)
     first = sampled_batches(lengths, 16, seed=3, epoch=2)

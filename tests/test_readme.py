@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.report.readme import TABLE_END, TABLE_START, markdown_table, update_readme
+from src.report.readme import TABLE_END, TABLE_START, results_section, update_readme
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def test_tracked_run_is_whole_and_small():
 def test_table_is_that_of_the_tracked_comparison():
     record = json.loads((ROOT / TRACKED_RUN / "comparison.json").read_text(encoding="utf-8"))
     table = README.split(TABLE_START)[1].split(TABLE_END)[0].strip()
-    assert table == markdown_table(record).strip(), "run `make table`"
+    assert table == results_section(record).strip(), "run `make table`"
 
 
 def test_update_readme_replaces_the_table_only(tmp_path):

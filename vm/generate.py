@@ -1,6 +1,6 @@
 """Generate the notebooks for a GPU machine from those in the root: `make vm`.
 
-They are the same but for the values in the cell tagged `parameters`, and hold no outputs.
+Only the values in the cell tagged `parameters` differ. The generated notebooks have no outputs.
 """
 
 import re
@@ -37,7 +37,7 @@ GPU_PARAMETERS = {
 
 
 def with_parameters(source: str, values: dict) -> str:
-    """Replace the values of a parameters cell, line by line; the comments stay.
+    """Replace values in the source of a parameters cell; the comments stay.
 
     Raises:
         KeyError: the cell has no such parameter.
@@ -54,7 +54,7 @@ def with_parameters(source: str, values: dict) -> str:
 def generate(name: str) -> nbformat.NotebookNode:
     """The GPU variant of a root notebook."""
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
-    # A run leaves the version of its Python there.
+    # Running a notebook writes the version of Python here.
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         if cell.cell_type == "code":

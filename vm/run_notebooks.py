@@ -1,7 +1,7 @@
 """Run notebooks in place, in the order given: `python vm/run_notebooks.py a.ipynb b.ipynb`.
 
-Every cell is named as it runs and its output shown. A notebook takes its place only when all
-its cells have run, without the traces of progress bars. One with a misspelt parameter is not run.
+The cells and their outputs are shown as they run. A notebook is replaced by the executed one only when all its cells
+have run. No notebook is run if one of them has a misspelt parameter.
 """
 
 import ast
@@ -20,7 +20,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Keep the last state of every progress bar, and no widgets, times or paths of the machine."""
+    """Keep only the last state of every progress bar; remove widgets, times and paths of this machine."""
     CoalesceStreamsPreprocessor().preprocess(notebook, {})
     for name in ("papermill", "widgets"):
         notebook.metadata.pop(name, None)
@@ -33,22 +33,22 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
 
 
 class ParameterError(ValueError):
-    """A notebook sets a parameter that it doesn't have."""
+    """A notebook sets a parameter that it never reads."""
 
 
 def names(source: str, context: type[ast.expr_context]) -> list[str]:
-    """The names that a cell sets, or those that it reads."""
+    """The names that a cell sets (`ast.Store`) or reads (`ast.Load`)."""
     tree = ast.parse(TransformerManager().transform_cell(source))
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)]
 
 
 def check_parameters(path: Path) -> None:
-    """Look whether a notebook reads every parameter that it sets.
+    """Check that a notebook reads every parameter that it sets.
 
-    A misspelt name would be ignored, or missed only after hours of training.
+    Otherwise a misspelt name would be ignored, or fail only after hours of training.
 
     Raises:
-        ParameterError: it doesn't.
+        ParameterError: a parameter is never read.
     """
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     read = {name for cell in cells for name in names(cell.source, ast.Load)}
@@ -56,11 +56,14 @@ def check_parameters(path: Path) -> None:
         if "parameters" in cell.metadata.get("tags", []):
             for name in names(cell.source, ast.Store):
                 if name not in read:
-                    nearest = f", or is it {close[0]}" if (close := difflib.get_close_matches(name, read, 1)) else ""
-                    raise ParameterError(f"{path} sets {name}, which none of its cells reads: take it out{nearest}")
+                    nearest = (
+                        f", or did you mean {close[0]}" if (close := difflib.get_close_matches(name, read, 1)) else ""
+                    )
+                    raise ParameterError(f"{path} sets {name}, which none of its cells reads: remove it{nearest}")
 
 
 def run_notebook(path: Path) -> None:
+    """Execute a notebook and replace it with the result; one that fails stays as it was."""
     partial = path.with_name(f".{path.stem}.partial.ipynb")
     papermill.execute_notebook(
         path, partial, kernel_name="python3", cwd=path.parent, log_output=True, progress_bar=False

@@ -3,6 +3,7 @@
 `python -m benchmarks.quality.finetuning` writes `benchmarks/results/finetuning.json`.
 """
 
+import argparse
 import time
 from dataclasses import asdict, dataclass
 
@@ -11,14 +12,16 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tqdm import tqdm
 
-from benchmarks.common import prepared_corpus, train_in_passing, write_results
-from src.evaluation.evaluate import evaluation_texts
-from src.evaluation.intervals import Ratio, estimate
+from benchmarks.common import prepared_corpus, temporary_checkpoints, write_results
+from src.evaluation.intervals import estimate
+from src.evaluation.metrics import bits_per_character, perplexity_per_word
+from src.evaluation.selection import validation_texts
 from src.evaluation.systems import target_likelihood
 from src.models.pretrained import PretrainedLM, load_pretrained
 from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.recipe import token_datasets
 from src.training.loss import training_loss
-from src.training.train import TrainingSettings
+from src.training.train import TrainingSettings, train
 
 MINUTES = 4.0
 STEPS_TO_TIME = 4
@@ -28,11 +31,24 @@ MAX_TWEETS = 20_000
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to fine-tune; `lora_rank` 0 trains all weights."""
+    """One way to fine-tune; with `lora_rank` 0 all weights are trained."""
 
     learning_rate: float
     lora_rank: int = 0
     batch_size: int = 32
+
+    def settings(self, num_steps: int) -> TrainingSettings:
+        """The training settings for so many steps, with the loss on targets alone from the first step."""
+        return TrainingSettings(
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            max_epochs=1,
+            max_tweets_seen=num_steps * self.batch_size,
+            eval_steps=0.5,
+            all_tokens_share=0.0,
+            num_sampled_tokens=0,
+            bf16=False,
+        )
 
 
 RECIPES = (
@@ -44,7 +60,7 @@ RECIPES = (
 
 
 def with_lora(lm: PretrainedLM, rank: int) -> None:
-    """Low-rank adapters beside every linear layer but the output (Hu et al., 2022), inside the same model."""
+    """Add low-rank adapters to every linear layer except the output layer, in place (Hu et al., 2022)."""
     get_peft_model(lm.model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"))
 
 
@@ -61,41 +77,32 @@ def seconds_per_step(lm: PretrainedLM, dataset: NextTokenDataset, batch_size: in
 
 
 def run_recipe(recipe: Recipe, train_texts: list[str], val_texts: list[str]) -> dict:
+    """Fine-tune a fresh model for `MINUTES` and score it."""
     lm = load_pretrained()
     if recipe.lora_rank:
         with_lora(lm, recipe.lora_rank)
-    eos_id = lm.tokenizer.eos_token_id
-    datasets = [
-        NextTokenDataset(texts, lm.tokenizer, eos_id, context_unit="words") for texts in (train_texts, val_texts[:200])
-    ]
+    datasets = token_datasets(lm.tokenizer, train_texts, val_texts[:200])
     lm.model.train()
     num_steps = int(MINUTES * 60 / seconds_per_step(lm, datasets[0], recipe.batch_size))
-    settings = TrainingSettings(
-        learning_rate=recipe.learning_rate,
-        batch_size=recipe.batch_size,
-        max_epochs=1,
-        max_tweets_seen=num_steps * recipe.batch_size,
-        eval_steps=0.5,
-    )
-    result = train_in_passing(lm.model, datasets, settings, lm.tokenizer.pad_token_id)
+    with temporary_checkpoints() as folder:
+        result = train(lm.model, *datasets, recipe.settings(num_steps), folder, lm.tokenizer.pad_token_id)
     likelihood = target_likelihood(lm.model, lm.tokenizer, val_texts)
-    nll, words, characters = (likelihood[name].to_numpy() for name in ("nll", "words", "characters"))
     return {
         "model": lm.name,
         **asdict(recipe),
         "trained_parameters": sum(p.numel() for p in lm.model.parameters() if p.requires_grad),
         "tweets_seen": result.history[-1]["tweets_seen"],
         "seconds": round(result.duration, 1),
-        "perplexity_per_word": asdict(estimate(Ratio(nll, words, np.exp), seed=0)),
-        "bits_per_character": asdict(estimate(Ratio(nll / np.log(2), characters), seed=0)),
+        "perplexity_per_word": asdict(estimate(perplexity_per_word(likelihood), seed=0)),
+        "bits_per_character": asdict(estimate(bits_per_character(likelihood), seed=0)),
     }
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.manual_seed(0)
     tweets, data = prepared_corpus()
-    train_texts = tweets.texts("train", MAX_TWEETS)
-    val_texts = evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0)
+    train_texts, val_texts = tweets.texts("train", MAX_TWEETS), validation_texts(tweets, 0, NUM_VAL_TEXTS)
     rows = [run_recipe(recipe, train_texts, val_texts) for recipe in tqdm(RECIPES, "recipes")]
     settings = {"minutes": MINUTES, "pairs": NUM_VAL_TEXTS, "seed": 0}
     write_results("finetuning", data, settings, rows, command="python -m benchmarks.quality.finetuning")

@@ -1,8 +1,9 @@
 """Trials for the LSTM: one change at a time, at equal computing time, scored on validation tweets.
 
-`python -m benchmarks.quality.trials NAME ...` trains these trials one after the other on one thread and
-appends a row for each to `benchmarks/results/trials.jsonl`. Equal time means that a trial makes as
-many steps as the full softmax could in the time of its own; the pace is measured first, in turns.
+`python -m benchmarks.quality.trials NAME ...` trains the trials named, one after the other on one thread, and appends
+a row for each to `benchmarks/results/trials.jsonl`. Equal time means: the number of steps is that of the full softmax
+divided by the pace, the time of a step over that of the full softmax. The pace is measured before each trial; the two
+take turns.
 """
 
 import argparse
@@ -13,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import count
 
 import numpy as np
+import pandas as pd
 import torch
-import transformers
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler
 from tqdm import tqdm
@@ -22,24 +23,29 @@ from tqdm import tqdm
 from benchmarks.common import RESULTS_DIR, prepared_corpus
 from benchmarks.quality.variants import SPELLINGS, trial_loss, vary, with_noise, with_start_token
 from src.corpus.tokenization import train_tokenizer
-from src.data_utils import split_x_target_by_words
-from src.evaluation.evaluate import evaluation_texts
-from src.evaluation.intervals import Ratio, estimate
+from src.data_utils import PreparedTweets, split_x_target_by_words
+from src.evaluation.intervals import estimate
+from src.evaluation.metrics import bits_per_character, perplexity_per_word
+from src.evaluation.selection import validation_texts
 from src.evaluation.systems import target_likelihood
-from src.lstm_model import LSTMLM, LSTMConfig
+from src.lstm_model import LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.recipe import new_lstm
 from src.training.batches import SimilarLengthSampler
 from src.training.loss import dataset_nll, token_frequencies
 
 LOG = RESULTS_DIR / "trials.jsonl"
-NUM_VAL_TEXTS = 5_000
 TURNS = 5
 STEPS_IN_TURN = 4
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Everything that a trial may change; a dropout, a noise, a smoothing, an average or a sample of 0 is off."""
+    """Everything that a trial may change.
+
+    0 turns off a dropout, the noise, the label smoothing, the running average and the sampling of the softmax.
+    `num_samples_on_target` is the number of samples while the loss counts targets alone; None: `num_samples`.
+    """
 
     spelling: str = "as it is"
     vocab_size: int = 12_000
@@ -128,6 +134,7 @@ TRIALS = {
 
 
 def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
+    """The learning rate at a step as a share of its peak."""
     warmup = num_steps * trial.warmup_share
     if step < warmup:
         return (step + 1) / warmup
@@ -136,7 +143,7 @@ def learning_rate_share(step: int, num_steps: int, trial: Trial) -> float:
 
 
 def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
-    """Indices of batches, pass after pass."""
+    """Indices of the texts of each batch, pass after pass without end."""
     sampler = SimilarLengthSampler(dataset.lengths, trial.batch_size, trial.seed, trial.pool_batches)
     for epoch in count():
         sampler.set_epoch(epoch)
@@ -144,9 +151,9 @@ def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
 
 
 class TrialRun:
-    """One model, its data and its optimizer."""
+    """A trial with its model and its data."""
 
-    def __init__(self, trial: Trial, tweets):
+    def __init__(self, trial: Trial, tweets: PreparedTweets):
         self.trial = trial
         train_texts = [SPELLINGS[trial.spelling](text) for text in tweets.texts("train", trial.num_train)]
         self.tokenizer = train_tokenizer(train_texts, trial.vocab_size)
@@ -154,40 +161,28 @@ class TrialRun:
         self.datasets = {
             unit: NextTokenDataset(train_texts, self.tokenizer, eos_id, context_unit=unit) for unit in ("none", "words")
         }
-        transformers.set_seed(trial.seed)
         config = LSTMConfig(
-            vocab_size=len(self.tokenizer),
             embedding_dim=trial.embedding_dim,
             hidden_dim=trial.hidden_dim,
             num_layers=trial.num_layers,
             dropout=trial.dropout,
             tie_word_embeddings=trial.tied,
         )
-        self.model = vary(LSTMLM(config), trial)
+        self.model = vary(new_lstm(self.tokenizer, config, trial.seed), trial)
         self.frequencies = token_frequencies(self.datasets["none"], len(self.tokenizer))
 
     def train(self, num_steps: int) -> None:
+        """Train from the present weights, with a fresh optimizer and a full schedule."""
         trial, model = self.trial, self.model.train()
         optimizer = torch.optim.AdamW(
             model.parameters(), trial.learning_rate, weight_decay=trial.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
+        first_on_target = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
         drawn = batches(self.datasets["none"], trial)
         for step in tqdm(range(num_steps), mininterval=30):
-            target_from = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
-            dataset = self.datasets["words" if step >= target_from else "none"]
-            batch = collate_batch([dataset[i] for i in next(drawn)])
-            if trial.start_token:
-                batch = with_start_token(batch, self.tokenizer.eos_token_id)
-            if trial.noise:
-                batch = with_noise(batch, self.frequencies, trial.noise)
-            num_samples = trial.num_samples
-            if step >= target_from and trial.num_samples_on_target is not None:
-                num_samples = trial.num_samples_on_target
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = trial_loss(model, batch, trial.label_smoothing, num_samples, self.frequencies)
-            loss.backward()
+            self.loss(next(drawn), on_target=step >= first_on_target).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
             optimizer.step()
             schedule.step()
@@ -198,8 +193,22 @@ class TrialRun:
             model.load_state_dict(average.module.state_dict())
         model.eval()
 
-    def validation_nll(self, texts: list[str]):
-        """`target_likelihood`, behind a start token where the model has learnt with one."""
+    def loss(self, indices: list[int], on_target: bool) -> torch.Tensor:
+        """The loss of one batch, over the targets alone or over all tokens."""
+        trial, dataset = self.trial, self.datasets["words" if on_target else "none"]
+        batch = collate_batch([dataset[i] for i in indices])
+        if trial.start_token:
+            batch = with_start_token(batch, self.tokenizer.eos_token_id)
+        if trial.noise:
+            batch = with_noise(batch, self.frequencies, trial.noise)
+        num_samples = trial.num_samples
+        if on_target and trial.num_samples_on_target is not None:
+            num_samples = trial.num_samples_on_target
+        with torch.autocast("cpu", torch.bfloat16):
+            return trial_loss(self.model, batch, trial.label_smoothing, num_samples, self.frequencies)
+
+    def likelihood(self, texts: list[str]) -> pd.DataFrame:
+        """As `target_likelihood`, with a start token before each text if the model was trained with one."""
         likelihood = target_likelihood(self.model, self.tokenizer, texts)
         if self.trial.start_token:
             dataset = NextTokenDataset(texts, self.tokenizer, self.tokenizer.eos_token_id, context_unit="words")
@@ -211,8 +220,8 @@ class TrialRun:
         return likelihood
 
 
-def measure_pace(trial: Trial, tweets) -> float:
-    """Seconds of a step of a trial by those of the full softmax: medians, the two taking turns."""
+def measure_pace(trial: Trial, tweets: PreparedTweets) -> float:
+    """Median time of a step over that of the full softmax; the two take turns."""
     runs = [TrialRun(replace(each, num_train=20_000), tweets) for each in (FULL_SOFTMAX, trial)]
     seconds: list[list[float]] = [[], []]
     for turn in range(TURNS + 1):
@@ -225,12 +234,12 @@ def measure_pace(trial: Trial, tweets) -> float:
 
 
 def spelt_alike(text: str) -> bool:
-    """Whether every spelling leaves a text as it is: only there are perplexities of spellings the same question."""
+    """Whether no spelling changes a text. Only on such texts can the perplexities of spellings be compared."""
     return all(spell(text) == text for spell in SPELLINGS.values())
 
 
-def run_trial(name: str, tweets) -> dict:
-    """Train a trial for as many steps as its pace allows, and score it."""
+def run_trial(name: str, tweets: PreparedTweets) -> dict:
+    """Train a trial for the number of steps that its pace allows, and score it."""
     trial = TRIALS[name]
     pace = measure_pace(trial, tweets)
     num_steps = round(trial.base_steps / pace)
@@ -238,9 +247,8 @@ def run_trial(name: str, tweets) -> dict:
     started = time.process_time()
     run.train(num_steps)
     core_minutes = (time.process_time() - started) / 60
-    texts = evaluation_texts(tweets.texts("val"), NUM_VAL_TEXTS, seed=0)
-    likelihood = run.validation_nll([SPELLINGS[trial.spelling](text) for text in texts])
-    nll, words, characters = (likelihood[column].to_numpy() for column in ("nll", "words", "characters"))
+    texts = validation_texts(tweets, seed=0)
+    likelihood = run.likelihood([SPELLINGS[trial.spelling](text) for text in texts])
     plain = np.array([spelt_alike(split_x_target_by_words(text)[1]) for text in texts])
     return {
         "name": name,
@@ -249,9 +257,9 @@ def run_trial(name: str, tweets) -> dict:
         "core_minutes": round(core_minutes, 2),
         "steps": num_steps,
         "epochs": round(num_steps * trial.batch_size / trial.num_train, 2),
-        "perplexity_per_word": asdict(estimate(Ratio(nll, words, np.exp), seed=0)),
-        "perplexity_of_plain_targets": asdict(estimate(Ratio(nll[plain], words[plain], np.exp), seed=0)),
-        "bits_per_character": float(nll.sum() / np.log(2) / characters.sum()),
+        "perplexity_per_word": asdict(estimate(perplexity_per_word(likelihood), seed=0)),
+        "perplexity_of_plain_targets": asdict(estimate(perplexity_per_word(likelihood[plain]), seed=0)),
+        "bits_per_character": bits_per_character(likelihood).value,
         "trial": asdict(trial),
     }
 

@@ -1,4 +1,4 @@
-"""Variations on the LSTM and its loss that the trials compare; what did not pay stays here, out of `src/`."""
+"""Variants of the LSTM and of its loss that the trials compare. Those that did not help are not in `src/`."""
 
 import re
 
@@ -17,7 +17,7 @@ SPELLINGS = {
 
 
 class LockedDropout(nn.Module):
-    """One mask for all positions of a row (Gal and Ghahramani, 2016)."""
+    """The same dropout mask at all positions of a row (Gal and Ghahramani, 2016)."""
 
     def __init__(self, probability: float):
         super().__init__()
@@ -28,7 +28,7 @@ class LockedDropout(nn.Module):
 
 
 class WordDropoutEmbedding(nn.Embedding):
-    """Whole rows of the embedding are dropped, so a piece is missing wherever it stands (Merity et al., 2018)."""
+    """Rows of the embedding are dropped, so a token is dropped at all its positions (Merity et al., 2018)."""
 
     probability: float
 
@@ -55,7 +55,7 @@ class WeightDropLSTM(nn.LSTM):
 
 
 class NormalizedEmbedding(nn.Module):
-    """Layer norm behind a module (Ba et al., 2016)."""
+    """Layer norm on the output of a module (Ba et al., 2016)."""
 
     def __init__(self, module: nn.Module, width: int):
         super().__init__()
@@ -67,7 +67,7 @@ class NormalizedEmbedding(nn.Module):
 
 
 class SplitDropout(nn.Module):
-    """The backbone calls one dropout for its input and for its output: they take turns here."""
+    """Two dropouts in turn: the backbone calls one module for its input and then for its output."""
 
     def __init__(self, on_input: nn.Module, on_output: nn.Module):
         super().__init__()
@@ -81,10 +81,10 @@ class SplitDropout(nn.Module):
 
 
 def vary(model: LSTMLM, trial) -> LSTMLM:
-    """Put a trial's regularisers and norms into a fresh model."""
+    """Add a trial's regularisers and norms to a new model, in place."""
     backbone: LSTMBackbone = model.backbone
     if trial.recurrent_projection:
-        # The projection feeds the recurrence as well (LSTMP; Sak et al., 2014).
+        # The recurrence reads the projected output (LSTMP; Sak et al., 2014).
         sizes = trial.embedding_dim, trial.hidden_dim, trial.num_layers
         backbone.lstm = nn.LSTM(*sizes, batch_first=True, proj_size=trial.embedding_dim)
         backbone.projection = nn.Identity()
@@ -103,7 +103,7 @@ def vary(model: LSTMLM, trial) -> LSTMLM:
 
 
 def with_start_token(batch: dict[str, torch.Tensor], start_id: int) -> dict[str, torch.Tensor]:
-    """The batch with a start token before every text, whose first token becomes a target as well."""
+    """The batch with a start token before every text; the first token of the text becomes a target."""
     first = batch["input_ids"][:, :1]
     return {
         "input_ids": torch.cat([torch.full_like(first, start_id), batch["input_ids"]], dim=1),
@@ -113,14 +113,14 @@ def with_start_token(batch: dict[str, torch.Tensor], start_id: int) -> dict[str,
 
 
 def with_noise(batch: dict[str, torch.Tensor], frequencies: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
-    """The batch with a share of the tokens that are read replaced by drawn ones (Xie et al., 2017)."""
+    """The batch with a share of its input tokens replaced by random ones, drawn by frequency (Xie et al., 2017)."""
     input_ids = batch["input_ids"]
     drawn = torch.multinomial(frequencies, input_ids.numel(), replacement=True).view_as(input_ids)
     return {**batch, "input_ids": torch.where(torch.rand(input_ids.shape) < share, drawn, input_ids)}
 
 
 def smoothed_loss(model: LSTMLM, batch: dict[str, torch.Tensor], label_smoothing: float) -> torch.Tensor:
-    """Label smoothing (Szegedy et al., 2016)."""
+    """Cross-entropy with label smoothing (Szegedy et al., 2016)."""
     hidden, labels, _ = target_states(model, batch)
     return cross_entropy(model.lm_head(hidden).float(), labels, label_smoothing=label_smoothing)
 
@@ -132,6 +132,7 @@ def trial_loss(
     num_samples: int,
     frequencies: torch.Tensor,
 ) -> torch.Tensor:
+    """The loss with label smoothing, else with a sampled softmax, else over the full vocabulary; 0 is off."""
     if label_smoothing:
         return smoothed_loss(model, batch, label_smoothing)
     if num_samples:

@@ -1,8 +1,9 @@
-"""Is anything lost when the power goes or the disk is full? A small run from download to export, disturbed.
+"""Is anything lost when a run is killed or the disk is full? A small run from download to export, disturbed.
 
-`python -m benchmarks.robustness.kills` kills a run as `kill -9` does, at a random moment in each of 30 fresh folders,
-and fills the disk in each stage of others. It looks at what is left, and gives the same command again, which has to end
-with the files of a run that nothing disturbed. It writes `benchmarks/results/kills.json`.
+`python -m benchmarks.robustness.kills 30` disturbs runs in fresh folders: 30 of them are killed as by `kill -9` at a
+random moment, and in one run per stage the disk is full when the stage starts. After each it checks the files that are
+left and runs the stages again, which must end with the files of an undisturbed run. It writes
+`benchmarks/results/kills.json`.
 """
 
 import argparse
@@ -25,7 +26,6 @@ from threading import Thread, Timer
 from types import SimpleNamespace
 
 import torch
-import transformers
 
 from benchmarks.common import write_results
 from src.corpus import load as corpus
@@ -34,18 +34,21 @@ from src.data_utils import corpus_record, prepare_tweets, write_tweets_csv
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import FILES, OnnxLSTM
 from src.files import WriteError
-from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
+from src.lstm_model import LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.next_token_dataset import NextTokenDataset
+from src.recipe import new_lstm
 from src.runs import find_run, find_runs, new_run, run_metadata
 from src.training.train import TrainingSettings, train
 
 NUM_KILLS = 30
-# Of a file on a disk that is nearly full.
-MOST_BYTES = 500
+# The largest file that the full disk still takes, in bytes.
+MAX_FILE_BYTES = 500
+# The exit status for a full disk, ENOSPC.
 WRITE_ERROR = 28
 NUM_ROWS = 4_000
 WORDS = ("so", "the", "cat", "and", "my", "dog", "want", "tea", "again", "but", "never", "coffee", "at", "home")
-SETTINGS = TrainingSettings(batch_size=32, max_epochs=1, eval_steps=0.2, patience=5)
+CONFIG = LSTMConfig(vocab_size=100, embedding_dim=16, hidden_dim=24)
+SETTINGS = TrainingSettings(batch_size=32, max_epochs=1, eval_steps=0.2, patience=5, num_sampled_tokens=20, bf16=False)
 
 
 def zipped_tweets() -> bytes:
@@ -69,18 +72,21 @@ def preparation_stage(run: SimpleNamespace) -> None:
 
 
 def tokenizing_stage(run: SimpleNamespace) -> None:
-    run.tokenizer = train_tokenizer(run.tweets.texts("train"), 100)
+    run.tokenizer = train_tokenizer(run.tweets.texts("train"), CONFIG.vocab_size)
     run.datasets = [
         NextTokenDataset(
-            run.tweets.texts(split), run.tokenizer, run.tokenizer.eos_token_id, folder=run.folder / "data" / split
+            run.tweets.texts(split),
+            run.tokenizer,
+            run.tokenizer.eos_token_id,
+            context_unit="words",
+            folder=run.folder / "data" / split,
         )
         for split in ("train", "val")
     ]
 
 
 def training_stage(run: SimpleNamespace) -> None:
-    transformers.set_seed(0)
-    run.model = LSTMLM(LSTMConfig(vocab_size=len(run.tokenizer), embedding_dim=16, hidden_dim=24))
+    run.model = new_lstm(run.tokenizer, CONFIG, SETTINGS.seed)
     checkpoint_dir = run.folder / "models" / ".checkpoints-lstm_lm"
     run.result = train(run.model, *run.datasets, SETTINGS, checkpoint_dir, run.tokenizer.pad_token_id)
 
@@ -109,10 +115,10 @@ STAGES: dict[str, Callable[[SimpleNamespace], None]] = {
 def run_stages(
     folder: Path, url: str, disturbed: str | None = None, disturb: Callable[[], object] | None = None
 ) -> dict[str, float]:
-    """All stages; where the one named begins, it is disturbed.
+    """Run all stages; call `disturb` when the stage `disturbed` starts.
 
     Returns:
-        seconds of each stage.
+        the seconds that each stage took.
     """
     run, seconds = SimpleNamespace(folder=folder, url=url), {}
     for name, stage in STAGES.items():
@@ -129,16 +135,16 @@ def kill_after(seconds: float) -> None:
 
 
 def fill_disk() -> None:
-    """No file grows beyond a few bytes from now on, as on a full disk."""
+    """From now on no file can grow beyond a few bytes, as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
 
 
 def run_in_process(*arguments) -> int:
-    """Run the stages in a process of its own, which needs no time to import the libraries.
+    """Run the stages in a forked process, which has the libraries already imported.
 
     Returns:
-        its exit status: 0 at the end of all stages, `WRITE_ERROR`, 1 for any other error, or -9 if it was killed.
+        the exit status: 0 if all stages ended, `WRITE_ERROR`, 1 for any other error, -9 if the process was killed.
     """
     if not (child := os.fork()):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
@@ -154,7 +160,7 @@ def run_in_process(*arguments) -> int:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """Checksums of what has its final name, all of which must open; of run folders, of the newest one."""
+    """Checksums of the files with their final names, of the newest run folder only; every run folder must load."""
     for run_dir in find_runs("lstm_lm", models_dir=folder / "models"):
         load_lstm_lm(run_dir, device="cpu")
         for precision, name in FILES.items():
@@ -167,28 +173,30 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 
 def disturb_once(url: str, undisturbed: dict[str, str], stage: str, disturb: Callable[[], object]) -> int:
-    """Disturb a run, look at what it has left, and give its command again.
+    """Disturb a run, check the files that it has left, and run it again.
 
     Returns:
         the exit status of the disturbed run.
 
     Raises:
-        AssertionError: something is half there, or the second run ends in something else.
+        AssertionError: a file is incomplete, or the second run doesn't end with the files of an undisturbed run.
     """
     with TemporaryDirectory() as folder:
         status = run_in_process(Path(folder), url, stage, disturb)
-        assert status in (0, -signal.SIGKILL, WRITE_ERROR), f"an error of another kind in {stage}"
+        assert status in (0, -signal.SIGKILL, WRITE_ERROR), (
+            f"a run that was disturbed in {stage} failed with an unexpected error"
+        )
         left = fingerprint(Path(folder))
-        assert left.items() <= undisturbed.items(), f"half a file is left of a run that was disturbed in {stage}"
-        assert run_in_process(Path(folder), url) == 0, f"a run that was disturbed in {stage} can't be repeated"
-        assert fingerprint(Path(folder)) == undisturbed, f"a run that was disturbed in {stage} ends in something else"
+        assert left.items() <= undisturbed.items(), f"a run that was disturbed in {stage} left an incomplete file"
+        assert run_in_process(Path(folder), url) == 0, f"a run that was disturbed in {stage} can't be run again"
+        assert fingerprint(Path(folder)) == undisturbed, f"a run that was disturbed in {stage} ended with other files"
     return status
 
 
 @contextmanager
 def undisturbed_run() -> Iterator[tuple[str, dict[str, str], dict[str, float]]]:
-    """Where the corpus is served, the fingerprint of a run that nothing disturbs, and the seconds of its stages."""
-    # A process with threads of its own can't be forked.
+    """The URL of the corpus, the fingerprint of an undisturbed run, and the seconds of its stages."""
+    # A process with other threads can't be forked safely.
     torch.set_num_threads(1)
     content = zipped_tweets()
     corpus.SENTIMENT140_SHA256, corpus.SENTIMENT140_BYTES = hashlib.sha256(content).hexdigest(), len(content)
@@ -197,17 +205,17 @@ def undisturbed_run() -> Iterator[tuple[str, dict[str, str], dict[str, float]]]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/tweets.zip"
-        whole = Path(folder) / "whole"
-        seconds = run_stages(whole, url)
-        yield url, fingerprint(whole), seconds
+        undisturbed = Path(folder) / "undisturbed"
+        seconds = run_stages(undisturbed, url)
+        yield url, fingerprint(undisturbed), seconds
         server.shutdown()
 
 
 def kill_many(num_kills: int, seed: int = 0) -> list[dict]:
-    """Kill runs in stages taken in turn; a row for each stage.
+    """Kill runs at random moments, the stages taking turns; a row for each stage.
 
     Raises:
-        AssertionError: something was lost.
+        AssertionError: see `disturb_once`.
     """
     rng, kills = random.Random(seed), dict.fromkeys(STAGES, 0)
     with undisturbed_run() as (url, undisturbed, seconds):
@@ -222,13 +230,15 @@ def fill_disk_in_every_stage() -> dict[str, bool]:
     """Whether each stage ends with a `WriteError` when the disk is full.
 
     Raises:
-        AssertionError: something was lost.
+        AssertionError: see `disturb_once`.
     """
     with undisturbed_run() as (url, undisturbed, _):
         return {stage: disturb_once(url, undisturbed, stage, fill_disk) == WRITE_ERROR for stage in STAGES}
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
     def log_message(self, *args) -> None:
         pass
 
@@ -237,16 +247,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("num_kills", type=int, nargs="?", default=NUM_KILLS)
     num_kills = parser.parse_args().num_kills
-    told = fill_disk_in_every_stage()
-    rows = [{**row, "full disk told": told[row["stage"]]} for row in kill_many(num_kills)]
+    reported = fill_disk_in_every_stage()
+    rows = [{**row, "full disk told": reported[row["stage"]]} for row in kill_many(num_kills)]
     data = {"name": f"{NUM_ROWS:,} made-up tweets"}
-    write_results(
-        "kills",
-        data,
-        {"kills": num_kills, "seed": 0},
-        rows,
-        command=f"python -m benchmarks.robustness.kills {num_kills}",
-    )
+    settings, command = {"kills": num_kills, "seed": 0}, f"python -m benchmarks.robustness.kills {num_kills}"
+    write_results("kills", data, settings, rows, command)
 
 
 if __name__ == "__main__":

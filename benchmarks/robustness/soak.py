@@ -1,8 +1,8 @@
-"""The page under 200 people who type at once: `python -m benchmarks.robustness.soak`.
+"""A load test of the page with 200 people who type at the same time: `python -m benchmarks.robustness.soak`.
 
-For five minutes each of them types tweets letter by letter and asks for suggestions at every letter, as the page does,
-without waiting for the others. It writes refusals, errors, quantiles of the time to an answer, and the server's memory
-at every minute to `benchmarks/results/soak.json`.
+For five minutes each of them types tweets letter by letter and asks for suggestions at every letter, as the page does.
+The answers by status, quantiles of the latency and the server's memory at five moments go to
+`benchmarks/results/soak.json`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ MODEL = "LSTM int8"
 
 
 async def write(client: httpx.AsyncClient, seed: int, until: float, seconds: list[float], answers: Counter) -> None:
-    """Type one text after the other; every answer is counted by its status, every failure by its name."""
+    """Type one text after another; count every answer by its status and every failure by its name."""
     rng = random.Random(seed)
     while True:
         text = rng.choice([*PROMPTS, *TWEETS])
@@ -48,8 +48,8 @@ async def write(client: httpx.AsyncClient, seed: int, until: float, seconds: lis
                 answers[type(error).__name__] += 1
 
 
-async def soak(address: str, server: int, num_writers: int, duration: float) -> dict:
-    """A row with what happened."""
+async def soak(address: str, server_pid: int, num_writers: int, duration: float) -> dict:
+    """Let the writers type for `duration` seconds; the row of results."""
     seconds, answers, megabytes = [], Counter(), []
     limits = httpx.Limits(max_connections=num_writers)
     async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
@@ -57,14 +57,14 @@ async def soak(address: str, server: int, num_writers: int, duration: float) -> 
         writers = [asyncio.create_task(write(client, i, until, seconds, answers)) for i in range(num_writers)]
         for _ in tqdm(range(5), "soak"):
             await asyncio.sleep(duration / 5)
-            megabytes.append(resident_megabytes(server))
+            megabytes.append(resident_megabytes(server_pid))
         await asyncio.gather(*writers)
     quantiles = {f"p{q} ms": round(1e3 * float(np.quantile(seconds, q / 100)), 1) for q in (50, 90, 99)}
     return {"writers": num_writers, "seconds": duration, "answers": dict(answers), **quantiles, "MB": megabytes}
 
 
-def resident_megabytes(process: int) -> float:
-    status = Path(f"/proc/{process}/status").read_text()
+def resident_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
     return round(int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1e3, 1)
 
 
@@ -80,7 +80,7 @@ def wait_for(address: str, server: subprocess.Popen) -> None:
             return
         except httpx.TransportError:
             time.sleep(0.2)
-    raise RuntimeError(f"the page's server has ended with {server.returncode}: it has said why")
+    raise RuntimeError(f"the page's server ended with status {server.returncode}: see its message above")
 
 
 def main() -> None:
@@ -98,9 +98,8 @@ def main() -> None:
         server.terminate()
         server.wait()
     settings = {"model": MODEL, "seconds_between_letters": SECONDS_BETWEEN_LETTERS, "seed": 0}
-    write_results(
-        "soak", {"name": "examples of this project"}, settings, [row], command="python -m benchmarks.robustness.soak"
-    )
+    data = {"name": "examples of this project"}
+    write_results("soak", data, settings, [row], command="python -m benchmarks.robustness.soak")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What more tweets would cost, computed from what was measured here.
+"""The computed cost of more tweets, from the rates measured on this machine.
 
-On a GPU nothing was measured here: its share of the peak is an assumption, low because the steps of a recurrence
-come one after the other.
+No GPU was measured. Its share of the peak rate is an assumption, low because the steps of a recurrence run one after
+the other.
 """
 
 NUM_TWEETS = (1_600_000, 100_000_000, 10_000_000_000)
@@ -14,10 +14,10 @@ BYTES_PER_TEXT = 64
 
 
 def cost_table(training: dict, preparation: dict) -> list[dict]:
-    """Days and disk for three numbers of tweets.
+    """Time and disk space for three numbers of tweets.
 
     Args:
-        training: a row of `benchmarks.speed.training`, of the loop that the notebook runs.
+        training: the row of the notebook's loop, see `benchmarks.speed.training.training_speed`.
         preparation: the last row of `benchmarks.speed.data.preparation_speed`.
     """
     operations = training["useful GFLOP/s"] / training["tweets per second"]
@@ -41,6 +41,7 @@ def cost_table(training: dict, preparation: dict) -> list[dict]:
 
 
 def duration(seconds: float) -> str:
+    """A time in its largest unit that gives at least 2, e.g. "34 hours"."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"

@@ -1,4 +1,4 @@
-"""From a zipped csv of 1.6 million rows to ids that are ready to train, stage by stage."""
+"""Data preparation, stage by stage, from a zipped csv to the token ids of the training run."""
 
 import csv
 import io
@@ -15,22 +15,23 @@ from src.corpus.load import Corpus, read_sentiment140
 from src.corpus.splits import SPLITS
 from src.corpus.tokenization import train_tokenizer
 from src.data_utils import prepare_tweets
+from src.lstm_model import LSTMConfig
 from src.next_token_dataset import NextTokenDataset
 from src.text.cleaning import clean_strings, normalize_tweets
 
 NUM_ROWS = 1_600_000
 NUM_LARGE_ROWS = 20_000_000
-# The vocabulary of more texts is the same one.
+# More texts would give the same vocabulary.
 TOKENIZER_TEXTS = 1_000_000
 GROWTH_ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
-VOCAB_SIZE = 12_000
+VOCAB_SIZE = LSTMConfig.vocab_size
 CHUNK = 50_000
 
 
 def write_varied_csv(corpus: Corpus, path: Path, num_rows: int) -> None:
-    """The corpus again and again in the original format, zipped; a repeated tweet gets a word of another one.
+    """Write the corpus repeatedly in its original format, zipped; a repeated tweet gets two words of another one.
 
-    So no two rows are duplicates that were none before, and the vocabulary stays what it is.
+    So repetitions are not duplicates, and the vocabulary stays the same.
     """
     rng = np.random.default_rng(0)
     texts, users, dates = (corpus.tweets[name].to_numpy(dtype=object) for name in ("text", "user", "date"))
@@ -50,7 +51,7 @@ def write_varied_csv(corpus: Corpus, path: Path, num_rows: int) -> None:
 
 
 def preparation_speed(path: Path) -> list[dict]:
-    """A row for each stage, and one for all of them."""
+    """A row for each stage, and one for all stages together."""
     rows: list[dict] = []
 
     def stage(name: str, num_rows: int | None, action: Callable[[], object]):
@@ -79,7 +80,7 @@ def preparation_speed(path: Path) -> list[dict]:
 
 
 def growth(corpus: Corpus, folder: Path) -> list[dict]:
-    """Seconds of cleaning and of tokenizing for more and more rows, the corpus again and again."""
+    """Seconds of cleaning and of tokenizing by number of rows, the corpus repeated."""
     texts = corpus.tweets["text"]
     cleaned = clean_strings(normalize_tweets(texts))
     cleaned = cleaned[cleaned != ""]
@@ -100,7 +101,7 @@ def growth(corpus: Corpus, folder: Path) -> list[dict]:
 
 
 def large_preparation(path: Path) -> list[dict]:
-    """A row for each stage of preparing a corpus without holding it in memory."""
+    """A row for each stage of preparing a corpus that is not held in memory."""
     started = time.perf_counter()
     large = LargeCorpus(path, path.parent / "cleaned", seed=0)
     cleaned = time.perf_counter()

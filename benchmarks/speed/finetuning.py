@@ -1,4 +1,4 @@
-"""Tweets a second in fine-tuning: output layer at target positions against the library's loss over all logits."""
+"""Tweets per second in fine-tuning: the output layer at targets only against the library's loss over all logits."""
 
 from functools import partial
 
@@ -15,16 +15,16 @@ from src.training.loss import training_loss
 BATCH_SIZE = 32
 NUM_BATCHES = 4
 TURNS = 3
-# Of distilgpt2, 82 million parameters.
+# The sizes of distilgpt2, 82 million parameters.
 DISTILGPT2_SIZES = {"vocab_size": 50_257, "n_layer": 6, "n_embd": 768, "n_head": 12, "n_positions": 1_024}
 
 
 def library_loss(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The loss that a model of transformers returns when it is given labels."""
+    """The loss that a model of transformers returns when it gets labels."""
     positions = torch.arange(batch["input_ids"].shape[1])
     mask = (positions < batch["lengths"][:, None]).long()
     labels = batch["labels"]
-    # Ours are shifted already.
+    # These labels are already shifted.
     return model(input_ids=batch["input_ids"], attention_mask=mask, labels=labels, shift_labels=labels).loss
 
 
@@ -36,7 +36,7 @@ def train_on(model: PreTrainedModel, optimizer: torch.optim.Optimizer, loss_of, 
 
 
 def finetuning_speed(texts: list[str]) -> list[dict]:
-    """Two rows for each model: the library's loss and ours, taking turns on the same batches."""
+    """Two rows for each model, the library's loss and ours; the two take turns on the same batches."""
     lm = load_pretrained(device="cpu")
     random_gpt2 = GPT2LMHeadModel(GPT2Config(**DISTILGPT2_SIZES))
     rows = []
@@ -61,7 +61,7 @@ def finetuning_speed(texts: list[str]) -> list[dict]:
 
 
 def make_batches(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[dict]:
-    """A few batches of similar length, from anywhere in their order."""
+    """The first batches of a random order; the texts of each have similar lengths."""
     dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
     sampler = SimilarLengthSampler(dataset.lengths, BATCH_SIZE, seed=0)
     loader = DataLoader(

@@ -1,7 +1,7 @@
-"""The usual recipe, as a baseline for speed: texts tokenized item by item, batches at random, all logits.
+"""The usual loop, as a baseline for speed: texts are tokenized one by one, batches are random, all logits are computed.
 
-It learns the same from a batch as `src.training.loss.training_loss`; `tests/benchmarks/test_benchmarks.py` holds it to
-that.
+Its loss and gradients equal those of `src.training.loss.training_loss`; `tests/benchmarks/test_benchmarks.py` compares
+them.
 """
 
 import torch
@@ -10,14 +10,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
+from src.data_utils import CONTEXT_SHARE
 from src.lstm_model import LSTMLM
 from src.next_token_dataset import IGNORE_INDEX
 
-CONTEXT_SHARE = 0.75
-
 
 class ReferenceDataset(Dataset):
-    """Tokenizes a text whenever it is asked for."""
+    """Tokenizes a text whenever it is read."""
 
     def __init__(self, texts: list[str], tokenizer: PreTrainedTokenizerBase):
         self.texts, self.tokenizer = texts, tokenizer
@@ -48,7 +47,7 @@ def reference_loader(texts: list[str], tokenizer: PreTrainedTokenizerBase, batch
 
 
 def reference_loss(model: LSTMLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Logits at all positions, those of pads and of the context too, then the loss where labels are."""
+    """Compute the logits at all positions, padding and context included, and the loss where there are labels."""
     embedded = model.backbone.dropout(model.backbone.embedding(batch["input_ids"]))
     output, _ = model.backbone.lstm(embedded)
     logits = model.lm_head(model.backbone.dropout(model.backbone.projection(output)))

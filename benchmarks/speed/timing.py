@@ -1,12 +1,12 @@
-"""Times side by side, and what this machine can do at most."""
+"""Timing: actions that take turns, the peak rates of this machine, and profiles of steps."""
 
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 
 MATRIX_SIZE = 2_048
 COPY_FLOATS = 64_000_000
@@ -15,8 +15,7 @@ COPY_FLOATS = 64_000_000
 def median_seconds(actions: dict[str, Callable[[], object]], turns: int, warm_up: int = 1) -> dict[str, float]:
     """Median wall time of each action, the actions taking turns.
 
-    A machine that others use is slower at one time than at another: only actions that took turns
-    can be compared.
+    The speed of a shared machine changes over time, so only actions that took turns can be compared.
     """
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for turn in range(warm_up + turns):
@@ -29,7 +28,7 @@ def median_seconds(actions: dict[str, Callable[[], object]], turns: int, warm_up
 
 
 def machine_limits(turns: int = 9) -> dict[str, float]:
-    """Peak of matrix products in float32 and bfloat16, in GFLOP/s, and of copying, in GB/s (read and written)."""
+    """Peak rates of matrix products in float32 and bfloat16, in GFLOP/s, and of copying, in GB/s (reads and writes)."""
     actions, work = {}, {}
     for dtype in (torch.float32, torch.bfloat16):
         name = f"matmul {str(dtype).removeprefix('torch.')}, GFLOP/s"
@@ -43,10 +42,28 @@ def machine_limits(turns: int = 9) -> dict[str, float]:
     return {name: work[name] / seconds / 1e9 for name, seconds in median_seconds(actions, turns).items()}
 
 
-def peak_megabytes() -> float:
-    """The most memory that this process has taken, in MB, with the libraries.
+def operation_times(
+    make_steps: Callable[[int], object], num_steps: int, is_gpu: bool = False
+) -> tuple[dict[str, float], float]:
+    """A profile of steps.
 
-    What `resource.getrusage` says counts the process that started it, too.
+    Args:
+        make_steps: makes the number of steps that it is given.
+        is_gpu: count the time of kernels on the GPU instead of operations on the CPU.
+
+    Returns:
+        milliseconds per step of every operation, the longest first, and the wall time of a step in milliseconds.
     """
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) * 1_024 / 1e6
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_gpu else [])]
+    with profile(activities=activities) as profiler:
+        started = time.perf_counter()
+        make_steps(num_steps)
+        if is_gpu:
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+    # Operations on the CPU also carry the time of their kernels, which are events of their own.
+    counted = DeviceType.CUDA if is_gpu else DeviceType.CPU
+    time_of = "self_device_time_total" if is_gpu else "self_cpu_time_total"
+    events = [event for event in profiler.key_averages() if event.device_type == counted]
+    times = {event.key: getattr(event, time_of) / 1e3 / num_steps for event in events}
+    return dict(sorted(times.items(), key=lambda item: -item[1])), 1e3 * seconds / num_steps

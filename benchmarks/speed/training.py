@@ -1,9 +1,9 @@
-"""Tweets a second in training: from the usual loop to the notebook's, one change after the other.
+"""Tweets per second in training: from the usual loop to the notebook's, one change after the other.
 
-Useful operations: two for every weight and token in the forward pass, twice as many in the backward
-pass. Of the output layer only the rows of targets count, and of a sampled softmax only the tokens in
-the sample; pads, the softmax, the optimizer and everything element by element count nothing. What a change
-should bring is predicted from the operations with those at pads and at masked positions, at the machine's peak.
+Useful operations are two per weight and token in the forward pass and twice as many in the backward pass. The output
+layer counts only at targets, a sampled softmax only with the tokens of its sample. Padding, the softmax, the optimizer
+and elementwise operations count nothing. The predicted gain of a change compares the operations of both loops at the
+machine's peak rate, including those at padding and at masked positions.
 """
 
 import time
@@ -19,12 +19,13 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.speed.reference_loop import reference_loader, reference_loss
-from benchmarks.speed.timing import peak_megabytes
 from src.corpus.tokenization import train_tokenizer
-from src.lstm_model import LSTMLM, LSTMConfig
+from src.lstm_model import LSTMConfig
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
+from src.recipe import new_lstm
 from src.training.batches import SimilarLengthSampler, unmask_context
 from src.training.loss import sampled_training_loss, token_frequencies, training_loss
+from src.training.train import TrainingSettings
 
 STEPS_IN_TURN = 4
 TURNS = 5
@@ -32,28 +33,28 @@ TURNS = 5
 
 @dataclass(frozen=True)
 class Loop:
-    """One way to train.
+    """One way to train; the defaults are the notebook's.
 
     Attributes:
-        tokenized_once: not whenever a text is asked for.
-        similar_lengths: batches of texts of similar length, not at random.
-        all_logits: those of pads and masked positions, too.
+        tokenized_once: False: a text is tokenized whenever it is read.
+        similar_lengths: batches of texts of similar length; False: random batches.
+        all_logits: compute the logits of padding and of masked positions too.
         fused: AdamW in one pass over the weights.
         loss_on: "target" or "all" tokens.
-        num_sampled_tokens: of a sampled softmax; 0: the whole vocabulary.
+        num_sampled_tokens: tokens drawn for the sampled softmax; 0: the full vocabulary.
     """
 
-    vocab_size: int = 12_000
-    embedding_dim: int = 256
-    hidden_dim: int = 640
-    batch_size: int = 128
+    vocab_size: int = LSTMConfig.vocab_size
+    embedding_dim: int = LSTMConfig.embedding_dim
+    hidden_dim: int = LSTMConfig.hidden_dim
+    batch_size: int = TrainingSettings.batch_size
     tokenized_once: bool = True
     similar_lengths: bool = True
     all_logits: bool = False
     fused: bool = True
     bf16: bool = True
     loss_on: str = "all"
-    num_sampled_tokens: int = 2_000
+    num_sampled_tokens: int = TrainingSettings.num_sampled_tokens
 
 
 USUAL = Loop(
@@ -82,7 +83,7 @@ ONE_AFTER_THE_OTHER = {
 
 
 def ladder() -> dict[str, Loop]:
-    """The usual loop, and what becomes of it with each change."""
+    """The usual loop, and the loop after each change."""
     loops = {USUAL_LOOP: USUAL}
     for change, settings in ONE_AFTER_THE_OTHER.items():
         loops[f"+ {change}"] = replace(list(loops.values())[-1], **settings)
@@ -98,24 +99,23 @@ LOOPS = {
     "the notebook's with the whole vocabulary": Loop(num_sampled_tokens=0),
     "the notebook's in float32": Loop(bf16=False),
 }
-# Batches of similar length are the longest ones only now and then.
+# With batches of similar length the longest ones, which need most memory, are rare.
 MEMORY_STEPS = {USUAL_LOOP: 20, NOTEBOOK_LOOP: 300, LAST_STEPS: 300}
 
 
 class RunningLoop:
-    """A model in training, some steps at a time, that counts its tokens and operations.
+    """A model in training that counts its tokens and operations.
 
     Attributes:
-        tokens: without pads.
-        useful, computed: operations, as described above.
+        tokens: number of tokens without padding.
+        useful, computed: number of operations, as described at the top of this module.
         tokens_per_tweet: mean over all texts.
     """
 
     def __init__(self, loop: Loop, texts: list[str], tokenizer: PreTrainedTokenizerBase):
         self.loop, self.tokens, self.useful, self.computed = loop, 0, 0, 0
-        torch.manual_seed(0)
-        sizes = {"embedding_dim": loop.embedding_dim, "hidden_dim": loop.hidden_dim, "dropout": 0.0}
-        self.model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), **sizes)).train()
+        config = LSTMConfig(embedding_dim=loop.embedding_dim, hidden_dim=loop.hidden_dim, dropout=0.0)
+        self.model = new_lstm(tokenizer, config, seed=0).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 2e-3, fused=loop.fused)
         dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
         self.tokens_per_tweet = float(dataset.lengths.mean())
@@ -162,12 +162,12 @@ class RunningLoop:
         self.computed += 6 * (num_positions * recurrent + num_logits * output)
 
     def output_rows(self, targets: torch.Tensor) -> int:
-        """Of the output layer, for each target."""
+        """Number of rows of the output layer that are multiplied for each target."""
         if not self.loop.num_sampled_tokens:
             return self.model.config.vocab_size
         own = targets.unique()
-        chance_to_be_drawn = -torch.expm1(self.loop.num_sampled_tokens * torch.log1p(-self.frequencies))
-        return len(own) + int(chance_to_be_drawn.sum() - chance_to_be_drawn[own].sum())
+        probability_drawn = -torch.expm1(self.loop.num_sampled_tokens * torch.log1p(-self.frequencies))
+        return len(own) + int(probability_drawn.sum() - probability_drawn[own].sum())
 
 
 def endless(make: Callable[[], DataLoader]) -> Iterator:
@@ -177,7 +177,7 @@ def endless(make: Callable[[], DataLoader]) -> Iterator:
 
 
 def training_speed(texts: list[str], limits: dict[str, float]) -> list[dict]:
-    """A row for each loop, the loops taking turns."""
+    """A row for each loop; the loops take turns."""
     tokenizers = {size: train_tokenizer(texts, size) for size in {loop.vocab_size for loop in LOOPS.values()}}
     loops = {name: RunningLoop(loop, texts, tokenizers[loop.vocab_size]) for name, loop in LOOPS.items()}
     tokens_per_second: dict[str, list[float]] = {name: [] for name in loops}
@@ -186,7 +186,7 @@ def training_speed(texts: list[str], limits: dict[str, float]) -> list[dict]:
             started, tokens = time.perf_counter(), loop.tokens
             several_steps(loop)
             tokens_per_second[name].append((loop.tokens - tokens) / (time.perf_counter() - started))
-    # Batches of similar length differ much in length, but hardly in their time for a token.
+    # Batches of similar length differ in length, but hardly in their time per token.
     medians = {name: float(np.median(values[1:])) for name, values in tokens_per_second.items()}
     peaks = {name: limits[f"matmul {'bfloat16' if loop.bf16 else 'float32'}, GFLOP/s"] for name, loop in LOOPS.items()}
     tweets = {name: medians[name] / loop.tokens_per_tweet for name, loop in loops.items()}
@@ -214,10 +214,9 @@ def several_steps(loop: RunningLoop) -> None:
         loop.step()
 
 
-def memory_of(name: str, texts: list[str]) -> float:
-    """`peak_megabytes` of a loop, for a process of its own."""
+def run_memory_steps(name: str, texts: list[str]) -> None:
+    """Train for as many steps as the loop's peak memory is measured over."""
     loop = LOOPS[name]
     running = RunningLoop(loop, texts, train_tokenizer(texts, loop.vocab_size))
     for _ in range(MEMORY_STEPS[name]):
         running.step()
-    return peak_megabytes()

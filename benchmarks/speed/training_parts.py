@@ -1,8 +1,9 @@
-"""Where a training step's time goes, what the Trainer adds to it, and what was tried to shorten it."""
+"""A profile of the training step, the time that the Trainer adds to it, and options tried to shorten it."""
 
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -10,9 +11,8 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
-from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.speed.timing import median_seconds
+from benchmarks.speed.timing import median_seconds, operation_times
 from benchmarks.speed.training import LOOPS, NOTEBOOK_LOOP, STEPS_IN_TURN, USUAL, RunningLoop, several_steps
 from src.corpus.tokenization import train_tokenizer
 from src.next_token_dataset import NextTokenDataset
@@ -26,10 +26,11 @@ TOP_OPERATIONS = 12
 
 
 def trainer_overhead(texts: list[str]) -> list[dict]:
-    """A step of `src.training.train.train` and one of a bare loop over the same batch, one after the other."""
+    """The time of a step of `train` and of a bare loop; they take turns step by step."""
     tokenizer = train_tokenizer(texts, NOTEBOOK.vocab_size)
     dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
     settings = TrainingSettings(
+        learning_rate=2e-3,
         max_tweets_seen=TRAINER_STEPS * NOTEBOOK.batch_size,
         batch_size=NOTEBOOK.batch_size,
         eval_steps=TRAINER_STEPS,
@@ -40,19 +41,19 @@ def trainer_overhead(texts: list[str]) -> list[dict]:
     bare, trained = RunningLoop(NOTEBOOK, texts, tokenizer), RunningLoop(NOTEBOOK, texts, tokenizer)
     val_dataset = NextTokenDataset(texts[:1], tokenizer, tokenizer.eos_token_id)
     compute_loss = TargetLossTrainer.compute_loss
-    # When a step begins, and when the bare loop has done the same one.
-    begun, resumed = [], []
+    # When a step starts, and when the bare loop has made its own step.
+    started, resumed = [], []
 
     def after_a_bare_step(*args, **kwargs) -> torch.Tensor:
-        begun.append(time.perf_counter())
+        started.append(time.perf_counter())
         bare.step()
         resumed.append(time.perf_counter())
         return compute_loss(*args, **kwargs)
 
     with TemporaryDirectory() as folder, patch.object(TargetLossTrainer, "compute_loss", after_a_bare_step):
         train(trained.model, dataset, val_dataset, settings, Path(folder) / "checkpoints", tokenizer.pad_token_id)
-    in_bare_loop = np.subtract(resumed, begun)[WARM_UP_STEPS:-1]
-    in_trainer = np.subtract(begun[1:], resumed[:-1])[WARM_UP_STEPS:]
+    in_bare_loop = np.subtract(resumed, started)[WARM_UP_STEPS:-1]
+    in_trainer = np.subtract(started[1:], resumed[:-1])[WARM_UP_STEPS:]
     more = np.median(in_trainer / in_bare_loop) - 1
     return [
         {"loop": "bare loop", "ms per step": round(1e3 * float(np.median(in_bare_loop)), 1), "more than bare": ""},
@@ -65,29 +66,22 @@ def trainer_overhead(texts: list[str]) -> list[dict]:
 
 
 def step_profile(texts: list[str]) -> list[dict]:
-    """The operations that take most of a step's processor time: of the usual loop, then of the notebook's."""
+    """The operations that take most of the processor time of a step, in the usual loop and in the notebook's."""
     rows = []
     for name, loop in {"usual": USUAL, "ours": NOTEBOOK}.items():
         running = RunningLoop(loop, texts, train_tokenizer(texts, loop.vocab_size))
         several_steps(running)
-        with profile(activities=[ProfilerActivity.CPU]) as profiler:
-            several_steps(running)
-        events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
-        total = sum(event.self_cpu_time_total for event in events)
+        times, _ = operation_times(partial(several_steps, running), STEPS_IN_TURN)
+        total = sum(times.values())
         rows += [
-            {
-                "loop": name,
-                "operation": event.key,
-                "ms per step": round(event.self_cpu_time_total / 1e3 / STEPS_IN_TURN, 1),
-                "share": f"{event.self_cpu_time_total / total:.0%}",
-            }
-            for event in events[:TOP_OPERATIONS]
+            {"loop": name, "operation": operation, "ms per step": round(value, 1), "share": f"{value / total:.0%}"}
+            for operation, value in islice(times.items(), TOP_OPERATIONS)
         ]
     return rows
 
 
 def tried_options(texts: list[str]) -> list[dict]:
-    """Each option on its own against the notebook's loop, all taking turns."""
+    """The time of a step with each option alone and without any; they take turns."""
     tokenizer = train_tokenizer(texts, NOTEBOOK.vocab_size)
     loops: dict[str, RunningLoop] = {
         "as it is": RunningLoop(NOTEBOOK, texts, tokenizer),
@@ -118,7 +112,7 @@ def with_optimizer(loop: RunningLoop, foreach: bool) -> RunningLoop:
 
 
 def packed(loop: RunningLoop) -> RunningLoop:
-    """The recurrence over tokens only: with a mask the backbone packs them."""
+    """The recurrence over tokens only: given a mask, the backbone packs them."""
     backbone = loop.model.backbone
     forward = backbone.forward
     backbone.forward = lambda input_ids: forward(input_ids, (input_ids != backbone.config.pad_token_id).long())
@@ -136,7 +130,7 @@ def without_onednn(loop: RunningLoop) -> None:
 
 
 def clip(loop: RunningLoop, foreach: bool) -> None:
-    """Only the clipping, as many times as a turn has steps."""
+    """Clip the gradients, and nothing else, once for each step of a turn."""
     for parameter in loop.model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     for _ in range(STEPS_IN_TURN):

@@ -1,8 +1,9 @@
-"""One evaluation for every system: the same pairs, the same scores, each with its interval."""
+"""Evaluation: the systems to compare, their metrics with confidence intervals, and choices on validation data."""
 
 from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts, suggestion_seconds
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.leakage import near_duplicates, verbatim_share
+from src.evaluation.metrics import METRICS, Metric, bits_per_character, perplexity_per_word
 from src.evaluation.selection import (
     DECODINGS,
     NUM_VAL_TWEETS,
@@ -16,14 +17,17 @@ from src.evaluation.systems import ConstantAnswer, ModelSystem, OnnxSystem, as_p
 
 __all__ = [
     "DECODINGS",
+    "METRICS",
     "NUM_VAL_TWEETS",
     "ConstantAnswer",
     "Estimate",
     "Evaluation",
+    "Metric",
     "ModelSystem",
     "OnnxSystem",
     "as_pairs",
     "as_record",
+    "bits_per_character",
     "choose_decoding",
     "choose_order",
     "choose_weight",
@@ -31,6 +35,7 @@ __all__ = [
     "evaluate",
     "evaluation_texts",
     "near_duplicates",
+    "perplexity_per_word",
     "suggestion_seconds",
     "target_likelihood",
     "validation_texts",

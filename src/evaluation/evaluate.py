@@ -1,8 +1,8 @@
-"""The one evaluation of every system: the same pairs, the same rules, every score with its interval.
+"""Evaluate every system in the same way, each score with its confidence interval.
 
-All systems answer the same (context, target) pairs, cut where `split_x_target_by_words`
-cuts, with at least one and at most `MAX_NEW_TOKENS` tokens, never knowing how long the
-target is; every pair counts, an empty answer scores 0.
+All systems answer the same (context, target) pairs, split by `split_x_target_by_words`. An
+answer has between one and `MAX_NEW_TOKENS` tokens; the system does not know the target's length.
+Every pair counts, and an empty answer scores 0.
 """
 
 import time
@@ -14,33 +14,40 @@ import pandas as pd
 from tqdm import tqdm
 
 from src.evaluation.intervals import Estimate, Ratio, difference, estimate
-from src.evaluation.metrics import FIRST_WORDS, ROUGE_TYPES, answer_scores, distinct_ngrams, next_word_scores
+from src.evaluation.metrics import (
+    answer_scores,
+    bits_per_character,
+    distinct_ratio,
+    next_word_scores,
+    perplexity_per_word,
+    score_ratios,
+)
 from src.evaluation.systems import System, as_pairs
 
 
 def evaluation_texts(texts: Sequence[str], max_texts: int, seed: int, min_words: int = 4) -> list[str]:
-    """A random sample of the texts that have at least `min_words` words, in random order.
+    """Draw a random sample of the texts with at least `min_words` words, in random order.
 
     Raises:
         ValueError: no text is long enough.
     """
     long_enough = [text for text in texts if text.count(" ") + 1 >= min_words]
     if not long_enough:
-        raise ValueError(f"none of {len(texts)} texts has {min_words} words: there is nothing to evaluate on")
+        raise ValueError(f"none of {len(texts)} texts has {min_words} words: give longer texts, or fewer min_words")
     order = np.random.default_rng(seed).permutation(len(long_enough))[:max_texts]
     return [long_enough[i] for i in order]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What one system answered to the pairs and how it scored, pair by pair.
+    """The answers of one system and their scores, pair by pair.
 
     Attributes:
-        name: of the system.
-        answers: one for each pair.
-        confidence: of every answer, float64 [pairs], nats per token.
-        scores: of `answer_scores` and `next_word_scores`.
-        likelihood: of `target_likelihood`; None for a system without probabilities.
+        name: the system's name.
+        answers: one answer per pair.
+        confidence: mean log-probability per token of each answer, float64 [pairs], nats.
+        scores: the columns of `answer_scores` and `next_word_scores`, [pairs] rows.
+        likelihood: the table of `target_likelihood`; None for a system without probabilities.
     """
 
     name: str
@@ -50,28 +57,25 @@ class Evaluation:
     likelihood: pd.DataFrame | None = None
 
     def ratios(self) -> dict[str, Ratio]:
-        """Every metric as a sum over pairs by another one."""
-        scores = {name: column.to_numpy(dtype=np.float64) for name, column in self.scores.items()}
-        means = [*ROUGE_TYPES, "exact_match", *(f"exact_match_{n}" for n in FIRST_WORDS), "next_word", "next_word_top3"]
-        ratios = {name: Ratio.mean(scores[name]) for name in means}
-        ratios["keystroke_savings"] = Ratio(scores["saved_keystrokes"], scores["characters"])
-        ratios["length_ratio"] = Ratio(scores["answer_words"], scores["target_words"])
-        for n in (1, 2):
-            blocks = distinct_ngrams(self.answers, n).to_numpy(dtype=np.float64)
-            ratios[f"distinct_{n}"] = Ratio(blocks[:, 0], blocks[:, 1])
+        """Every metric as a ratio of sums over pairs, by metric id."""
+        ratios = score_ratios(self.scores)
+        ratios |= {f"distinct_{n}": distinct_ratio(self.answers, n) for n in (1, 2)}
         if self.likelihood is not None:
-            nll, words, characters = (self.likelihood[name].to_numpy() for name in ("nll", "words", "characters"))
-            ratios["bits_per_character"] = Ratio(nll / np.log(2), characters)
-            ratios["perplexity_per_word"] = Ratio(nll, words, np.exp)
+            ratios["bits_per_character"] = bits_per_character(self.likelihood)
+            ratios["perplexity_per_word"] = perplexity_per_word(self.likelihood)
         return ratios
 
     def summary(self, seed: int) -> dict[str, Estimate]:
-        """Every metric with its interval; without those that no pair is long enough for."""
+        """Every metric with its interval, by metric id. Metrics that no pair is long enough for are left out."""
         return {name: estimate(ratio, seed) for name, ratio in self.ratios().items() if ratio.denominator.any()}
 
 
 def evaluate(system: System, texts: Sequence[str]) -> Evaluation:
-    """Let a system answer the contexts of texts, of `evaluation_texts`, and score it."""
+    """Let a system complete the contexts of texts, and score its answers.
+
+    Args:
+        texts: cleaned texts of at least two words, such as those of `evaluation_texts`.
+    """
     pairs = as_pairs(texts)
     contexts, targets = [pair.context for pair in pairs], [pair.target for pair in pairs]
     completions = system.complete(contexts)
@@ -82,18 +86,18 @@ def evaluate(system: System, texts: Sequence[str]) -> Evaluation:
 
 
 def paired_difference(a: Evaluation, b: Evaluation, metric: str, seed: int) -> Estimate:
-    """The score of `a` less that of `b` in a metric, with its paired bootstrap interval."""
+    """The score of `a` minus the score of `b` in a metric, with its paired bootstrap interval."""
     return difference(a.ratios()[metric], b.ratios()[metric], seed)
 
 
 def exact_match_at_coverage(evaluation: Evaluation, coverage: float, seed: int) -> Estimate:
-    """Exact match of the answers that are shown when only the most confident ones are.
+    """Exact match when only the most confident answers are shown.
 
-    Comparing systems at equal coverage is fair where each has its own scale of confidence
+    Systems have different scales of confidence, so they are compared at equal coverage
     (Chen et al., 2019, "Gmail Smart Compose").
 
     Args:
-        coverage: share of the pairs for which the answer is shown, in (0, 1].
+        coverage: share of the pairs whose answer is shown, in (0, 1].
     """
     num_shown = max(1, round(coverage * len(evaluation.answers)))
     shown = np.zeros(len(evaluation.answers))
@@ -102,15 +106,15 @@ def exact_match_at_coverage(evaluation: Evaluation, coverage: float, seed: int) 
 
 
 def suggestion_seconds(systems: Sequence[System], prefixes: Sequence[str]) -> dict[str, float]:
-    """Median seconds of one suggestion for one prefix, the systems taking turns on every prefix.
+    """Median latency of one suggestion for one prefix, in seconds, by system.
 
-    The first prefix warms up and is not counted.
+    The systems take turns on every prefix. The first prefix warms them up and is not counted.
 
     Raises:
         ValueError: there are fewer than two prefixes.
     """
     if len(prefixes) < 2:
-        raise ValueError(f"{len(prefixes)} prefix to time on: give at least two, the first one only warms up")
+        raise ValueError(f"{len(prefixes)} prefixes to time: give at least two, because the first one only warms up")
     seconds: dict[str, list[float]] = {system.name: [] for system in systems}
     for prefix in tqdm(prefixes, "timing", leave=False, mininterval=1):
         for system in systems:

@@ -1,18 +1,28 @@
-"""The scores of `src.evaluation.metrics` as metrics of Hugging Face's `evaluate`, which load without a network.
+"""The scores of `src.evaluation.metrics` as metrics of Hugging Face's `evaluate`; they load without a network.
 
-For example `evaluate.combine([Rouge(), ExactMatch()]).compute(predictions=answers, references=targets)`.
+>>> import evaluate
+>>> metrics = evaluate.combine([Rouge(), ExactMatch()])
+>>> scores = metrics.compute(predictions=["to bed", "at ten"], references=["to bed", "at nine"])
+>>> scores["rouge1"], scores["exact_match"]
+(0.75, 0.5)
 """
 
 import datasets
 import evaluate
 
-from src.evaluation.metrics import FIRST_WORDS, ROUGE_TYPES, answer_scores, distinct_ngrams
+from src.evaluation.metrics import FIRST_WORDS, ROUGE_TYPES, answer_scores, distinct_ratio, score_ratios
 
 CITATION = "Lin (2004); Li et al. (2016); Chen et al. (2019)"
 
 
 class CompletionMetric(evaluate.Metric):
-    """Predictions and references are cleaned texts: the answers and the true last words of tweets."""
+    """One or more scores of answers (predictions) against targets (references), both cleaned texts.
+
+    Attributes:
+        metric_ids: the scores, as ids in `src.evaluation.metrics.METRICS`.
+    """
+
+    metric_ids: tuple[str, ...]
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -24,41 +34,37 @@ class CompletionMetric(evaluate.Metric):
             ),
         )
 
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
+        ratios = score_ratios(answer_scores(predictions, references))
+        return {metric_id: ratios[metric_id].value for metric_id in self.metric_ids}
+
 
 class Rouge(CompletionMetric):
     """Mean ROUGE-1, ROUGE-2 and ROUGE-L F1, without a stemmer."""
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        return answer_scores(predictions, references)[list(ROUGE_TYPES)].mean().to_dict()
+    metric_ids = ROUGE_TYPES
 
 
 class ExactMatch(CompletionMetric):
-    """Share of answers that are the whole target, and that begin with its first 2 to 5 words."""
+    """Share of answers that equal the target, and share that match its first 2, 3, 4 or 5 words."""
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        names = ["exact_match", *(f"exact_match_{n}" for n in FIRST_WORDS)]
-        return answer_scores(predictions, references)[names].mean().to_dict()
+    metric_ids = ("exact_match", *(f"exact_match_{n}" for n in FIRST_WORDS))
 
 
 class KeystrokeSavings(CompletionMetric):
-    """Share of the target's characters that accepting right beginnings saves, an upper bound."""
+    """Share of the target's characters that accepting correct first words saves, an upper bound."""
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        scores = answer_scores(predictions, references)
-        return {"keystroke_savings": float(scores["saved_keystrokes"].sum() / scores["characters"].sum())}
+    metric_ids = ("keystroke_savings",)
 
 
 class LengthRatio(CompletionMetric):
-    """Words of the answers by words of the targets; 1 is calibrated."""
+    """Number of words in the answers divided by the number of words in the targets; 1 is ideal."""
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        scores = answer_scores(predictions, references)
-        return {"length_ratio": float(scores["answer_words"].sum() / scores["target_words"].sum())}
+    metric_ids = ("length_ratio",)
 
 
 class Distinct(CompletionMetric):
-    """Different words and word pairs among all, of every hundred answers."""
+    """Share of words, and of word pairs, that are distinct among every hundred answers."""
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, float]:
-        totals = {n: distinct_ngrams(predictions, n).sum() for n in (1, 2)}
-        return {f"distinct_{n}": float(total["distinct"] / max(total["ngrams"], 1)) for n, total in totals.items()}
+        return {f"distinct_{n}": distinct_ratio(predictions, n).value for n in (1, 2)}

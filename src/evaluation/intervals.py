@@ -1,4 +1,8 @@
-"""95% bootstrap intervals, of single scores and of paired differences."""
+"""95% bootstrap intervals of single scores and of paired differences.
+
+The bootstrap draws the pairs again, with replacement, and recomputes the score on each draw; the
+interval is the middle 95% of these scores (Efron, 1979, "Bootstrap methods").
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,11 +32,11 @@ Summary = dict[str, Estimate]
 
 @dataclass(frozen=True)
 class Ratio:
-    """A score that is a sum over pairs divided by another one: a mean, a rate, a perplexity.
+    """A score computed from the quotient of two sums over pairs, such as a mean, a rate or a perplexity.
 
     Attributes:
         numerator, denominator: float64 [pairs].
-        transform: from the quotient to the score.
+        transform: maps the quotient to the score.
     """
 
     numerator: np.ndarray
@@ -45,18 +49,23 @@ class Ratio:
         counted = ~np.isnan(scores)
         return cls(np.where(counted, scores, 0.0), counted.astype(np.float64))
 
+    @property
+    def value(self) -> float:
+        """The score over all pairs; NaN if the denominator is zero."""
+        return float(self.of(np.ones(len(self.denominator))))
+
     def of(self, weights: np.ndarray) -> np.ndarray:
-        """The score where every pair counts as often as its weight, [..., pairs] to [...]."""
-        # A resample may hold none of the pairs that count.
+        """The score if every pair counts as often as its weight, [..., pairs] to [...]."""
+        # A resample may contain no pair with a denominator.
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.transform((weights @ self.numerator) / (weights @ self.denominator))
 
 
 @lru_cache(maxsize=4)
 def resample_weights(num_pairs: int, seed: int) -> np.ndarray:
-    """How often each pair is drawn in every resample, float64 [NUM_RESAMPLES, num_pairs].
+    """The number of times that each resample draws each pair, float64 [NUM_RESAMPLES, num_pairs].
 
-    The same seed and number draw the same pairs, so intervals of differences are paired.
+    The same seed and number of pairs give the same draws, so two systems can be compared on equal resamples.
     """
     rng = np.random.default_rng(seed)
     return np.stack(
@@ -65,18 +74,18 @@ def resample_weights(num_pairs: int, seed: int) -> np.ndarray:
 
 
 def estimate(ratio: Ratio, seed: int) -> Estimate:
-    """A score with its percentile bootstrap interval over pairs (Efron, 1979)."""
+    """A score with its percentile bootstrap interval over pairs."""
     return _estimate(ratio.of, ratio.denominator, seed)
 
 
 def difference(a: Ratio, b: Ratio, seed: int) -> Estimate:
-    """The score of `a` less that of `b` on the same pairs, with its paired bootstrap interval.
+    """The score of `a` minus the score of `b` on the same pairs, with its paired bootstrap interval.
 
     Raises:
-        ValueError: the two are not over the same number of pairs.
+        ValueError: the two scores have different numbers of pairs.
     """
     if len(a.numerator) != len(b.numerator):
-        raise ValueError(f"{len(a.numerator)} and {len(b.numerator)} pairs: a difference is paired on the same pairs")
+        raise ValueError(f"{len(a.numerator)} and {len(b.numerator)} pairs: compare scores of the same pairs")
     return _estimate(lambda weights: a.of(weights) - b.of(weights), a.denominator, seed)
 
 
@@ -88,5 +97,5 @@ def _estimate(score: Callable[[np.ndarray], np.ndarray], denominator: np.ndarray
 
 
 def as_record(summary: Summary) -> dict[str, dict]:
-    """A summary as JSON-able dicts."""
+    """Convert a summary to dicts that JSON can hold."""
     return {name: asdict(estimate) for name, estimate in summary.items()}

@@ -1,17 +1,62 @@
-"""Scores of answers against targets, answer by answer.
+"""The registry of metrics, and how each is computed from answers and their targets.
 
 An answer and its target are cleaned texts: lower-case words between single spaces.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from rouge_score.rouge_scorer import RougeScorer
 
+from src.evaluation.intervals import Ratio
+
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 FIRST_WORDS = (2, 3, 4, 5)
 ANSWERS_PER_BLOCK = 100
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How tables, figures and sentences present a metric.
+
+    Attributes:
+        id: its name in records and summaries.
+        title: its name for readers.
+        lower_is_better: lower values are better; otherwise higher ones are.
+        is_main: conclusions are drawn from it.
+        in_readme: the README's table has a column for it.
+    """
+
+    id: str
+    title: str
+    lower_is_better: bool = False
+    is_main: bool = False
+    in_readme: bool = False
+
+
+METRICS = {
+    metric.id: metric
+    for metric in (
+        Metric("rouge1", "ROUGE-1", is_main=True, in_readme=True),
+        Metric("rouge2", "ROUGE-2", is_main=True, in_readme=True),
+        Metric("rougeL", "ROUGE-L"),
+        Metric("exact_match", "exact match"),
+        Metric("exact_match_2", "exact match of the first 2 words"),
+        Metric("exact_match_3", "exact match of the first 3 words"),
+        Metric("exact_match_4", "exact match of the first 4 words"),
+        Metric("exact_match_5", "exact match of the first 5 words"),
+        Metric("next_word", "next-word accuracy", is_main=True, in_readme=True),
+        Metric("next_word_top3", "next word among the top 3"),
+        Metric("keystroke_savings", "keystrokes saved (upper bound)"),
+        Metric("length_ratio", "length ratio"),
+        Metric("distinct_1", "distinct words"),
+        Metric("distinct_2", "distinct word pairs"),
+        Metric("perplexity_per_word", "perplexity per word", lower_is_better=True, is_main=True, in_readme=True),
+        Metric("bits_per_character", "bits per character", lower_is_better=True, in_readme=True),
+    )
+}
 
 
 def rouge(answer: str, target: str, scorer: RougeScorer) -> dict[str, float]:
@@ -28,10 +73,10 @@ def first_words_match(answer: str, target: str, num_words: int) -> float:
 
 
 def saved_keystrokes(answer: str, target: str) -> int:
-    """Keys that someone who writes the target saves by accepting the answer's right beginning with one key.
+    """Number of keys saved by accepting the answer's correct first words with one key.
 
-    The leading words that both share cost one key instead of one for each character. An upper
-    bound on what people gain: reading a suggestion and refusing it cost nothing here.
+    Without the answer, each of their characters costs one key. This is an upper bound on what
+    people gain: reading a suggestion and rejecting it cost nothing here.
     """
     shared = []
     for answer_word, target_word in zip(answer.split(" "), target.split(" ")):
@@ -42,16 +87,15 @@ def saved_keystrokes(answer: str, target: str) -> int:
 
 
 def answer_scores(answers: Sequence[str], targets: Sequence[str]) -> pd.DataFrame:
-    """Every score that one answer has.
+    """The scores of each answer.
 
     Returns:
-        [answers] rows with the columns `rouge1`, `rouge2`, `rougeL`, `exact_match` and
-        `exact_match_2` to `exact_match_5` (of the first words; NaN where the target has fewer),
-        all in [0, 1], and `saved_keystrokes`, `characters` (of the target), `answer_words` and
-        `target_words`.
+        [answers] rows. Columns in [0, 1]: `rouge1`, `rouge2`, `rougeL`, `exact_match`, and
+        `exact_match_2` to `exact_match_5` (first words; NaN if the target has fewer). Counts:
+        `saved_keystrokes`, `characters` (length of the target), `answer_words`, `target_words`.
 
     Raises:
-        ValueError: there is not one answer for every target.
+        ValueError: the numbers of answers and targets differ.
     """
     if len(answers) != len(targets):
         raise ValueError(f"{len(answers)} answers for {len(targets)} targets: every pair needs one answer")
@@ -72,13 +116,16 @@ def answer_scores(answers: Sequence[str], targets: Sequence[str]) -> pd.DataFram
 
 
 def next_word_scores(next_words: Sequence[Sequence[str]], targets: Sequence[str]) -> pd.DataFrame:
-    """Whether the target's first word is the most probable one, or among the three most probable.
+    """Whether the target's first word is the most probable next word, and whether it is among the top three.
 
     Args:
         next_words: candidates for the next word of every pair, most probable first.
 
     Returns:
-        [targets] rows with the columns `next_word` and `next_word_top3`, 0.0 or 1.0.
+        [targets] rows with columns `next_word` and `next_word_top3`, 0.0 or 1.0.
+
+    Raises:
+        ValueError: the numbers of candidate lists and targets differ.
     """
     if len(next_words) != len(targets):
         raise ValueError(f"next words of {len(next_words)} pairs for {len(targets)} targets: every pair needs its own")
@@ -92,13 +139,13 @@ def next_word_scores(next_words: Sequence[Sequence[str]], targets: Sequence[str]
 
 
 def distinct_ngrams(answers: Sequence[str], n: int) -> pd.DataFrame:
-    """Different n-grams among all n-grams of every hundred answers in a row (distinct-n; Li et al., 2016).
+    """Count distinct n-grams and all n-grams in every block of 100 consecutive answers (Li et al., 2016).
 
-    The share falls with the number of answers, so it is taken of blocks of one size.
+    Their ratio (distinct-n) falls as the number of answers grows, so all blocks have the same size.
 
     Returns:
-        [blocks] rows with the columns `distinct` and `ngrams`; a last block of fewer answers is
-        left out unless it is the only one.
+        [blocks] rows with columns `distinct` and `ngrams`. An incomplete last block is left out
+        unless it is the only one.
     """
     starts = range(0, max(len(answers) - ANSWERS_PER_BLOCK, 0) + 1, ANSWERS_PER_BLOCK)
     rows = []
@@ -110,3 +157,37 @@ def distinct_ngrams(answers: Sequence[str], n: int) -> pd.DataFrame:
         ]
         rows.append({"distinct": len(set(ngrams)), "ngrams": len(ngrams)})
     return pd.DataFrame(rows)
+
+
+def score_ratios(scores: pd.DataFrame) -> dict[str, Ratio]:
+    """The metrics that are computed from `answer_scores` and, if its columns are there, `next_word_scores`, by id."""
+    columns = {name: column.to_numpy(dtype=np.float64) for name, column in scores.items()}
+    return {
+        **{metric: Ratio.mean(columns[metric]) for metric in METRICS if metric in columns},
+        "keystroke_savings": Ratio(columns["saved_keystrokes"], columns["characters"]),
+        "length_ratio": Ratio(columns["answer_words"], columns["target_words"]),
+    }
+
+
+def distinct_ratio(answers: Sequence[str], n: int) -> Ratio:
+    """Distinct-n over blocks of answers."""
+    counts = distinct_ngrams(answers, n).astype(np.float64)
+    return Ratio(counts["distinct"].to_numpy(), counts["ngrams"].to_numpy())
+
+
+def perplexity_per_word(likelihood: pd.DataFrame) -> Ratio:
+    """Perplexity per word of the targets.
+
+    Args:
+        likelihood: the table of `src.evaluation.systems.target_likelihood`.
+    """
+    return Ratio(likelihood["nll"].to_numpy(), likelihood["words"].to_numpy(), np.exp)
+
+
+def bits_per_character(likelihood: pd.DataFrame) -> Ratio:
+    """Bits per character of the targets, which compare models whose tokenizers differ.
+
+    Args:
+        likelihood: the table of `src.evaluation.systems.target_likelihood`.
+    """
+    return Ratio(likelihood["nll"].to_numpy() / np.log(2), likelihood["characters"].to_numpy())

@@ -23,9 +23,9 @@ from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.training.loss import dataset_nll, target_nll
 
-# Enough that choices and validation losses settle, few enough to score at every evaluation.
+# Enough for stable choices and validation losses, few enough to score at every evaluation.
 NUM_VAL_TWEETS = 5_000
-# To choose from, on validation texts, for every model alike.
+# The candidates are the same for every model.
 DECODINGS = (
     GREEDY,
     Decoding("beam", num_beams=4),
@@ -39,18 +39,18 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VAL_TWEETS) -> list[str]:
-    """The validation tweets on which everything is chosen, a random sample of those with at least four words."""
+    """Draw the validation tweets on which everything is chosen, from those with at least four words."""
     return evaluation_texts(tweets.texts("val"), num_tweets, seed)
 
 
 def decoding_evaluations(
     system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], seed: int
 ) -> pd.DataFrame:
-    """What each decoding makes of a model, in quality and in time, to choose from on validation texts.
+    """Measure the quality and the time of each decoding of a model.
 
     Returns:
-        one row per decoding, in the order given: column `decoding`, the scores of its answers as
-        `Estimate`s, and `seconds` for one prefix in a batch.
+        one row per decoding, in the given order. Columns: `decoding`; `rouge1`, `rouge2` and
+        `exact_match` of its answers as `Estimate`s; `seconds` per prefix, decoded in batches.
     """
     pairs = as_pairs(texts)
     rows = []
@@ -67,9 +67,13 @@ def decoding_evaluations(
 
 
 def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
-    """Of `decoding_evaluations`, the best within a time for one prefix, or the fastest if none is.
+    """Choose the best decoding that takes at most `max_seconds` per prefix, or the fastest if none is fast enough.
 
-    The best has the highest mean of ROUGE-1 and ROUGE-2: right words, and right words in order.
+    The best one has the highest mean of ROUGE-1 and ROUGE-2: correct words, and correct words in order.
+
+    Args:
+        table: the table of `decoding_evaluations`.
+        max_seconds: seconds per prefix.
     """
     affordable = table[table["seconds"] <= max_seconds]
     if affordable.empty:
@@ -87,10 +91,11 @@ def choose_order(
     orders: Sequence[int] = (2, 3, 4, 5),
     batch_size: int = 64,
 ) -> tuple[KneserNeyLM, pd.DataFrame]:
-    """The model of the order to which the validation targets are most probable, and all orders' scores.
+    """Choose the order of a Kneser-Ney model by its loss on the validation targets.
 
     Returns:
-        the model and a table with columns `order`, `ngrams` (of all lengths), `val_nll` (nats per target token).
+        the model with the lowest loss, and a table with columns `order`, `ngrams` (their number, all
+        lengths together) and `val_nll` (nats per target token).
     """
     models, rows = [], []
     for order in orders:
@@ -111,10 +116,10 @@ def choose_weight(
     weights: Sequence[float] = WEIGHTS,
     batch_size: int = 64,
 ) -> tuple[InterpolatedLM, pd.DataFrame]:
-    """The model of the weight to which the targets of a validation dataset are most probable, and all weights' scores.
+    """Choose the weight of the n-gram model in a mixture by the loss on the targets of a validation dataset.
 
     Returns:
-        the model and a table with columns `weight` and `val_nll` (nats per target token).
+        the mixture with the lowest loss, and a table with columns `weight` and `val_nll` (nats per target token).
     """
     loader = DataLoader(dataset, batch_size, collate_fn=partial(collate_batch, pad_id=pad_id))
     totals, num_targets = np.zeros(len(weights)), 0

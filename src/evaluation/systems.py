@@ -10,15 +10,15 @@ import pandas as pd
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.completion.completer import complete
+from src.completion.completer import Completer
 from src.completion.decoding import GREEDY, Decoding
 from src.data_utils import split_x_target_by_words
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.next_token_dataset import NextTokenDataset
-from src.text.prefixes import Completion
+from src.text.prefixes import Completion, TweetCompleter
 from src.training.loss import dataset_nll
 
-# Enough to finish the longest word that a next word is compared with.
+# Enough tokens to finish the longest next word.
 NEXT_WORD_TOKENS = 8
 NUM_NEXT_WORDS = 3
 
@@ -30,10 +30,11 @@ class Pair:
 
 
 class System(Protocol):
-    """What can be evaluated: a language model with its decoding, or an answer that needs no model.
+    """What can be evaluated: a language model with its decoding, or a constant answer.
 
-    `complete` gives the one best completion of each prefix, `next_words` the most probable next
-    words of each, best first, and `likelihood` the table of `target_likelihood`, if there is one.
+    `complete` returns the best completion of each prefix. `next_words` returns the most probable
+    next words of each prefix, best first. `likelihood` returns the table of `target_likelihood`,
+    or None if the system has no probabilities.
     """
 
     name: str
@@ -46,14 +47,26 @@ class System(Protocol):
 
 
 def as_pairs(texts: Sequence[str]) -> list[Pair]:
+    """Split each cleaned text into the context that a system sees and the target that follows."""
     return [Pair(*split_x_target_by_words(text)) for text in texts]
+
+
+def best_completions(completer: TweetCompleter, prefixes: Sequence[str]) -> list[Completion]:
+    """The best completion of each prefix."""
+    return [suggestions[0] for suggestions in completer.complete(prefixes)]
+
+
+def first_words(completer: TweetCompleter, prefixes: Sequence[str]) -> list[list[str]]:
+    """The first words of the best suggestions for each prefix, best first."""
+    completions = completer.complete(prefixes, NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)
+    return [[suggestion.text.split(" ")[0] for suggestion in suggestions] for suggestions in completions]
 
 
 @dataclass(frozen=True, eq=False)
 class ModelSystem:
     """A language model that answers with one decoding.
 
-    Its next words are its most probable ones, whatever the decoding of the answers.
+    Its next words are always the most probable ones, whichever decoding it answers with.
     """
 
     name: str
@@ -62,25 +75,25 @@ class ModelSystem:
     decoding: Decoding = GREEDY
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
-        return [suggestions[0] for suggestions in complete(self.model, self.tokenizer, prefixes, 1, self.decoding)]
+        return best_completions(Completer(self.model, self.tokenizer, self.decoding), prefixes)
 
     def next_words(self, prefixes: Sequence[str]) -> list[list[str]]:
-        suggestions = complete(self.model, self.tokenizer, prefixes, NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)
-        return [[suggestion.text.split(" ")[0] for suggestion in row] for row in suggestions]
+        return first_words(Completer(self.model, self.tokenizer, GREEDY), prefixes)
 
     def likelihood(self, texts: Sequence[str]) -> pd.DataFrame:
         return target_likelihood(self.model, self.tokenizer, texts)
 
 
 class ConstantAnswer:
-    """The same few words for every prefix, chosen for the best mean ROUGE-1 on training targets.
+    """A baseline that gives every prefix the same answer, chosen for the best mean ROUGE-1 on training targets.
 
-    Its next words are the three that most training targets begin with.
+    The answer grows by the best word until no word improves it. Its next words are the three
+    most frequent first words of the training targets.
 
     Args:
-        texts: cleaned training texts of two words or more.
-        num_candidates: frequent target words to choose from.
-        max_targets: training targets to choose on, the first ones.
+        texts: cleaned training texts of at least two words.
+        num_candidates: number of the most frequent target words to choose from.
+        max_targets: number of training targets to choose on; the first ones are used.
     """
 
     name = "constant answer"
@@ -94,7 +107,7 @@ class ConstantAnswer:
         chosen: list[int] = []
         best = 0.0
         while len(chosen) < len(candidates):
-            # For distinct words this is ROUGE-1's F1: twice the overlap by the sum of both lengths.
+            # The ROUGE-1 F1 of an answer of distinct words: twice the overlap, divided by the sum of both lengths.
             overlap = contains[:, chosen].sum(axis=1)[:, None] + contains
             mean_f1 = (2 * overlap / (len(chosen) + 1 + target_lengths)[:, None]).mean(axis=0)
             mean_f1[chosen] = -1.0
@@ -105,7 +118,7 @@ class ConstantAnswer:
         self.answer = " ".join(candidates[i] for i in chosen)
 
         first_words = Counter(target[0] for target in targets)
-        self.most_frequent_next = [word for word, _ in first_words.most_common(3)]
+        self.most_frequent_next = [word for word, _ in first_words.most_common(NUM_NEXT_WORDS)]
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
         return [Completion(self.answer, confidence=0.0) for _ in prefixes]
@@ -114,39 +127,35 @@ class ConstantAnswer:
         return [self.most_frequent_next for _ in prefixes]
 
     def likelihood(self, texts: Sequence[str]) -> None:
-        """None: it has no probabilities."""
+        """Return None, because a constant answer has no probabilities."""
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxSystem:
-    """An `OnnxLSTM` that answers greedily, as a `src.evaluation.systems.System`."""
+    """An LSTM exported to ONNX that answers with greedy decoding."""
 
     name: str
     model: OnnxLSTM
-    decoding: ClassVar[Decoding] = Decoding("greedy")
+    decoding: ClassVar[Decoding] = GREEDY
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
-        return [self.model.complete([prefix])[0][0] for prefix in progress(prefixes, "completing")]
+        return [best_completions(self.model, [prefix])[0] for prefix in progress(prefixes, "completing")]
 
     def next_words(self, prefixes: Sequence[str]) -> list[list[str]]:
-        suggestions = [
-            self.model.complete([prefix], NUM_NEXT_WORDS, max_new_tokens=NEXT_WORD_TOKENS)[0]
-            for prefix in progress(prefixes, "completing")
-        ]
-        return [[suggestion.text.split(" ")[0] for suggestion in row] for row in suggestions]
+        return [first_words(self.model, [prefix])[0] for prefix in progress(prefixes, "completing")]
 
     def likelihood(self, texts: Sequence[str]) -> pd.DataFrame:
         return likelihood_table(texts, np.array([self._target_nll(text) for text in progress(texts, "scoring")]))
 
     def _target_nll(self, text: str) -> float:
-        """Nats of a text's target and its end, token by token."""
+        """Negative log-likelihood of a text's target and its end, in nats."""
         [pair] = as_pairs([text])
-        context, whole = (
-            self.model.tokenizer.encode(part, add_special_tokens=False).ids for part in (pair.context, text)
+        context_ids, text_ids = (
+            self.model.tokenizer.encode(string, add_special_tokens=False).ids for string in (pair.context, text)
         )
-        scores, state = self.model.read(context)
+        scores, state = self.model.read(context_ids)
         nll = 0.0
-        for token in [*whole[len(context) :], self.model.eos_id]:
+        for token in [*text_ids[len(context_ids) :], self.model.eos_id]:
             nll += np.logaddexp.reduce(scores) - scores[token]
             scores, state = self.model.read([token], state)
         return float(nll)
@@ -158,11 +167,11 @@ def target_likelihood(
     texts: Sequence[str],
     batch_size: int = 64,
 ) -> pd.DataFrame:
-    """Likelihood of every text's target and its end, comparable between tokenizers.
+    """The likelihood of every text's target and its end, in units that do not depend on the tokenizer.
 
     Returns:
-        [texts] rows with columns `nll` (nats, target and end), `words` (of the target; the
-        end counts as one) and `characters` (likewise), the units that the nats are spread over.
+        [texts] rows with columns `nll` (nats), and `words` and `characters` of the target, where
+        the end of the text counts as one word and as one character.
     """
     dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
     nll, _ = dataset_nll(model, dataset, batch_size, tokenizer.pad_token_id)
@@ -170,7 +179,11 @@ def target_likelihood(
 
 
 def likelihood_table(texts: Sequence[str], nll: np.ndarray) -> pd.DataFrame:
-    """The table of `target_likelihood` from the nats of every text's target and its end, float64 [texts]."""
+    """Make the table of `target_likelihood`.
+
+    Args:
+        nll: negative log-likelihood of every text's target and its end, float64 [texts], nats.
+    """
     targets = pd.Series([pair.target for pair in as_pairs(texts)], dtype=object)
     return pd.DataFrame({"nll": nll, "words": targets.str.count(" ") + 2, "characters": targets.str.len() + 1})
 

@@ -1,4 +1,4 @@
-"""The benchmarks: what trials vary, that losses compared in speed are the same, and a corpus made larger."""
+"""The benchmarks: the variants of the trials, equal losses where speeds are compared, and the repeated corpus."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_a_start_token_makes_the_first_token_a_target(batch):
     assert torch.equal(started["lengths"], batch["lengths"] + 1)
 
 
-def test_noise_replaces_a_share_of_what_is_read_and_nothing_else(batch, dataset, tokenizer):
+def test_noise_replaces_a_share_of_the_input_tokens_and_nothing_else(batch, dataset, tokenizer):
     frequencies = token_frequencies(dataset, len(tokenizer))
     torch.manual_seed(0)
     noisy = with_noise(batch, frequencies, 0.3)
@@ -71,7 +71,7 @@ def test_noise_replaces_a_share_of_what_is_read_and_nothing_else(batch, dataset,
     assert torch.equal(with_noise(batch, frequencies, 0.0)["input_ids"], batch["input_ids"])
 
 
-def test_spellings_change_only_what_they_name():
+def test_each_spelling_changes_only_what_its_name_says():
     spelt = {name: spell("sooo good at 10 am") for name, spell in SPELLINGS.items()}
     assert spelt == {
         "as it is": "sooo good at 10 am",
@@ -81,7 +81,7 @@ def test_spellings_change_only_what_they_name():
     assert spelt_alike("good at noon") and not spelt_alike("good at 10") and not spelt_alike("sooo good")
 
 
-def test_each_loss_is_the_one_asked_for(batch, dataset, tokenizer):
+def test_trial_loss_is_smoothed_or_sampled_only_when_asked(batch, dataset, tokenizer):
     model, frequencies = make_model(PLAIN, len(tokenizer)), token_frequencies(dataset, len(tokenizer))
     expected = training_loss(model, batch)
     torch.testing.assert_close(trial_loss(model, batch, 0.0, 0, frequencies), expected)
@@ -92,7 +92,7 @@ def test_each_loss_is_the_one_asked_for(batch, dataset, tokenizer):
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_schedules_rise_to_one_and_fall_to_nothing(schedule):
+def test_schedules_rise_to_one_and_fall_to_zero(schedule):
     trial = Trial(schedule=schedule, warmup_share=0.2)
     shares = [learning_rate_share(step, 100, trial) for step in range(100)]
     assert max(shares) == pytest.approx(1.0) and 0 <= shares[-1] < 0.02
@@ -103,7 +103,7 @@ def test_trials_differ_from_each_other():
     assert len(set(TRIALS.values())) == len(TRIALS)
 
 
-def test_the_usual_loop_has_the_loss_and_the_gradients_of_ours(cleaned_texts, tokenizer):
+def test_the_usual_loop_has_the_same_loss_and_gradients_as_ours(cleaned_texts, tokenizer):
     model = make_model(PLAIN, len(tokenizer))
     texts = cleaned_texts[:13]
     items = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
@@ -115,14 +115,14 @@ def test_the_usual_loop_has_the_loss_and_the_gradients_of_ours(cleaned_texts, to
         torch.testing.assert_close(of_usual, of_ours, rtol=1e-4, atol=1e-5)
 
 
-def test_the_librarys_loss_in_fine_tuning_is_ours(batch, tokenizer):
+def test_the_librarys_loss_in_fine_tuning_equals_ours(batch, tokenizer):
     torch.manual_seed(0)
     sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
     model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=2, eos_token_id=2)).eval()
     torch.testing.assert_close(library_loss(model, batch), training_loss(model, batch))
 
 
-def test_a_repeated_corpus_is_read_whole_and_its_repetitions_are_no_duplicates(tmp_path):
+def test_all_rows_of_a_repeated_corpus_are_read_and_few_are_duplicates(tmp_path):
     tweets = pd.DataFrame({"text": TWEETS, "user": "anna", "date": "Mon Apr 06 22:19:45 PDT 2009"})
     corpus = Corpus("sentiment140", "made up", "", tweets, ())
     num_rows = 20 * len(TWEETS) + 3

@@ -45,7 +45,7 @@ def test_one_short_text_is_enough_to_encode_everything():
     assert len(tokenizer) < 300
 
 
-def test_upper_case_is_lowered_and_frequent_words_are_one_piece(tokenizer, cleaned_texts):
+def test_upper_case_is_lowered_and_frequent_words_are_one_token(tokenizer, cleaned_texts):
     assert tokenizer("THE Bus")["input_ids"] == tokenizer("the bus")["input_ids"]
     assert tokenizer.tokenize("to the the") == ["to", "the", "the"]
     assert len(tokenizer(" ".join(cleaned_texts))["input_ids"]) < len("".join(cleaned_texts)) / 2
@@ -59,7 +59,7 @@ def test_special_tokens_come_first_and_nothing_is_added_to_a_text(tokenizer):
     assert tokenizer("so very happy", add_special_tokens=False)["input_ids"] == words
 
 
-def test_pads_on_the_left(tokenizer):
+def test_padding_is_on_the_left(tokenizer):
     batch = tokenizer(["the bus", "the"], padding=True)
     assert sorted(batch) == ["attention_mask", "input_ids"]
     long, short = batch["input_ids"]
@@ -91,7 +91,7 @@ def test_a_saved_tokenizer_is_the_same_when_loaded(tokenizer, cleaned_texts, tmp
     assert (loaded.pad_token_id, loaded.eos_token_id, loaded.padding_side) == (0, 2, "left")
 
 
-def test_saved_text_files_name_the_pieces(tokenizer, tmp_path):
+def test_saved_text_files_name_the_tokens(tokenizer, tmp_path):
     save_tokenizer(tokenizer, tmp_path)
     assert (tmp_path / "vocab.txt").read_text().splitlines() == in_order(tokenizer)
     special_tokens = json.loads((tmp_path / "special_tokens_map.json").read_text())

@@ -1,4 +1,4 @@
-"""Behaviour of the evaluation: pairs, likelihood, whole evaluations, coverage, decodings and timing."""
+"""The evaluation: pairs, likelihood, evaluations of a system, coverage, decodings and timing."""
 
 import copy
 import math
@@ -29,7 +29,7 @@ from src.text.prefixes import Completion
 
 
 class Parrot:
-    """Answers with what it was given, and remembers what it was asked."""
+    """Answers with what it was given, and records what it was asked."""
 
     name = "parrot"
 
@@ -70,18 +70,18 @@ def test_evaluation_texts_are_long_enough_seeded_and_not_repeated(cleaned_texts)
     assert len(everything) == len(long_enough) and set(everything) == long_enough
 
 
-def test_a_text_of_just_the_least_number_of_words_is_evaluated():
+def test_a_text_of_exactly_min_words_is_evaluated():
     texts = ["one", "one two", "one two three"]
     assert set(evaluation_texts(texts, 9, seed=0, min_words=2)) == {"one two", "one two three"}
 
 
 @pytest.mark.parametrize("texts", [[], ["too short"] * 3])
-def test_without_long_texts_there_is_nothing_to_evaluate_on(texts):
-    with pytest.raises(ValueError, match=f"none of {len(texts)} texts has 4 words: there is nothing to evaluate on"):
+def test_texts_that_are_all_too_short_are_refused(texts):
+    with pytest.raises(ValueError, match=f"none of {len(texts)} texts has 4 words: give longer texts"):
         evaluation_texts(texts, 10, seed=0)
 
 
-def test_pairs_are_cut_where_the_data_is_cut(cleaned_texts):
+def test_pairs_are_split_as_the_data_is(cleaned_texts):
     assert as_pairs(["a b c d", "a b"]) == [Pair("a b c", "d"), Pair("a", "b")]
     assert [(pair.context, pair.target) for pair in as_pairs(cleaned_texts)] == [
         split_x_target_by_words(text) for text in cleaned_texts
@@ -92,7 +92,7 @@ def test_pairs_are_cut_where_the_data_is_cut(cleaned_texts):
 
 
 def split_ids(tokenizer, text):
-    """Ids of the context, and of the target with its end."""
+    """The token ids of the context, and those of the target and its end."""
     context, target = tokenizer(list(split_x_target_by_words(text)), add_special_tokens=False)["input_ids"]
     return context, [*target, tokenizer.eos_token_id]
 
@@ -109,7 +109,7 @@ def opinionated_lstm(tiny_lstm):
 
 
 def test_likelihood_equals_the_logits_of_forward_text_by_text(opinionated_lstm, tokenizer, cleaned_texts):
-    # Words of many pieces, where three quarters of the words are not three quarters of the tokens.
+    # With words of many tokens, 75% of the words are not 75% of the tokens.
     texts = [*cleaned_texts, "i am a jazzquixoticxylophone", "jazzquixoticxylophone i am a zzyzx q"]
     likelihood = target_likelihood(opinionated_lstm, tokenizer, texts)
     expected = []
@@ -119,7 +119,7 @@ def test_likelihood_equals_the_logits_of_forward_text_by_text(opinionated_lstm, 
             logits = opinionated_lstm(torch.tensor([context + target[:-1]])).logits[0]
         log_probabilities = logits.log_softmax(dim=1)[len(context) - 1 :]
         expected.append(-sum(float(row[token]) for row, token in zip(log_probabilities, target, strict=True)))
-    # Texts differ by far more than the tolerance, so a wrong token or order would show.
+    # Texts differ by far more than the tolerance, so a wrong token or a wrong order fails the test.
     assert np.std(expected) > 1
     assert likelihood["nll"].to_numpy() == pytest.approx(np.array(expected), rel=1e-4)
 
@@ -141,7 +141,7 @@ def test_the_batch_size_does_not_matter(opinionated_lstm, tokenizer, cleaned_tex
     pd.testing.assert_frame_equal(likelihood, expected, rtol=1e-4)
 
 
-def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(tiny_lstm, tokenizer, cleaned_texts):
+def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(tiny_lstm, tokenizer, cleaned_texts):
     uniform = copy.deepcopy(tiny_lstm)
     with torch.no_grad():
         for parameter in uniform.parameters():
@@ -159,14 +159,14 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(tiny_ls
     assert summary["bits_per_character"].value == pytest.approx(expected, rel=1e-5)
 
 
-# Whole evaluations
+# Evaluations of a system
 
 
 def likelihood_by_hand():
     return pd.DataFrame({"nll": [2.0, 4.0], "words": [2, 3], "characters": [6, 10]})
 
 
-def test_a_summary_has_likelihoods_only_where_there_are_any():
+def test_a_summary_has_likelihood_metrics_only_for_a_system_with_probabilities():
     without = evaluation_of(["x", "y"], ["x", "z w"]).summary(seed=0)
     summary = evaluation_of(["x", "y"], ["x", "z w"], likelihood=likelihood_by_hand()).summary(seed=0)
     assert summary.keys() - without.keys() == {"perplexity_per_word", "bits_per_character"}
@@ -182,7 +182,7 @@ def test_a_summary_has_likelihoods_only_where_there_are_any():
     assert perplexity.n == bits.n == 2
 
 
-def test_a_system_is_asked_for_the_contexts_only():
+def test_a_system_sees_only_the_contexts():
     texts = ["i want to sleep", "the cat is on the bus to town"]
     table = likelihood_by_hand()
     system = Parrot([("sleep", -1.0), ("the town", -2.0)], [["eat", "sleep"], ["a", "b", "to"]], table)
@@ -195,12 +195,12 @@ def test_a_system_is_asked_for_the_contexts_only():
     assert found.likelihood is table
 
 
-def test_a_system_that_leaves_an_answer_out_is_refused():
+def test_a_system_that_omits_an_answer_is_refused():
     with pytest.raises(ValueError, match="1 answers for 2 targets"):
         evaluate(Parrot([("x", 0.0)]), ["a b", "c d"])
 
 
-def test_a_model_answers_through_complete_and_its_likelihood_is_that_of_the_targets(
+def test_a_model_answers_with_complete_and_has_the_likelihood_of_the_targets(
     opinionated_lstm, tokenizer, cleaned_texts
 ):
     texts = evaluation_texts(cleaned_texts, 12, seed=0)
@@ -261,7 +261,7 @@ def test_the_best_decoding_within_the_time_is_chosen():
 
 def test_systems_take_turns_and_the_first_prefix_is_not_counted(monkeypatch):
     now, calls = 0.0, []
-    # The package hands on a function of the same name as its module.
+    # The package exports a function with the same name as its module.
     module = import_module("src.evaluation.evaluate")
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now))
 
@@ -276,7 +276,7 @@ def test_systems_take_turns_and_the_first_prefix_is_not_counted(monkeypatch):
 
         return SimpleNamespace(name=name, complete=answer)
 
-    # Medians of 1, 4, 2 and of 30, 20, 70.
+    # The medians are those of 1, 4, 2 and of 30, 20, 70.
     systems = [system("fast", [100, 1, 4, 2]), system("slow", [1000, 30, 20, 70])]
     assert suggestion_seconds(systems, ["a", "b", "c", "d"]) == pytest.approx({"fast": 2, "slow": 30})
     assert calls == [(name, [prefix]) for prefix in "abcd" for name in ("fast", "slow")]

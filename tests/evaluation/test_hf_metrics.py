@@ -1,10 +1,12 @@
-"""The metrics of Hugging Face's library: the project's own numbers, without a network."""
+"""The metrics for Hugging Face's `evaluate`: they equal the project's own and need no network."""
 
+import doctest
 import socket
 
 import evaluate
 import pytest
 
+from src.evaluation import hf_metrics
 from src.evaluation.hf_metrics import Distinct, ExactMatch, KeystrokeSavings, LengthRatio, Rouge
 
 ANSWERS = ["to bed at nine", "love you", "so tired of this", "the"]
@@ -20,7 +22,12 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def test_combined_metrics_are_the_scores_by_hand():
+def test_the_example_of_the_module_is_correct():
+    results = doctest.testmod(hf_metrics)
+    assert (results.failed, results.attempted) == (0, 4)
+
+
+def test_combined_metrics_equal_scores_by_hand():
     metrics = [Rouge(), ExactMatch(), KeystrokeSavings(), LengthRatio(), Distinct()]
     found = evaluate.combine(metrics).compute(predictions=ANSWERS, references=TARGETS)
     assert found["rouge1"] == pytest.approx((0.75 + 1 + 0.5 + 0) / 4)

@@ -1,4 +1,4 @@
-"""Behaviour of the intervals: their centre, their width, how often they cover, and pairing."""
+"""The bootstrap intervals: their centre, their width, their coverage, and pairing."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_an_interval_contains_its_mean(tenths, seed):
     assert found.n == len(scores)
 
 
-def test_an_interval_depends_on_its_seed_alone():
+def test_an_interval_depends_only_on_its_seed():
     scores = np.random.default_rng(0).random(50)
     assert mean_estimate(scores, seed=1) == mean_estimate(scores, seed=1)
     assert mean_estimate(scores, seed=1) != mean_estimate(scores, seed=2)
@@ -48,18 +48,18 @@ def test_an_interval_of_a_mean_is_as_wide_as_the_normal_approximation():
     assert width(mean_estimate(scores[:100])) == pytest.approx(2 * width(found), rel=0.15)
 
 
-def test_an_interval_covers_the_true_mean_in_95_of_100_data_sets(monkeypatch):
+def test_an_interval_covers_the_true_mean_in_95_percent_of_data_sets(monkeypatch):
     monkeypatch.setattr(intervals, "NUM_RESAMPLES", 400)
     intervals.resample_weights.cache_clear()
     rng = np.random.default_rng(0)
     found = [mean_estimate(rng.random(60), seed) for seed in range(400)]
     intervals.resample_weights.cache_clear()
     covered = np.mean([one.low <= 0.5 <= one.high for one in found])
-    # Of 400 data sets 0.95 has a standard error of 0.011.
+    # A share of 0.95 of 400 data sets has a standard error of 0.011.
     assert 0.92 <= covered <= 0.98
 
 
-def test_scores_that_are_not_defined_do_not_count():
+def test_undefined_scores_do_not_count():
     found = mean_estimate([1.0, np.nan, 0.0, np.nan, 1.0])
     assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
     assert 0 <= found.low <= found.value <= found.high <= 1
@@ -67,7 +67,7 @@ def test_scores_that_are_not_defined_do_not_count():
     assert nothing.n == 0 and math.isnan(nothing.value) and math.isnan(nothing.low)
 
 
-def test_a_ratio_is_of_sums_not_a_mean_of_ratios():
+def test_a_ratio_of_sums_is_not_a_mean_of_ratios():
     ratio = Ratio(np.array([5.0, 3.0, 8.0, 8.0]), np.array([1.0, 3.0, 2.0, 2.0]))
     found = estimate(ratio, seed=0)
     assert found.value == pytest.approx(24 / 8)
@@ -102,8 +102,8 @@ def test_pairing_narrows_the_interval_of_correlated_scores():
     assert width(paired) < width(unpaired) / 5
 
 
-def test_a_difference_of_other_pairs_is_refused():
-    with pytest.raises(ValueError, match="3 and 2 pairs: a difference is paired on the same pairs"):
+def test_a_difference_between_unequal_numbers_of_pairs_is_refused():
+    with pytest.raises(ValueError, match="3 and 2 pairs: compare scores of the same pairs"):
         difference(Ratio.mean(np.ones(3)), Ratio.mean(np.ones(2)), seed=0)
 
 
@@ -115,5 +115,5 @@ def test_a_difference_of_other_pairs_is_refused():
         (Estimate(123.4, 99.6, 150.2, 9), "123 (100 to 150)"),
     ],
 )
-def test_an_estimate_reads_with_its_interval(found, text):
+def test_an_estimate_is_printed_with_its_interval(found, text):
     assert str(found) == text

@@ -1,14 +1,25 @@
-"""Scores of answers by hand, by the package they come from, and by what must hold for any answer."""
+"""Scores of answers: by hand, against the package that computes them, and properties of any answer."""
 
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from src.evaluation.metrics import ROUGE_TYPES, answer_scores, distinct_ngrams, next_word_scores, saved_keystrokes
+from src.evaluation.evaluate import Evaluation
+from src.evaluation.metrics import (
+    METRICS,
+    ROUGE_TYPES,
+    answer_scores,
+    bits_per_character,
+    distinct_ngrams,
+    next_word_scores,
+    perplexity_per_word,
+    saved_keystrokes,
+)
 from tests.budget import examples
 
 SENTENCES = st.lists(st.sampled_from(["a", "b", "cats", "cat", "2moro"]), min_size=1, max_size=7).map(" ".join)
@@ -41,9 +52,9 @@ def test_rouge_equals_the_package_row_by_row(answers_and_targets):
 
 
 def test_rouge_by_hand():
-    # One of two answered words is among the three of the target: precision 1/2, recall 1/3.
+    # One of the two answered words is in the target of three words: precision 1/2, recall 1/3.
     scores = answer_scores(["love cats", "dog", "dogs my love"], ["love my dogs"] * 3)[list(ROUGE_TYPES)]
-    # No stemmer: "dog" is not "dogs". The longest common subsequence in reversed words is one.
+    # Without a stemmer, "dog" is not "dogs". Reversed words have a longest common subsequence of one.
     assert scores.to_numpy() == pytest.approx(np.array([[0.4, 0, 0.4], [0, 0, 0], [1, 0, 1 / 3]]))
 
 
@@ -106,3 +117,21 @@ def test_distinct_ngrams_are_counted_in_blocks_of_a_hundred_answers(num_answers,
     answers_per_block = min(num_answers, 100)
     assert blocks["distinct"].tolist() == [answers_per_block + 1] * num_blocks
     assert blocks["ngrams"].tolist() == [2 * answers_per_block] * num_blocks
+
+
+# The registry
+
+
+def test_the_registry_has_every_metric_of_an_evaluation_and_no_other():
+    scores = answer_scores(["to bed"], ["to bed"]).join(next_word_scores([["to"]], ["to bed"]))
+    likelihood = pd.DataFrame({"nll": [1.0], "words": [3], "characters": [7]})
+    evaluation = Evaluation("system", ["to bed"], np.zeros(1), scores, likelihood)
+    assert evaluation.ratios().keys() == METRICS.keys()
+    assert all(metric.id == key for key, metric in METRICS.items())
+    assert len({metric.title for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_perplexity_and_bits_divide_all_nats_by_all_units():
+    likelihood = pd.DataFrame({"nll": [2.0, 4.0], "words": [2, 3], "characters": [6, 10]})
+    assert perplexity_per_word(likelihood).value == pytest.approx(math.exp(6 / 5))
+    assert bits_per_character(likelihood).value == pytest.approx(6 / 16 / math.log(2))

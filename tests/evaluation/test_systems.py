@@ -1,4 +1,4 @@
-"""Behaviour of the floor: the constant answer."""
+"""The constant answer, a baseline."""
 
 from statistics import mean
 
@@ -28,11 +28,11 @@ def mean_rouge1(answer, texts):
         ("xxxxy", "x"),
         # "x" alone scores 3/5, less than the 2/3 of both.
         ("xxxyy", "x y"),
-        # A third, 4/9 and 1/2 with one, two and three words.
+        # One word scores 1/3, two score 4/9 and three score 1/2.
         ("xyz", "x y z"),
     ],
 )
-def test_the_constant_answer_grows_while_its_rouge_does(targets, answer):
+def test_the_constant_answer_grows_while_its_rouge_improves(targets, answer):
     baseline = ConstantAnswer([f"the {target}" for target in targets])
     assert baseline.answer == answer
     assert baseline.complete(["i am", "", "x y"]) == [Completion(answer, 0.0)] * 3
@@ -40,16 +40,16 @@ def test_the_constant_answer_grows_while_its_rouge_does(targets, answer):
 
 
 def test_its_next_words_are_the_most_frequent_first_words_of_targets():
-    # Targets "p x", "q" twice, "r" three times and "s" four times.
+    # The targets are "p x" once, "q" twice, "r" three times and "s" four times.
     texts = ["a b c d p x", *["a q"] * 2, *["a r"] * 3, *["a s"] * 4]
     baseline = ConstantAnswer(texts)
     assert baseline.next_words(["i", "we"]) == [["s", "r", "q"]] * 2
     assert baseline.likelihood(texts) is None
 
 
-def test_only_the_targets_count_for_the_constant_answer():
+def test_the_constant_answer_ignores_the_contexts():
     assert ConstantAnswer(["the the the the the the cat dog"] * 2).answer in ("cat dog", "dog cat")
-    # A target of "x x" has two words: "x" scores 2/3 on five of six, "x y" only 1/2 on those and 2/3 on the last.
+    # "x" scores 2/3 on the five targets "x x" and 0 on "y". "x y" scores 1/2 on the five and 2/3 on "y".
     assert ConstantAnswer(["a a a a a a x x"] * 5 + ["b y"]).answer == "x"
 
 
@@ -62,7 +62,7 @@ def test_the_constant_answer_is_chosen_among_the_candidates_on_the_first_targets
 
 @examples(0.6)
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=2, max_size=8).map(" ".join), min_size=1, max_size=8))
-def test_no_other_step_of_the_greedy_choice_has_a_better_rouge(texts):
+def test_no_change_of_the_last_word_has_a_better_rouge(texts):
     answer = ConstantAnswer(texts).answer.split(" ")
     best = mean_rouge1(" ".join(answer), texts)
     assert len(set(answer)) == len(answer)

@@ -1,4 +1,4 @@
-"""A neural and an n-gram model together: the weighted mean of both, on every road that either takes alone."""
+"""A neural and an n-gram model together: the weighted mean of both, in scoring and in every decoding."""
 
 from copy import deepcopy
 
@@ -36,7 +36,7 @@ def ngram(dataset, tokenizer) -> KneserNeyLM:
 
 @pytest.fixture(scope="module")
 def tiny_gpt2(tokenizer) -> PreTrainedModel:
-    """With numbered positions and a cache, in place of the transformer."""
+    """A stand-in for the transformer, with numbered positions and a cache."""
     torch.manual_seed(0)
     sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
     ids = {"bos_token_id": tokenizer.eos_token_id, "eos_token_id": tokenizer.eos_token_id}
@@ -67,20 +67,20 @@ def test_probabilities_are_the_weighted_mean_and_sum_to_one(neural, ngram, token
     st.floats(0, 1),
 )
 @examples(0.5)
-def test_the_interpolated_logarithm_is_that_of_the_mean(p, q, weight):
+def test_interpolated_is_the_logarithm_of_the_weighted_mean(p, q, weight):
     p, q = torch.tensor(p[: len(q)]), torch.tensor(q[: len(p)])
     torch.testing.assert_close(interpolated(p.log(), q.log(), weight).exp(), (1 - weight) * p + weight * q)
 
 
 @pytest.mark.parametrize("decoding", DECODINGS, ids=str)
 @pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_all_the_weight_on_one_model_completes_as_that_one_does(neural, ngram, tokenizer, weight, decoding):
+def test_full_weight_on_one_model_gives_its_completions(neural, ngram, tokenizer, weight, decoding):
     alone = ngram if weight else neural
     both = InterpolatedLM(neural, ngram, weight)
     assert suggestions(both, tokenizer, decoding) == suggestions(alone, tokenizer, decoding)
 
 
-def test_generated_step_by_step_is_most_probable_in_the_whole_text(neural, ngram, tokenizer):
+def test_tokens_generated_step_by_step_are_the_most_probable_ones_of_the_complete_text(neural, ngram, tokenizer):
     model = InterpolatedLM(neural, ngram, 0.4)
     prefix = torch.tensor(encode(tokenizer, ["i love"]))
     text = model.generate(prefix, max_new_tokens=6, do_sample=False)
@@ -89,7 +89,7 @@ def test_generated_step_by_step_is_most_probable_in_the_whole_text(neural, ngram
     assert text[:, prefix.shape[1] :].tolist() == expected.tolist()
 
 
-def test_scores_are_those_of_the_logits(neural, ngram, tokenizer, cleaned_texts):
+def test_scores_equal_those_of_the_logits(neural, ngram, tokenizer, cleaned_texts):
     """Scores come from the log-probabilities of the targets only; logits cover the vocabulary."""
     model = InterpolatedLM(neural, ngram, 0.4)
     texts = [text for text in cleaned_texts if text.count(" ") > 3][:5]
@@ -110,7 +110,7 @@ def test_a_batch_completes_like_its_prefixes_alone(neural, ngram, tokenizer):
     assert [[one.text for one in row] for row in together] == [[one.text for one in row] for row in alone]
 
 
-def test_a_text_that_is_being_typed_goes_on_from_memory(neural, ngram, tokenizer):
+def test_completions_with_a_memory_equal_those_without(neural, ngram, tokenizer):
     model = InterpolatedLM(neural, ngram, 0.4)
     memory = PrefixMemory(model)
     for typed in ("the weather t", "the weather to", "the weather tod"):
@@ -120,15 +120,15 @@ def test_a_text_that_is_being_typed_goes_on_from_memory(neural, ngram, tokenizer
         ]
 
 
-def test_the_weight_is_the_best_one_and_its_score_that_of_the_model(neural, ngram, dataset, tokenizer):
+def test_the_best_weight_is_chosen_and_its_score_is_the_models(neural, ngram, dataset, tokenizer):
     model, table = choose_weight(neural, ngram, dataset, tokenizer.pad_token_id, batch_size=7)
     assert model.weight == table["weight"][table["val_nll"].idxmin()]
     nll, num_targets = dataset_nll(model, dataset, 7, tokenizer.pad_token_id)
     assert nll.sum() / num_targets.sum() == pytest.approx(table["val_nll"].min(), rel=1e-5)
 
 
-def test_both_models_are_where_the_neural_one_is(tiny_lstm, ngram, dataset, tokenizer, monkeypatch):
-    """On a device that computes nothing."""
+def test_both_models_are_on_the_device_of_the_neural_one(tiny_lstm, ngram, dataset, tokenizer, monkeypatch):
+    """The "meta" device stands for another one; it computes nothing."""
     elsewhere, devices = deepcopy(tiny_lstm).to("meta"), []
 
     def nowhere(model, batch):
@@ -141,7 +141,7 @@ def test_both_models_are_where_the_neural_one_is(tiny_lstm, ngram, dataset, toke
     assert set(devices) == {"meta", "cpu"}
 
 
-def test_the_models_stay_as_they_were(neural, ngram, tokenizer):
+def test_the_two_models_are_not_changed(neural, ngram, tokenizer):
     before = suggestions(neural, tokenizer, Decoding("greedy"))
     model = InterpolatedLM(neural, ngram, 0.4)
     model.generation_config.min_new_tokens = 3

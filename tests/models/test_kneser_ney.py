@@ -1,4 +1,4 @@
-"""The n-gram model: the textbook's probabilities, the same whatever the batch, and the road of the other models."""
+"""The n-gram model: textbook probabilities, the same in every batch, and the same interface as other models."""
 
 import random
 import string
@@ -21,7 +21,7 @@ from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset
 from src.training.loss import dataset_nll
 from tests.budget import examples
 
-# Every letter and digit is a piece, so texts of single letters are texts of tokens.
+# Every letter and digit is a token, so texts of single letters are texts of tokens.
 TOKENIZER = train_tokenizer(["a"], vocab_size=75)
 VOCAB_SIZE, PAD, EOS = len(TOKENIZER), TOKENIZER.pad_token_id, TOKENIZER.eos_token_id
 LETTERS = "abcdef"
@@ -35,7 +35,7 @@ def fit(texts, order, tokenizer=TOKENIZER):
 
 
 def random_texts(num_texts, seed=0):
-    """Some letters are frequent, some rare, and each is mostly followed by the next one."""
+    """Some letters are frequent, some rare, and the next letter of the alphabet mostly follows."""
     rng = random.Random(seed)
     texts = []
     for _ in range(num_texts):
@@ -48,7 +48,7 @@ def random_texts(num_texts, seed=0):
 
 
 def second_order_texts(num_texts, seed=0):
-    """What comes next depends on the last two letters, and on neither of them alone."""
+    """The next letter depends on the last two letters together, not on either of them alone."""
     rng = random.Random(seed)
     texts = []
     for _ in range(num_texts):
@@ -88,7 +88,7 @@ def words_of(letters):
 
 
 def textbook_counts(texts, order):
-    """Raw counts of the longest n-grams, continuation counts of the others unless they begin a text."""
+    """Raw counts of the longest n-grams and of those that begin a text, continuation counts of all others."""
     raw = {length: Counter() for length in range(1, order + 1)}
     for text in texts:
         tokens = [START, *encode(TOKENIZER, [text])[0], EOS]
@@ -97,10 +97,8 @@ def textbook_counts(texts, order):
             raw[length].update(ngram for ngram in ngrams if ngram != (START,))
     counts = {order: raw[order]}
     for length in range(1, order):
-        in_front = Counter(ngram[1:] for ngram in raw[length + 1])
-        counts[length] = {
-            ngram: count if ngram[0] == START else in_front[ngram] for ngram, count in raw[length].items()
-        }
+        before = Counter(ngram[1:] for ngram in raw[length + 1])
+        counts[length] = {ngram: count if ngram[0] == START else before[ngram] for ngram, count in raw[length].items()}
     return counts
 
 
@@ -114,7 +112,7 @@ def textbook_discounts(counts):
 
 
 def textbook_distribution(counts, context):
-    """p(w | context) for every w: interpolated modified Kneser-Ney by its recursive definition."""
+    """p(w | context) for every w, by the recursive definition of interpolated modified Kneser-Ney."""
     shorter = textbook_distribution(counts, context[1:]) if context else [1 / VOCAB_SIZE] * VOCAB_SIZE
     level = counts[len(context) + 1]
     followers = {ngram[-1]: count for ngram, count in level.items() if ngram[:-1] == context}
@@ -132,10 +130,10 @@ def textbook_distribution(counts, context):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("num_texts", [1, 5, 150, 400])
-def test_probabilities_are_those_of_the_textbook(order, num_texts):
+def test_probabilities_equal_those_of_the_textbook(order, num_texts):
     texts = zipf_texts(num_texts)
     model, counts = fit(texts, order), textbook_counts(texts, order)
-    # Not only the discounts for small corpora are compared.
+    # The comparison covers more than the discounts for small corpora.
     assert num_texts != 150 or any(textbook_discounts(level) != [0.5, 1.0, 1.5] for level in counts.values())
     for context in ["a", "b", "b a", "a b c", "c b a d", "9", "a 9", "9 a b", "a b 9 8 c", *texts[:3]]:
         tokens = (START, *encode(TOKENIZER, [context])[0])
@@ -179,18 +177,18 @@ def test_ngrams_do_not_cross_texts(texts, rng, context, order):
 
 
 def test_ngrams_are_counted_within_texts():
-    # Behind the start and before the end: two texts of four tokens each.
+    # With start and end, these are two texts of four tokens each.
     assert fit(["a b", "c d"], 5).config.num_ngrams == [VOCAB_SIZE, 6, 4, 2, 0]
     assert fit(["a b", "a b"], 3).config.num_ngrams == [VOCAB_SIZE, 3, 2]
 
 
 def test_a_short_prefix_is_the_beginning_of_a_tweet():
-    # At the beginning "a" is followed by c, further on by d.
+    # At the beginning of a tweet c follows "a"; later d does.
     model = fit(["a c"] * 5 + ["b a d"] * 5, order=3)
     c, d = encode(TOKENIZER, ["c d"])[0]
-    at_start, further_on = next_log_probabilities(model, "a"), next_log_probabilities(model, "b a")
+    at_start, later = next_log_probabilities(model, "a"), next_log_probabilities(model, "b a")
     assert at_start[c] > log(0.5) > at_start[d]
-    assert further_on[d] > log(0.5) > further_on[c]
+    assert later[d] > log(0.5) > later[c]
 
 
 @pytest.mark.parametrize("order", [2, 3, 5])
@@ -239,14 +237,14 @@ def test_padded_rows_predict_what_they_predict_alone(order, side, pad_id):
 
 @torch.no_grad()
 @pytest.mark.parametrize("order", [1, 3, 5])
-def test_the_whole_sequence_gives_what_its_beginnings_give(order):
+def test_the_complete_sequence_gives_the_logits_of_its_prefixes(order):
     model = fit(random_texts(50), order)
     ids = ids_of("a b c f a b z a")
-    whole = model(ids).logits
-    assert whole.shape == (1, ids.shape[1], VOCAB_SIZE)
+    complete_logits = model(ids).logits
+    assert complete_logits.shape == (1, ids.shape[1], VOCAB_SIZE)
     stepwise = [model(ids[:, : i + 1]).logits[:, -1] for i in range(ids.shape[1])]
-    torch.testing.assert_close(torch.stack(stepwise, dim=1), whole)
-    torch.testing.assert_close(model(ids, logits_to_keep=2).logits, whole[:, -2:])
+    torch.testing.assert_close(torch.stack(stepwise, dim=1), complete_logits)
+    torch.testing.assert_close(model(ids, logits_to_keep=2).logits, complete_logits[:, -2:])
 
 
 @torch.no_grad()
@@ -274,13 +272,13 @@ def test_a_saved_model_reloads(tmp_path):
     assert reloaded.config.num_ngrams == model.config.num_ngrams
 
 
-# The road of the other models
+# The interface of the other models
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("order", [1, 2, 4])
 @pytest.mark.parametrize("use_cache", [True, False])
-def test_generating_is_taking_the_most_probable_token_again_and_again(order, use_cache):
+def test_greedy_generation_repeats_the_most_probable_next_token(order, use_cache):
     model = fit(second_order_texts(50), order)
     for text in ["a", "b c", "d a b c", "z a"]:
         ids = prefix = ids_of(text)
@@ -290,7 +288,7 @@ def test_generating_is_taking_the_most_probable_token_again_and_again(order, use
         assert generated.tolist() == ids.tolist()
 
 
-def test_samples_come_with_their_probabilities():
+def test_samples_have_the_frequencies_of_their_probabilities():
     model = fit(["a b", "a b", "a c", "a d"], order=2)
     torch.manual_seed(0)
     samples = model.generate(ids_of("a").repeat(4000, 1), max_new_tokens=1, do_sample=True, top_k=0)[:, 1]
@@ -302,7 +300,7 @@ def test_samples_come_with_their_probabilities():
 @pytest.mark.parametrize("n", [1, 3])
 def test_completions_are_words_and_the_same_in_a_batch(tokenizer, cleaned_texts, order, n):
     model = fit(cleaned_texts, order, tokenizer)
-    # Among them beginnings of training texts, which only the start in front of them tells from other words.
+    # Some are prefixes of training texts, which differ from other words only by the start before them.
     prefixes = ["i am", "zebra", *(split_x_target_by_words(text)[0] for text in cleaned_texts[:8])]
     together = complete(model, tokenizer, prefixes, n=n)
     for prefix, suggestions in zip(prefixes, together):
@@ -314,7 +312,7 @@ def test_completions_are_words_and_the_same_in_a_batch(tokenizer, cleaned_texts,
         assert all(suggestion.text and suggestion.confidence < 0 for suggestion in suggestions)
 
 
-def test_a_tweet_seen_in_training_is_completed_as_it_went_on(tokenizer, cleaned_texts):
+def test_a_tweet_of_the_training_texts_is_completed_with_its_own_ending(tokenizer, cleaned_texts):
     model = fit(["good morning to all of you"] * 20 + cleaned_texts, 4, tokenizer)
     ((suggestion,),) = complete(model, tokenizer, ["good morning to"])
     assert suggestion.text == "all of you"

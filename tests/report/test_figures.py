@@ -1,4 +1,4 @@
-"""Behaviour of the figures: what they show, closed and ready to be saved."""
+"""The figures: what they show, and that they are closed and can be saved."""
 
 from io import BytesIO
 
@@ -7,11 +7,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import Estimate
-from src.report.figures import plot_coverage, plot_curves, plot_scores, plot_shares, plot_training, plot_tweet_lengths
+from src.report.figures import (
+    plot_coverage,
+    plot_curves,
+    plot_scores,
+    plot_shares,
+    plot_training,
+    plot_tweet_lengths,
+    system_colour,
+)
 
 matplotlib.use("Agg")
 
@@ -40,14 +49,15 @@ def labels(axes):
     return axes.get_xlabel(), axes.get_ylabel(), axes.get_title()
 
 
-def legend(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
+def notes(axes):
+    """The texts in a panel, such as the labels of its lines."""
+    return [text.get_text() for text in axes.texts]
 
 
 def heights(axes):
-    """Heights of the bars that have one, by their middle."""
-    middles = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.patches}
-    return {middle: height for middle, height in middles.items() if height}
+    """The heights of the bars, by their centres; bars of no height are left out."""
+    centres = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.patches}
+    return {centre: height for centre, height in centres.items() if height}
 
 
 # Lengths
@@ -57,9 +67,9 @@ def test_tweet_lengths_are_counted_in_words():
     texts = ["a b"] * 3 + ["a b c"] * 4000 + ["a"]
     figure = plot_tweet_lengths(texts)
     [axes] = figure.axes
-    assert labels(axes) == ("words after cleaning", "tweets", "Length of tweets")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("words after cleaning", "tweets")
     assert heights(axes) == {1: 1, 2: 3, 3: 4000}
-    assert legend(axes) == ["median 3"]
+    assert notes(axes) == ["median 3"]
     assert list(axes.lines[0].get_xdata()) == [3, 3]
     assert_closed_and_drawable(figure)
 
@@ -71,11 +81,11 @@ def test_texts_of_one_length_are_one_bar(texts):
     assert_closed_and_drawable(figure)
 
 
-def test_no_tweet_stands_at_a_length_that_none_has():
+def test_a_length_without_tweets_has_no_bar():
     assert 3 not in heights(plot_tweet_lengths(["a b", "a b c d"]).axes[0])
 
 
-def test_a_tweet_beyond_the_last_bar_is_not_counted_in_it():
+def test_tweets_longer_than_the_last_bar_are_not_counted_in_it():
     assert heights(plot_tweet_lengths(["a b"] * 4000 + ["a b c"]).axes[0])[2] == 4000
 
 
@@ -85,7 +95,7 @@ def test_a_tweet_beyond_the_last_bar_is_not_counted_in_it():
 def test_shares_are_bars_in_percent():
     figure = plot_shares(pd.Series({"mention": 0.456, "URL": 0.05, "none": 0.0}))
     [axes] = figure.axes
-    assert labels(axes) == ("% of raw tweets", "", "What cleaning meets")
+    assert labels(axes) == ("% of raw tweets", "", "What raw tweets contain")
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([45.6, 5, 0])
     assert [text.get_text() for text in axes.texts] == ["45.6%", "5.0%", "0.0%"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["mention", "URL", "none"]
@@ -108,8 +118,8 @@ def test_extreme_shares_fit(share):
 def test_training_shows_both_losses():
     figure = plot_training(HISTORY, "lstm")
     [axes] = figure.axes
-    assert labels(axes) == ("tweets seen", "nats per target token", "Training of lstm")
-    assert legend(axes) == ["training, since the last point", "validation"]
+    assert labels(axes) == ("tweets seen", "loss in nats per target token", "Training of lstm")
+    assert sorted(notes(axes)) == ["training", "validation"]
     assert [list(line.get_xdata()) for line in axes.lines] == [[64, 128]] * 2
     assert [list(line.get_ydata()) for line in axes.lines] == [[5.0, 4.0], [4.5, 4.2]]
     assert_closed_and_drawable(figure)
@@ -126,35 +136,54 @@ def test_a_point_without_a_training_loss_is_left_out(later):
 # Scores
 
 
-def test_scores_have_a_panel_for_each_metric_and_a_bar_with_its_interval_for_each_system():
+def dots(axes):
+    """The scores in a panel, by the system on whose row they are."""
+    systems = [tick.get_text() for tick in axes.figure.axes[0].get_yticklabels()]
+    return {systems[int(line.get_ydata()[0])]: line.get_xdata()[0] for line in axes.lines}
+
+
+def test_scores_have_a_panel_per_metric_and_a_dot_with_an_interval_per_system():
     summaries = {
-        "floor": {"rouge1": Estimate(0.1, 0.1, 0.1, 9)},
-        "lstm": {"rouge1": ROUGE, "perplexity_per_word": PERPLEXITY},
+        "constant answer": {"rouge1": Estimate(0.1, 0.1, 0.1, 9)},
+        "LSTM": {"rouge1": ROUGE, "perplexity_per_word": PERPLEXITY},
     }
     figure = plot_scores(summaries, ["rouge1", "perplexity_per_word"])
     rouge, perplexity = figure.axes
-    assert [axes.get_title() for axes in figure.axes] == ["rouge1", "perplexity per word"]
-    assert [bar.get_height() for bar in rouge.patches] == [0.1, 0.25]
-    assert [tick.get_text() for tick in rouge.get_xticklabels()] == ["floor", "lstm"]
-    # A system without the metric has no bar.
-    assert [bar.get_height() for bar in perplexity.patches] == [300]
-    assert [tick.get_text() for tick in perplexity.get_xticklabels()] == ["lstm"]
-    [intervals] = rouge.collections
-    ends = [tuple(segment[:, 1]) for segment in intervals.get_segments()]
-    assert ends == [pytest.approx((0.1, 0.1)), pytest.approx((0.2, 0.4))]
+    assert [axes.get_title() for axes in figure.axes] == ["ROUGE-1 ↑", "perplexity per word ↓"]
+    assert dots(rouge) == {"LSTM": 0.25, "constant answer": 0.1}
+    # A system without the metric has no dot.
+    assert dots(perplexity) == {"LSTM": 300}
+    intervals = [segment[:, 0].tolist() for lines in rouge.collections for segment in lines.get_segments()]
+    assert intervals == [[0.2, 0.4], [0.1, 0.1]]
     assert_closed_and_drawable(figure)
+
+
+@pytest.mark.parametrize(("metric_id", "order"), [("rouge1", ["b", "a", "c"]), ("bits_per_character", ["a", "b", "c"])])
+def test_the_best_system_is_on_top_and_those_without_the_metric_are_at_the_bottom(metric_id, order):
+    summaries = {"c": {}, "a": {metric_id: Estimate(1.0, 0.9, 1.1, 9)}, "b": {metric_id: Estimate(2.0, 1.9, 2.1, 9)}}
+    [axes] = plot_scores(summaries, [metric_id]).axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == order
+    assert axes.yaxis_inverted()
 
 
 def test_a_metric_that_no_system_has_is_an_empty_panel():
-    figure = plot_scores({"floor": {"rouge1": ROUGE}}, ["rouge1", "bits_per_character"])
-    assert [len(axes.patches) for axes in figure.axes] == [1, 0]
+    figure = plot_scores({"LSTM": {"rouge1": ROUGE}}, ["rouge1", "bits_per_character"])
+    assert [len(axes.lines) for axes in figure.axes] == [1, 0]
     assert_closed_and_drawable(figure)
 
 
-def test_one_metric_of_one_system_is_one_panel():
-    figure = plot_scores({"lstm": {"rouge1": Estimate(0.0, 0.0, 0.0, 1)}}, ["rouge1"])
-    assert [len(axes.patches) for axes in figure.axes] == [1]
+@pytest.mark.parametrize("metric_ids", [["rouge1"], ["rouge1", "rouge2", "rougeL"]])
+def test_there_are_as_many_panels_as_metrics(metric_ids):
+    figure = plot_scores({"LSTM": dict.fromkeys(metric_ids, Estimate(0.0, 0.0, 0.0, 1))}, metric_ids)
+    assert [len(axes.lines) for axes in figure.axes] == [1] * len(metric_ids)
     assert_closed_and_drawable(figure)
+
+
+def test_systems_of_one_comparison_have_different_colours():
+    systems = ["LSTM", "LSTM with n-grams", "Kneser-Ney n-gram", "constant answer", "distilgpt2", "distilgpt2 before"]
+    assert len(set(map(system_colour, systems))) == len(systems)
+    assert system_colour("LSTM, seed 1") == system_colour("LSTM, ONNX int8") != system_colour("LSTM")
+    assert system_colour("smollm2-135m after") == system_colour("distilgpt2")
 
 
 # Coverage and curves
@@ -168,7 +197,7 @@ def test_coverage_draws_the_running_share_of_the_most_confident_answers():
     [line] = axes.lines
     assert line.get_xdata().tolist() == [0.25, 0.5, 0.75, 1.0]
     assert line.get_ydata().tolist() == pytest.approx([1, 1, 2 / 3, 1 / 2])
-    assert legend(axes) == ["LSTM"]
+    assert notes(axes) == ["LSTM"]
     assert_closed_and_drawable(figure)
 
 
@@ -178,13 +207,23 @@ def test_curves_draw_a_line_per_system_and_a_panel_per_metric():
             "system": ["LSTM", "LSTM", "transformer"],
             "tweets": [100, 1000, 1000],
             "rouge1": [ROUGE, ROUGE, ROUGE],
-            "perplexity": [PERPLEXITY, ROUGE, PERPLEXITY],
+            "perplexity_per_word": [PERPLEXITY, ROUGE, PERPLEXITY],
         }
     )
-    figure = plot_curves(table, "tweets", ["rouge1", "perplexity"])
-    assert [axes.get_title() for axes in figure.axes] == ["rouge1", "perplexity"]
+    figure = plot_curves(table, "tweets", ["rouge1", "perplexity_per_word"])
+    assert [axes.get_title() for axes in figure.axes] == ["ROUGE-1 ↑", "perplexity per word ↓"]
     assert all(axes.get_xscale() == "symlog" for axes in figure.axes)
-    lines = [container.lines[0] for container in figure.axes[1].containers]
-    assert [line.get_ydata().tolist() for line in lines] == [[300.0, 0.25], [300.0]]
-    assert legend(figure.axes[0]) == ["LSTM", "transformer"]
+    assert [list(line.get_ydata()) for line in figure.axes[1].lines] == [[300.0, 0.25], [300.0]]
+    assert sorted(notes(figure.axes[0])) == ["LSTM", "transformer"]
     assert_closed_and_drawable(figure)
+
+
+def test_labels_of_lines_that_end_close_together_do_not_overlap():
+    history = [
+        {"tweets_seen": 64, "train_loss": 4.0, "val_loss": 4.0001},
+        {"tweets_seen": 1, "train_loss": 5.0, "val_loss": 5.0},
+    ]
+    figure = plot_training(history, "lstm")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    first, second = (text.get_window_extent(renderer) for text in figure.axes[0].texts)
+    assert not first.overlaps(second)

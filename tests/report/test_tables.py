@@ -1,4 +1,4 @@
-"""Records, tables and sentences made of scores."""
+"""The record of a comparison, and the tables and sentences made from it."""
 
 import json
 
@@ -8,21 +8,21 @@ import pytest
 
 from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import Estimate, as_record
-from src.evaluation.metrics import answer_scores, next_word_scores
-from src.report.readme import METRICS, markdown_table
+from src.evaluation.metrics import METRICS, answer_scores, next_word_scores
+from src.report.readme import results_section
 from src.report.tables import (
     COVERAGES,
-    METRIC_TITLES,
+    baseline_sentence,
     comparison_record,
     conclusion,
     cost_table,
     coverage_table,
     difference_sentence,
-    floor_sentence,
+    markdown_table,
     recorded_summaries,
     score_table,
     seed_table,
-    trainings,
+    summaries_of_seeds,
 )
 
 SEEDS = {"LSTM": 0.1, "LSTM, plain recipe": 0.05, "LSTM, seed 1": 0.2, "LSTM, seed 2": 0.3}
@@ -30,9 +30,9 @@ DATA = {"name": "made-up", "source": "made-up.csv", "counts": {"train": 1200}}
 
 
 def evaluation(name: str, mean: float, bits: float | None = None, n: int = 400) -> Evaluation:
-    """A system that is wholly right in a share `mean` of the pairs, spread evenly, and wholly wrong elsewhere."""
-    right = np.arange(n) * 7919 % n < mean * n
-    answers, targets = np.where(right, "to bed", "x y").tolist(), ["to bed"] * n
+    """A system with the correct answer to a share `mean` of the pairs, spread evenly, and a wrong one to the others."""
+    is_right = np.arange(n) * 7919 % n < mean * n
+    answers, targets = np.where(is_right, "to bed", "x y").tolist(), ["to bed"] * n
     scores = answer_scores(answers, targets).join(next_word_scores([[a.split()[0]] for a in answers], targets))
     likelihood = None
     if bits is not None:
@@ -43,12 +43,12 @@ def evaluation(name: str, mean: float, bits: float | None = None, n: int = 400) 
 @pytest.fixture
 def record() -> dict:
     evaluations = [
-        evaluation("floor", 0.05),
+        evaluation("baseline", 0.05),
         evaluation("LSTM", 0.1, bits=2.0),
         evaluation("transformer", 0.3, bits=1.5),
     ]
     costs = {
-        "floor": {"seconds_per_suggestion": 0.001},
+        "baseline": {"seconds_per_suggestion": 0.001},
         "LSTM": {"seconds_per_suggestion": 0.01, "parameters": 5_000_000, "megabytes": 20.0, "run": "lstm_lm-1"},
         "transformer": {"seconds_per_suggestion": 0.5, "parameters": 130_000_000, "megabytes": 500.0, "run": "t-1"},
     }
@@ -60,24 +60,24 @@ def test_record_survives_json_and_names_what_it_measured(record):
     assert record["num_pairs"] == 400
     assert record["data"] == DATA
     assert record["systems"]["LSTM"]["metrics"]["bits_per_character"]["value"] == pytest.approx(2.0)
-    assert "bits_per_character" not in record["systems"]["floor"]["metrics"]
+    assert "bits_per_character" not in record["systems"]["baseline"]["metrics"]
 
 
 def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
     scores, costs = score_table(recorded_summaries(record)), cost_table(record)
-    assert list(scores.index) == list(costs.index) == ["floor", "LSTM", "transformer"]
-    assert list(scores.columns) == list(METRIC_TITLES.values())
-    assert scores.loc["floor", "bits per character"] == "–"
+    assert list(scores.index) == list(costs.index) == ["baseline", "LSTM", "transformer"]
+    assert list(scores.columns) == [metric.title for metric in METRICS.values()]
+    assert scores.loc["baseline", "bits per character"] == "–"
     assert scores.loc["LSTM", "ROUGE-1"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["rouge1"]))
     assert costs.loc["LSTM"].tolist() == ["0.01", "5,000,000", "20"]
-    assert costs.loc["floor"].tolist() == ["0.001", "–", "–"]
+    assert costs.loc["baseline"].tolist() == ["0.001", "–", "–"]
 
 
 def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(record):
-    lines = markdown_table(record).splitlines()
+    lines = results_section(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {len(METRICS) + 3 + 2}
-    assert [row.split(" | ")[0] for row in rows[2:]] == ["| floor", "| LSTM", "| transformer"]
+    assert {line.count("|") for line in rows} == {sum(metric.in_readme for metric in METRICS.values()) + 3 + 2}
+    assert [row.split(" | ")[0] for row in rows[2:]] == ["| baseline", "| LSTM", "| transformer"]
     assert lines[-1].startswith(
         "400 test pairs of `made-up.csv` (made-up, 1,200 training tweets after cleaning), seed 0"
     )
@@ -85,7 +85,7 @@ def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(reco
 
 def test_the_readme_table_has_one_row_for_all_seeds():
     evaluations = [evaluation(name, mean, bits=2.0) for name, mean in SEEDS.items()]
-    lines = markdown_table(comparison_record(evaluations, {}, DATA, 0, {})).splitlines()
+    lines = results_section(comparison_record(evaluations, {}, DATA, 0, {})).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| LSTM",
         "| LSTM, plain recipe",
@@ -94,9 +94,17 @@ def test_the_readme_table_has_one_row_for_all_seeds():
     assert lines[4].split(" | ")[1] == "0.2 ± 0.1"
 
 
-def test_a_system_is_told_from_others_whose_names_begin_alike():
+def test_runs_of_other_seeds_are_found_by_name():
     summaries = {name: evaluation(name, mean).summary(seed=0) for name, mean in SEEDS.items()}
-    assert [summary["rouge1"].value for summary in trainings(summaries, "LSTM")] == pytest.approx([0.1, 0.2, 0.3])
+    assert [summary["rouge1"].value for summary in summaries_of_seeds(summaries, "LSTM")] == pytest.approx(
+        [0.1, 0.2, 0.3]
+    )
+
+
+def test_a_markdown_table_has_the_keys_as_header():
+    assert markdown_table([{"": "a", "MB": 1}, {"": "b", "MB": 2.5}]) == (
+        "|  | MB |\n| --- | --- |\n| a | 1 |\n| b | 2.5 |"
+    )
 
 
 def test_a_summary_survives_the_record():
@@ -108,46 +116,52 @@ def test_a_summary_survives_the_record():
 def test_the_coverage_table_has_a_column_per_coverage(record):
     table = coverage_table(record)
     assert list(table.columns) == ["5%", "10%", "25%", "50%", "100%"] and len(COVERAGES) == 5
-    assert list(table.index) == ["floor", "LSTM", "transformer"]
+    assert list(table.index) == ["baseline", "LSTM", "transformer"]
     assert table.loc["LSTM", "100%"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["exact_match"]))
 
 
-def test_the_seed_table_spreads_over_trainings():
+def test_the_seed_table_describes_the_spread_over_runs():
     summaries = [evaluation("LSTM", mean).summary(seed=0) for mean in (0.1, 0.2, 0.3)]
     row = seed_table(summaries).loc["ROUGE-1"]
     assert row.tolist() == pytest.approx([0.2, 0.1, 0.1, 0.3])
 
 
-def test_difference_sentence_names_the_better_one_only_beyond_chance():
+def test_difference_sentence_names_a_better_system_only_if_the_interval_excludes_zero():
     low, high = evaluation("low", 0.1), evaluation("high", 0.4)
     for pair in ((low, high), (high, low)):
         assert difference_sentence(*pair, "rouge1", 0).startswith("In ROUGE-1, high is better than low: difference")
     assert "can't be told apart" in difference_sentence(low, evaluation("same", 0.1), "next_word", 0)
-    # Of perplexity less is better.
+    # A lower perplexity is better.
     good, bad = evaluation("good", 0.1, bits=1.0), evaluation("bad", 0.1, bits=2.0)
     for pair in ((good, bad), (bad, good)):
         sentence = difference_sentence(*pair, "perplexity_per_word", 0)
         assert sentence.startswith("In perplexity per word, good is better than bad")
 
 
-def test_floor_sentence_wants_intervals_that_do_not_overlap():
-    evaluations = [evaluation("floor", 0.1), evaluation("model", 0.3, bits=1.0), evaluation("n-gram", 0.28, bits=2.0)]
+def test_baseline_sentence_requires_intervals_that_do_not_overlap():
+    evaluations = [
+        evaluation("baseline", 0.1),
+        evaluation("model", 0.3, bits=1.0),
+        evaluation("n-gram", 0.28, bits=2.0),
+    ]
     summaries = {one.name: one.summary(seed=0) for one in evaluations}
-    assert floor_sentence("model", ["floor"], summaries).endswith(
-        "in ROUGE-1, ROUGE-2, next word right, perplexity per word."
+    assert baseline_sentence("model", ["baseline"], summaries).endswith(
+        "in ROUGE-1, ROUGE-2, next-word accuracy, perplexity per word."
     )
-    assert floor_sentence("model", ["floor", "n-gram"], summaries) == (
-        "model is clear of every floor, by intervals that do not overlap, in perplexity per word; "
-        "not in ROUGE-1, ROUGE-2, next word right."
+    assert baseline_sentence("model", ["baseline", "n-gram"], summaries) == (
+        "model beats every baseline, with intervals that do not overlap, in perplexity per word; "
+        "not in ROUGE-1, ROUGE-2, next-word accuracy."
     )
 
 
-def test_conclusion_says_who_is_better_and_at_what_price(record):
-    text = conclusion(record, [evaluation("LSTM", 0.1, bits=2.0)], evaluation("transformer", 0.3, bits=1.5), ["floor"])
+def test_conclusion_says_which_system_is_better_and_what_it_costs(record):
+    text = conclusion(
+        record, [evaluation("LSTM", 0.1, bits=2.0)], evaluation("transformer", 0.3, bits=1.5), ["baseline"]
+    )
     assert "On 400 test pairs of made-up.csv" in text
-    for title in ("ROUGE-1", "ROUGE-2", "next word right", "perplexity per word"):
+    for title in ("ROUGE-1", "ROUGE-2", "next-word accuracy", "perplexity per word"):
         assert f"In {title}, transformer is better than LSTM" in text
-    assert "transformer is clear of every floor" in text
-    assert "LSTM is clear of every floor" in text
-    assert "transformer 50 times as long as LSTM" in text
+    assert "transformer beats every baseline" in text
+    assert "LSTM beats every baseline" in text
+    assert "transformer takes 50 times as long as LSTM" in text
     assert "25 times as large" in text

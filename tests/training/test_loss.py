@@ -1,4 +1,4 @@
-"""The loss over targets is the plain cross entropy, whatever the model and the batches."""
+"""The loss over targets equals the plain cross entropy, for every model and every batch."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def model(request, tokenizer):
 
 @pytest.fixture(params=["lstm", "gpt2", "llama", "n-grams", "lstm and n-grams"])
 def scored_model(request, tokenizer, cleaned_texts):
-    """Models with hidden states, and those that offer log-probabilities of their targets instead."""
+    """Models with hidden states, and models that offer the log-probabilities of their targets instead."""
     if "n-grams" not in request.param:
         return make_model(request.param, len(tokenizer))
     ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
@@ -52,7 +52,7 @@ def dataset(request, tokenizer, cleaned_texts):
 
 
 def full_logits_nll(model, batch, reduction="none"):
-    """Cross entropy of the logits at every position, masked ones 0."""
+    """Cross entropy of the logits at every position, 0 where the label is masked."""
     attention_mask = (torch.arange(batch["input_ids"].shape[1]) < batch["lengths"][:, None]).long()
     logits = model(input_ids=batch["input_ids"], attention_mask=attention_mask).logits
     return cross_entropy(logits.transpose(1, 2), batch["labels"], ignore_index=-100, reduction=reduction)
@@ -71,7 +71,7 @@ def assert_equal_gradients(found, expected, **tolerance):
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 7, 10**9])
-def test_loss_and_gradients_are_those_of_the_full_logits(model, dataset, tokenizer, rows_at_once, monkeypatch):
+def test_loss_and_gradients_equal_those_of_the_full_logits(model, dataset, tokenizer, rows_at_once, monkeypatch):
     monkeypatch.setitem(loss.ROWS_AT_ONCE, "cpu", rows_at_once)
     batch = collate_batch([dataset[i] for i in range(13)], tokenizer.eos_token_id)
     expected = full_logits_nll(model, batch, "mean")
@@ -82,16 +82,16 @@ def test_loss_and_gradients_are_those_of_the_full_logits(model, dataset, tokeniz
         assert_equal_gradients(gradients(model, found), expected_gradients, atol=1e-5, rtol=1e-4)
 
 
-def test_gradients_scale_with_what_the_loss_is_multiplied_by(model, dataset):
+def test_gradients_scale_with_the_factor_of_the_loss(model, dataset):
     batch = collate_batch([dataset[i] for i in range(5)])
     thrice = {name: 3 * grad for name, grad in gradients(model, training_loss(model, batch)).items()}
     assert_equal_gradients(gradients(model, 3 * training_loss(model, batch)), thrice)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_under_autocast_the_loss_and_its_gradients_are_near_those_of_fp32(model, dataset, dtype):
+def test_loss_and_gradients_under_autocast_are_close_to_those_of_float32(model, dataset, dtype):
     if dtype == torch.float16 and isinstance(model, LSTMLM):
-        pytest.skip("a CPU's LSTM knows no float16")
+        pytest.skip("the LSTM has no float16 on a CPU")
     batch = collate_batch([dataset[i] for i in range(13)])
     expected = training_loss(model, batch)
     expected_gradients = gradients(model, expected)
@@ -125,7 +125,7 @@ def test_a_model_that_scales_its_logits_is_refused(dataset, tokenizer, name):
         training_loss(model, collate_batch([dataset[0]]))
 
 
-def test_a_sample_of_the_whole_vocabulary_gives_the_loss_over_it(model, dataset, tokenizer):
+def test_a_sample_of_the_full_vocabulary_gives_the_full_loss(model, dataset, tokenizer):
     batch = collate_batch([dataset[i] for i in range(13)])
     even = torch.full((len(tokenizer),), 1 / len(tokenizer))
     expected = training_loss(model, batch)
@@ -135,7 +135,7 @@ def test_a_sample_of_the_whole_vocabulary_gives_the_loss_over_it(model, dataset,
     assert_equal_gradients(gradients(model, found), expected_gradients, atol=1e-4, rtol=1e-3)
 
 
-def test_sampled_losses_point_where_the_loss_over_the_vocabulary_does(model, dataset, tokenizer):
+def test_gradients_of_sampled_losses_point_in_the_direction_of_the_full_gradient(model, dataset, tokenizer):
     batch = collate_batch([dataset[i] for i in range(13)])
     frequencies = token_frequencies(dataset, len(tokenizer))
     expected = gradients(model, training_loss(model, batch))
@@ -145,7 +145,7 @@ def test_sampled_losses_point_where_the_loss_over_the_vocabulary_does(model, dat
         assert torch.cosine_similarity(mean.flatten(), full.flatten(), dim=0) > 0.9, name
 
 
-def test_token_frequencies_count_every_token_and_none_is_zero(dataset, tokenizer):
+def test_token_frequencies_sum_to_one_and_none_is_zero(dataset, tokenizer):
     frequencies = token_frequencies(dataset, len(tokenizer))
     assert frequencies.shape == (len(tokenizer),) and frequencies.dtype == torch.float32
     assert frequencies.min() > 0 and frequencies.sum() == pytest.approx(1.0)
@@ -165,7 +165,7 @@ def test_every_target_has_its_own_loss_and_row(scored_model, dataset):
 
 @torch.no_grad()
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_dataset_nll_is_that_of_one_text_at_a_time_in_order(scored_model, dataset, tokenizer, batch_size):
+def test_dataset_nll_equals_that_of_one_text_at_a_time_in_order(scored_model, dataset, tokenizer, batch_size):
     nll, num_targets = dataset_nll(scored_model, dataset, batch_size, tokenizer.eos_token_id)
     alone = [collate_batch([dataset[i]]) for i in range(len(dataset))]
     np.testing.assert_allclose(
@@ -185,7 +185,7 @@ def test_the_targets_are_the_last_quarter_and_the_end(tiny_lstm, tokenizer, clea
 
 @pytest.mark.parametrize("kind", ["lstm", "gpt2"])
 @pytest.mark.parametrize("training", [True, False])
-def test_dataset_nll_turns_dropout_off_and_leaves_the_mode_as_it_was(kind, training, dataset, tokenizer):
+def test_dataset_nll_turns_dropout_off_and_restores_the_mode(kind, training, dataset, tokenizer):
     model = make_model(kind, len(tokenizer), dropout=0.5).train(training)
     nll, _ = dataset_nll(model, dataset, 8, tokenizer.pad_token_id)
     assert model.training is training

@@ -1,4 +1,4 @@
-"""Cleaning by the workers of a cluster: what one machine makes of the same rows, also when a worker dies."""
+"""Cleaning with a cluster gives the same result as on one machine, also when a worker dies."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ NUM_FILES = 8
 
 @pytest.fixture(scope="module")
 def client():
-    """Of a cluster of two worker processes."""
+    """A client of a cluster of two worker processes."""
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def lines(made_up_tweets) -> list[str]:
-    """Rows of many users, some of them repeated, messy, short or bad."""
+    """Rows of many users; some are repeated, messy, short or bad."""
     texts = [*made_up_tweets, *made_up_tweets[:30], *MESSY_TWEETS, "hm", "?!"]
     rows = [
         f'"0","{i}","Mon Apr 06 22:{i // 60 % 60:02}:{i % 60:02} PDT 2009","NO_QUERY","user{i % 50}","{text}"'
@@ -41,19 +41,19 @@ def lines(made_up_tweets) -> list[str]:
 
 @pytest.fixture(scope="module")
 def paths(lines, tmp_path_factory) -> list[str]:
-    folder = tmp_path_factory.mktemp("parts")
+    folder = tmp_path_factory.mktemp("files")
     size = -(-len(lines) // NUM_FILES)
-    paths = [folder / f"part-{i}.csv" for i in range(NUM_FILES)]
+    paths = [folder / f"tweets-{i}.csv" for i in range(NUM_FILES)]
     for i, path in enumerate(paths):
         path.write_text("\n".join(lines[i * size : (i + 1) * size]) + "\n", encoding="latin-1", errors="ignore")
     return [str(path) for path in paths]
 
 
 @pytest.fixture(scope="module")
-def whole(paths, tmp_path_factory):
-    """The corpus of all files in one."""
-    path = tmp_path_factory.mktemp("whole") / "tweets.csv"
-    path.write_bytes(b"".join(Path(part).read_bytes() for part in paths))
+def corpus(paths, tmp_path_factory):
+    """The corpus of all rows in one file."""
+    path = tmp_path_factory.mktemp("corpus") / "tweets.csv"
+    path.write_bytes(b"".join(Path(file).read_bytes() for file in paths))
     return read_sentiment140(path)
 
 
@@ -63,14 +63,14 @@ def assert_same(prepared, expected):
 
 
 @pytest.mark.parametrize("split_by", ["random", "user", "time"])
-def test_a_cluster_prepares_what_one_machine_does(client, paths, whole, split_by):
-    expected = prepare_tweets(whole, seed=3, split_by=split_by)
+def test_a_cluster_prepares_the_same_tweets_as_one_machine(client, paths, corpus, split_by):
+    expected = prepare_tweets(corpus, seed=3, split_by=split_by)
     assert expected.counts["bad_rows"] == 1 and expected.counts["duplicates"] >= 30
     assert_same(script.clean_with_dask(paths, seed=3, split_by=split_by), expected)
 
 
 def read_and_die(path, marker, read=script.read_tweets):
-    """The rows of a file; the first worker that reads the file `marker` names is killed while it does."""
+    """Read a file; the first worker that reads the file named in `marker` is killed."""
     dying, remembered = marker
     if path == dying and not os.path.exists(remembered):
         Path(remembered).touch()
@@ -78,14 +78,14 @@ def read_and_die(path, marker, read=script.read_tweets):
     return read(path)
 
 
-def test_a_worker_that_is_killed_costs_nothing(client, paths, whole, tmp_path, monkeypatch):
+def test_nothing_is_lost_when_a_worker_is_killed(client, paths, corpus, tmp_path, monkeypatch):
     remembered = tmp_path / "killed"
     monkeypatch.setattr(script, "read_tweets", lambda path: read_and_die(path, (paths[3], str(remembered))))
-    assert_same(script.clean_with_dask(paths, seed=0), prepare_tweets(whole, seed=0))
+    assert_same(script.clean_with_dask(paths, seed=0), prepare_tweets(corpus, seed=0))
     assert remembered.exists()
 
 
-def test_a_file_of_something_else_is_named(client, paths, tmp_path):
+def test_a_file_in_another_format_is_named(client, paths, tmp_path):
     bad = tmp_path / "notes.csv"
     bad.write_text("shopping list\nbread\n")
     with pytest.raises(CorpusFormatError, match=r"notes\.csv"):

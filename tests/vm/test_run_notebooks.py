@@ -1,4 +1,4 @@
-"""Which notebooks are run, and what stays of their outputs."""
+"""Running notebooks: which outputs are kept, what happens after an error, and which parameters are refused."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def stderr(text: str):
     return new_output("stream", name="stderr", text=text)
 
 
-def test_tidy_keeps_the_last_state_of_a_bar_and_nothing_of_cleared_ones_or_widgets():
+def test_tidy_keeps_the_last_state_of_a_bar_and_removes_cleared_bars_and_widgets():
     bars = [
         stderr("\rcleaning: 0%"),
         stderr("\r            \r"),
@@ -46,7 +46,7 @@ def test_a_notebook_that_fails_stays_as_it_was(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_a_notebook_that_ran_holds_its_outputs(tmp_path):
+def test_an_executed_notebook_holds_its_outputs(tmp_path):
     path = tmp_path / "story.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("print('made')")]), path)
     run_notebook(path)
@@ -69,7 +69,7 @@ def test_the_notebooks_read_all_their_parameters(folder, name):
 
 
 @pytest.mark.parametrize("cell", ["%matplotlib inline\nprint(learning_rate)", "!ls\ntrain(rate=learning_rate)"])
-def test_parameters_are_read_in_any_cell(tmp_path, cell):
+def test_a_parameter_may_be_read_in_any_cell(tmp_path, cell):
     check_parameters(notebook_with(tmp_path, "learning_rate = 1  # peak", "1 + 1", cell))
 
 
@@ -77,7 +77,7 @@ def test_parameters_are_read_in_any_cell(tmp_path, cell):
 def test_a_misspelt_parameter_is_refused_before_anything_runs(tmp_path, parameters):
     path = notebook_with(tmp_path, parameters, "open('ran', 'w')", "print(learning_rate)")
     before = path.read_bytes()
-    message = "story.ipynb sets learning_rat, which none of its cells reads: take it out, or is it learning_rate"
+    message = "story.ipynb sets learning_rat, which none of its cells reads: remove it, or did you mean learning_rate"
     with pytest.raises(ParameterError, match=message):
         check_parameters(path)
     with pytest.raises(SystemExit, match=message):
