@@ -38,6 +38,7 @@ lint: $(VENV)/installed-dev  ## Check style and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	git ls-files -z | xargs -0 $(BIN)/codespell
+	$(BIN)/jupyter nbconvert --log-level ERROR --to script --stdout $(NOTEBOOKS) | $(BIN)/codespell -
 
 table: $(VENV)/installed  ## Write the newest comparison in models/ into the README's result table
 	$(BIN)/python -m src.report.readme

@@ -112,10 +112,7 @@ class LSTMBackbone(LSTMPreTrainedModel):
         self.post_init()
 
     def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        state: State | None = None,
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, state: State | None = None
     ) -> LSTMOutput:
         """Run the recurrence over the tokens and never over a pad.
 

@@ -197,7 +197,7 @@ def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> Non
 def model_card(meta: dict) -> str:
     """Text of a run folder's README, made from its metadata."""
     data = meta["data"]
-    counts = ", ".join(f"{name} {rows:,}" for name, rows in data.get("counts", {}).items()).replace("_", " ")
+    counts = "; ".join(f"{name} {rows:,}" for name, rows in data.get("counts", {}).items()).replace("_", " ")
     metrics = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(meta["metrics"]))
     settings = "\n".join(f"| {name} | {value} |" for name, value in meta["settings"].items())
     return f"""# {meta["name"]}
@@ -206,7 +206,7 @@ A tweet completer: it reads the first 75% of a tweet's words and writes the last
 
 - Corpus: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
 - sha256 of the corpus: `{data.get("sha256")}`
-- Rows: {counts}
+- Row counts: {counts}
 - Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
 
 Scores on the validation split, with 95% confidence intervals:

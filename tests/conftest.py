@@ -1,10 +1,10 @@
-"""Fixtures that every test module can use: made-up texts, a small tokenizer and a tiny model."""
+"""Fixtures for all tests: made-up texts, a small tokenizer and tiny models."""
 
 import os
 import random
 from pathlib import Path
 
-# Tiny models are slower with more threads, and much slower beside another busy process.
+# Tiny models are slower with more threads, and much slower if another process is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
@@ -18,9 +18,9 @@ from src.data_utils import clean_string
 from src.examples import TWEETS
 from src.lstm_model import LSTMLM, LSTMConfig
 
-# The same examples in every run, however slow the machine.
+# Every run tries the same examples, and a slow machine is no failure.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-# `make test-thorough`: other ones each time, and many more.
+# `make test-thorough` tries many more examples, and new ones each time.
 settings.register_profile("thorough", settings.get_profile("tests"), derandomize=False, max_examples=3_000)
 settings.load_profile("tests")
 
@@ -34,7 +34,7 @@ VOCABULARY = (
 
 @pytest.fixture(scope="session")
 def cleaned_texts() -> list[str]:
-    """80 distinct cleaned texts of 2 to 14 words, every length among them."""
+    """80 distinct cleaned texts of 2 to 14 words; every length occurs."""
     rng, words = random.Random(0), VOCABULARY.split()
     texts = {}
     while len(texts) < 80:
@@ -46,13 +46,13 @@ def cleaned_texts() -> list[str]:
 def made_up_tweets(cleaned_texts) -> list[str]:
     """400 distinct cleaned tweets of 5 to 13 words."""
     words, rng = " ".join(cleaned_texts).split(), random.Random(0)
-    # A first word of its own, which no completion begins with, tells a tweet from a model's recital of its rest.
+    # No completion begins with the unique first word, so a completion that repeats the other words is not the tweet.
     return [" ".join([f"tweet{i}", *rng.choices(words, k=rng.randint(4, 12))]) for i in range(400)]
 
 
 @pytest.fixture(scope="session")
 def corpus_path(made_up_tweets, tmp_path_factory) -> Path:
-    """The made-up tweets as a file in Sentiment140's format."""
+    """The made-up tweets in a file in the format of Sentiment140."""
     rows = [f'"0","{i}","","NO_QUERY","someone","{text}!"' for i, text in enumerate(made_up_tweets)]
     path = tmp_path_factory.mktemp("corpus") / "tweets.csv"
     path.write_text("\n".join(rows) + "\n", encoding="latin-1")
@@ -61,7 +61,7 @@ def corpus_path(made_up_tweets, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def distilgpt2_path(made_up_tweets, tmp_path_factory) -> Path:
-    """A tiny model in place of distilgpt2."""
+    """The folder of a tiny model with the architecture of distilgpt2."""
     folder = tmp_path_factory.mktemp("hub") / "distilgpt2"
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(made_up_tweets, vocab_size=400, special_tokens=["<|endoftext|>"])
@@ -79,7 +79,7 @@ def tokenizer(cleaned_texts):
 
 @pytest.fixture(scope="session")
 def tiny_lstm(tokenizer) -> LSTMLM:
-    """Untrained, in evaluation mode, always with the same weights."""
+    """An untrained LSTM in evaluation mode, with the same weights in every run."""
     torch.manual_seed(0)
     config = LSTMConfig(vocab_size=len(tokenizer), embedding_dim=16, hidden_dim=24, num_layers=2, dropout=0.0)
     return LSTMLM(config).eval()

@@ -1,4 +1,4 @@
-"""Where a model runs, and where bfloat16 pays."""
+"""Choose a device, and detect fast bfloat16."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from src.device import has_fast_bf16, pick_device
 
 
-def test_an_explicit_device_wins():
+def test_a_given_device_is_used():
     assert pick_device("meta") == torch.device("meta")
     assert pick_device(torch.device("cpu")) == torch.device("cpu")
 
@@ -14,7 +14,7 @@ def test_an_explicit_device_wins():
 @pytest.mark.parametrize(
     ("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
 )
-def test_the_best_device_is_picked(cuda, mps, expected, monkeypatch):
+def test_the_best_available_device_is_picked(cuda, mps, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert pick_device() == torch.device(expected)
@@ -29,7 +29,7 @@ def test_the_best_device_is_picked(cuda, mps, expected, monkeypatch):
         ({}, False),
     ],
 )
-def test_a_processor_is_fast_in_bf16_if_it_has_instructions_for_it(capabilities, expected, monkeypatch):
+def test_bf16_is_fast_on_a_cpu_with_bf16_instructions(capabilities, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert has_fast_bf16(torch.device("cpu")) is expected
     assert has_fast_bf16(torch.device("mps")) is False

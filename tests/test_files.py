@@ -1,4 +1,4 @@
-"""Files are whole or not there, also where nothing more can be written."""
+"""Files are complete or absent, even on a full disk."""
 
 import json
 import resource
@@ -13,23 +13,25 @@ from src.files import write_atomically, write_json
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_a_written_file_is_read_back_unchanged(tmp_path):
     assert write_atomically(tmp_path / "new" / "a.txt", "naïve\r\n").read_bytes() == "naïve\r\n".encode()
     assert json.loads(write_json(tmp_path / "a.json", {"text": "é"}).read_text(encoding="utf-8")) == {"text": "é"}
 
 
-def test_a_folder_that_is_a_file_is_named(tmp_path):
+def test_a_file_in_place_of_the_folder_is_named_in_the_error(tmp_path):
     (tmp_path / "models").write_text("not a folder")
-    with pytest.raises(OSError, match=r"models/a\.json can't be written \(.*\): make room or choose another folder"):
+    with pytest.raises(
+        OSError, match=r"models/a\.json can't be written \(.*\): free some space or choose another folder"
+    ):
         write_json(tmp_path / "models" / "a.json", {})
 
 
 def limit_files_to(num_bytes: int):
-    """A full disk for a process that is about to start: no file may grow beyond this."""
+    """Imitate a full disk in a process that is about to start: no file may grow beyond `num_bytes`."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path):
+def test_on_a_full_disk_the_previous_file_is_unchanged(tmp_path):
     path = tmp_path / "result.json"
     write_json(path, {"score": 1})
     code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from src.files import write_json; import sys;"
@@ -41,6 +43,6 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "result.json can't be written (File too large): make room" in completed.stderr
+    assert "result.json can't be written (File too large): free some space" in completed.stderr
     assert json.loads(path.read_text()) == {"score": 1}
     assert list(tmp_path.iterdir()) == [path]

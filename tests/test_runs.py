@@ -1,4 +1,4 @@
-"""Behaviour of run folders: made whole, found again, described."""
+"""Create, find, read and describe run folders."""
 
 import importlib.metadata
 import json
@@ -27,7 +27,7 @@ DATA = {
     "sha256": "abc123",
     "split_by": "random",
     "split_seed": 7,
-    "counts": {"rows_read": 40},
+    "counts": {"rows_read": 4000, "bad_rows": 2},
 }
 
 
@@ -53,10 +53,10 @@ def make_meta(**changes):
     return {**meta, **changes}
 
 
-# Making
+# Creating
 
 
-def test_a_run_gets_its_name_when_its_block_ends(tmp_path, frozen_time):
+def test_a_run_gets_its_final_name_when_its_block_ends(tmp_path, frozen_time):
     models_dir = tmp_path / "new" / "models"
     with new_run("lstm_lm", models_dir) as run_dir:
         (run_dir / "weights").write_text("1 2 3")
@@ -66,7 +66,7 @@ def test_a_run_gets_its_name_when_its_block_ends(tmp_path, frozen_time):
     assert (models_dir / "lstm_lm-20260102-030405" / "weights").read_text() == "1 2 3"
 
 
-def test_a_failed_run_keeps_its_content_under_the_dotted_name(tmp_path):
+def test_a_failed_run_keeps_its_files_under_the_temporary_name(tmp_path):
     with pytest.raises(KeyboardInterrupt), new_run("lstm_lm", tmp_path) as run_dir:
         (run_dir / "meta.json").write_text("{}")
         raise KeyboardInterrupt
@@ -76,7 +76,7 @@ def test_a_failed_run_keeps_its_content_under_the_dotted_name(tmp_path):
         find_run("lstm_lm", models_dir=tmp_path)
 
 
-def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, frozen_time):
+def test_runs_started_in_the_same_second_get_separate_folders(tmp_path, frozen_time):
     with new_run("lstm_lm", tmp_path) as first, new_run("lstm_lm", tmp_path) as second:
         (first / "meta.json").write_text('{"number": 1}')
         (second / "meta.json").write_text('{"number": 2}')
@@ -87,7 +87,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, frozen_time)
     assert read_meta(find_run("lstm_lm", models_dir=tmp_path))["number"] == 3
 
 
-def test_a_run_after_a_failed_one_of_the_same_second_leaves_it_alone(tmp_path, frozen_time):
+def test_a_run_started_in_the_same_second_does_not_change_a_failed_one(tmp_path, frozen_time):
     with pytest.raises(ZeroDivisionError), new_run("lstm_lm", tmp_path) as failed:
         (failed / "weights").write_text("failed")
         raise ZeroDivisionError
@@ -111,7 +111,7 @@ def test_the_newest_run_is_found(tmp_path):
     assert find_run("lstm_lm", models_dir=str(tmp_path)) == newest
 
 
-def test_of_several_names_the_newest_run_is_found_whatever_its_name(tmp_path):
+def test_the_newest_run_with_any_of_several_names_is_found(tmp_path):
     older = make_run(tmp_path, "zebra-20260101-000000")
     newer = make_run(tmp_path, "ant-20260102-000000")
     assert find_run("zebra", "ant", models_dir=tmp_path) == newer
@@ -119,7 +119,7 @@ def test_of_several_names_the_newest_run_is_found_whatever_its_name(tmp_path):
     assert find_run("zebra", "none", models_dir=tmp_path) == older
 
 
-def test_only_runs_on_the_same_corpus_and_split_are_found(tmp_path):
+def test_only_runs_with_the_same_corpus_and_split_are_found(tmp_path):
     same = make_run(tmp_path, "lstm_lm-20260101-000000", data=DATA)
     make_run(tmp_path, "lstm_lm-20260102-000000", data={**DATA, "sha256": "other"})
     make_run(tmp_path, "lstm_lm-20260103-000000", data={**DATA, "split_seed": 8})
@@ -128,18 +128,19 @@ def test_only_runs_on_the_same_corpus_and_split_are_found(tmp_path):
     assert find_run("lstm_lm", models_dir=tmp_path) == newest
 
 
-@pytest.mark.parametrize("way", ["random", "user", "time"])
-def test_only_runs_split_in_the_same_way_are_found(tmp_path, way):
-    ways = ("random", "user", "time")
+@pytest.mark.parametrize(("split_by", "other"), [("random", "time"), ("user", "random"), ("time", "user")])
+def test_only_runs_split_in_the_same_way_are_found(tmp_path, split_by, other):
     made = {
-        way: make_run(tmp_path, f"ant-2026010{i}-000000", data={**DATA, "split_by": way}) for i, way in enumerate(ways)
+        way: make_run(tmp_path, f"ant-2026010{i}-000000", data={**DATA, "split_by": way})
+        for i, way in enumerate(("random", "user", "time"))
     }
-    assert find_run("ant", models_dir=tmp_path, data={**DATA, "split_by": way}) == made[way]
+    data = {**DATA, "split_by": split_by}
+    assert find_run("ant", models_dir=tmp_path, data=data) == made[split_by]
     with pytest.raises(RunError, match="no ant run"):
-        find_run("ant", models_dir=tmp_path, data={**DATA, "split_by": way}, run_dir=made[ways[ways.index(way) - 1]])
+        find_run("ant", models_dir=tmp_path, data=data, run_dir=made[other])
 
 
-def test_all_runs_of_a_pattern_are_found_newest_first(tmp_path):
+def test_all_runs_that_match_a_pattern_are_found_newest_first(tmp_path):
     oldest = make_run(tmp_path, "lstm_seed2-20260101-000000", data=DATA)
     newest = make_run(tmp_path, "lstm_seed1-20260103-000000", data=DATA)
     make_run(tmp_path, "lstm_seed3-20260104-000000", data={**DATA, "split_seed": 8})
@@ -149,13 +150,13 @@ def test_all_runs_of_a_pattern_are_found_newest_first(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("ant", "zebra"), ("zebra", "ant")])
-def test_runs_of_two_names_made_in_the_same_second_are_both_looked_at(tmp_path, names):
+def test_of_two_runs_with_the_same_timestamp_the_one_on_this_corpus_is_found(tmp_path, names):
     same = make_run(tmp_path, "ant-20260101-000000", data=DATA)
     make_run(tmp_path, "zebra-20260101-000000", data={**DATA, "sha256": "other"})
     assert find_run(*names, models_dir=tmp_path, data=DATA) == same
 
 
-def test_a_chosen_run_is_taken_instead_of_the_newest_on_the_same_condition(tmp_path):
+def test_a_given_run_replaces_the_newest_if_corpus_and_split_match(tmp_path):
     chosen = make_run(tmp_path, "my-own-folder", data=DATA)
     other = make_run(tmp_path, "ant-20260102-000000", data={**DATA, "split_seed": 8})
     assert find_run("ant", models_dir=tmp_path, run_dir=chosen) == chosen
@@ -167,7 +168,7 @@ def test_a_chosen_run_is_taken_instead_of_the_newest_on_the_same_condition(tmp_p
         find_run("ant", models_dir=tmp_path, run_dir=tmp_path / "missing")
 
 
-def test_folders_without_meta_are_no_runs(tmp_path):
+def test_folders_without_meta_are_not_found(tmp_path):
     run_dir = make_run(tmp_path, "lstm_lm-20260101-000000")
     (tmp_path / "lstm_lm-20260102-000000").mkdir()
     (tmp_path / "lstm_lm-20260103-000000").write_text("a file")
@@ -180,7 +181,7 @@ def test_without_a_run_the_error_says_what_to_do(tmp_path, folder):
         find_run("ant", "zebra", models_dir=tmp_path / folder)
 
 
-def test_without_a_run_on_this_corpus_the_error_names_the_corpus_and_its_split(tmp_path):
+def test_without_a_run_on_this_corpus_the_error_names_corpus_and_split(tmp_path):
     make_run(tmp_path, "ant-20260101-000000", data=DATA)
     condition = 'trained on made.csv with split_by="user" and split seed 7'
     with pytest.raises(RunError, match=rf"no ant run {condition} in .*: run its notebook"):
@@ -211,11 +212,11 @@ def test_broken_json_is_refused_with_its_line(tmp_path, text, line):
     ("content", "message"),
     [
         (b"\xff\xfe{}", "is not UTF-8: restore the file"),
-        (b"[]", "is not what a run writes: restore the file"),
-        (b'{"versions": []}', "is not what a run writes: restore the file"),
+        (b"[]", "does not have the format of a run's metadata: restore the file"),
+        (b'{"versions": []}', "does not have the format of a run's metadata: restore the file"),
     ],
 )
-def test_what_no_run_writes_is_refused(tmp_path, content, message):
+def test_a_file_that_is_not_metadata_is_refused(tmp_path, content, message):
     (tmp_path / "meta.json").write_bytes(content)
     with pytest.raises(RunError, match=rf"meta\.json {message}"):
         read_meta(tmp_path)
@@ -224,7 +225,7 @@ def test_what_no_run_writes_is_refused(tmp_path, content, message):
 # Describing
 
 
-def test_metadata_is_json_and_says_how_the_run_was_made(frozen_time):
+def test_metadata_is_json_and_describes_the_run(frozen_time):
     meta = make_meta()
     assert json.loads(json.dumps(meta)) == meta
     assert (meta["name"], meta["settings"], meta["data"]) == ("lstm_lm", {"epochs": 3, "lr": 0.001}, DATA)
@@ -235,7 +236,7 @@ def test_metadata_is_json_and_says_how_the_run_was_made(frozen_time):
 
 
 @pytest.mark.parametrize("status, expected", [("", "c0ffee"), (" M src/runs.py\n", "c0ffee+changes")])
-def test_the_commit_says_if_files_differ_from_it(monkeypatch, status, expected):
+def test_the_commit_is_marked_if_files_differ_from_it(monkeypatch, status, expected):
     def fake_git(command, **kwargs):
         return subprocess.CompletedProcess(command, 0, stdout="c0ffee\n" if "rev-parse" in command else status)
 
@@ -262,7 +263,7 @@ def test_run_files_are_written_and_read_back(tmp_path):
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == model_card(meta)
 
 
-def test_a_run_whose_files_cannot_be_written_is_no_run(tmp_path):
+def test_if_the_history_cannot_be_written_there_is_no_metadata(tmp_path):
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_run_files(tmp_path, make_meta(), [{"loss": object()}])
     assert list(tmp_path.iterdir()) == []
@@ -275,12 +276,13 @@ def test_the_model_card_shows_scores_with_their_intervals():
     assert "| loss | 3.142 |" in lines
     assert "| samples | 500 |" in lines
     assert "| lr | 0.001 |" in lines
-    assert "- Trained on: made-up (made.csv), split seed 7" in lines
+    assert "- Corpus: made-up (made.csv), split seed 7" in lines
     assert "- sha256 of the corpus: `abc123`" in lines
-    assert any("in 12 s of training, commit c0ffee" in line for line in lines)
+    assert "- Row counts: rows read 4,000; bad rows 2" in lines
+    assert any(line.endswith("after 12 s of training, at commit c0ffee") for line in lines)
 
 
-def test_the_model_card_lists_scores_within_scores():
+def test_the_model_card_lists_nested_scores():
     score = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}
     meta = run_metadata("m", {}, {}, {"rouge1": score, "before": {"rouge1": score}}, 1.0)
     card = model_card(meta)

@@ -28,7 +28,7 @@ from src.corpus.tokenization import encode
 from src.text.cleaning import clean_string
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
 
-# Prompts decoded together; fewer where each has many continuations.
+# Number of prompts decoded together; fewer if each has many continuations.
 BATCH_SIZE = 64
 
 
@@ -58,8 +58,8 @@ class Completer:
     global random state.
 
     Args:
-        model: in evaluation mode, with a tokenizer that has a pad token.
-        tokenizer: WordPiece or byte-level BPE.
+        model: an LSTM from `load_lstm_lm`, a transformer from `load_pretrained`, ..., in evaluation mode.
+        tokenizer: the model's tokenizer, WordPiece or byte-level BPE, with a pad token.
         decoding: how suggestions are found.
         memory: for one text that is being typed: what the model has read of it is not read again.
 

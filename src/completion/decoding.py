@@ -36,7 +36,7 @@ class Decoding:
             16 for "mbr", which needs at least 2.
         temperature: logits are divided by it ("nucleus", "mbr").
         top_p: samples come from the smallest set of tokens that has at least this probability ("nucleus",
-            "mbr"). By default 0.9 for "nucleus" and 1, all tokens, for "mbr".
+            "mbr"); by default 0.9 for "nucleus" and 1, all tokens, for "mbr".
         utility: F1 over words (ROUGE-1), or the mean of it and F1 over pairs of words (ROUGE-2) ("mbr").
         seed: seed of the samples ("nucleus", "mbr").
 
@@ -144,7 +144,7 @@ def continue_rows(
     """Choose k first tokens for each prompt, then one token for each row, until every row has ended.
 
     `generate` reads a prompt once for each of its samples and feeds ended rows until the last row ends:
-    several times the work where prompts have many samples. For a model this small, its own setup also
+    several times the work if prompts have many samples. For a small model, generate's own setup also
     costs more than the forward pass.
 
     Args:
@@ -152,7 +152,7 @@ def continue_rows(
 
     Returns:
         At most k continuations of each prompt, in the order in which `choose` gives their first tokens; fewer
-        where fewer have any probability.
+        if fewer have any probability.
     """
     input_ids, prompt_length = batch.input_ids, batch.input_ids.shape[1]
     model_kwargs = reading_kwargs(model, batch.attention_mask)
@@ -187,7 +187,7 @@ def continue_rows(
 def beam_search(model: PreTrainedModel, batch: PromptBatch, num_beams: int) -> list[list[Continuation]]:
     """The `num_beams` continuations of each prompt that beam search ends with, in the order of their scores.
 
-    Fewer where fewer have any probability.
+    There are fewer if fewer have any probability.
     """
     prompt_length = batch.input_ids.shape[1]
 

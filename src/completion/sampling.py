@@ -30,8 +30,8 @@ def draw_from_nucleus(
     """Draw one token for each row from its nucleus: the smallest set of tokens with a probability of at least `top_p`.
 
     A token is in the nucleus if the more probable tokens together have less than `top_p`. If a drawn token
-    is outside, so are all less probable ones, and the next draw is among the rest. This gives the same
-    distribution as sorting, in a fraction of the time (Holtzman et al., 2020, define the nucleus).
+    is outside, so are all less probable ones, and the next draw is among the others. This gives the same
+    distribution as sorting, in a fraction of the time. The nucleus is defined by Holtzman et al. (2020).
 
     Args:
         probabilities: float [rows, vocab].

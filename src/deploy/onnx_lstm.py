@@ -105,7 +105,7 @@ class OnnxLSTM:
     def _continue(self, new_ids: list[int], total: float, state: State, typed: str, max_new_tokens: int) -> Completion:
         """Continue greedily after new ids whose log-probabilities have this total.
 
-        The state is the one before the last of them.
+        The state is the one before the last of these ids.
         """
         new_ids = new_ids.copy()
         while new_ids[-1] != self.eos_id and len(new_ids) < max_new_tokens:

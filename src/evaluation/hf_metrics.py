@@ -1,6 +1,7 @@
 """The scores of `src.evaluation.metrics` as metrics of Hugging Face's `evaluate`; they load without a network.
 
 >>> import evaluate
+>>> from src.evaluation.hf_metrics import ExactMatch, Rouge
 >>> metrics = evaluate.combine([Rouge(), ExactMatch()])
 >>> scores = metrics.compute(predictions=["to bed", "at ten"], references=["to bed", "at nine"])
 >>> scores["rouge1"], scores["exact_match"]

@@ -1,4 +1,4 @@
-"""A corpus from a file: what the preparation in memory makes of the same rows."""
+"""A corpus on disk has the same splits as one prepared in memory."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from src.next_token_dataset import NextTokenDataset
 
 @pytest.fixture(scope="module")
 def path(made_up_tweets, tmp_path_factory):
-    """3,000 rows, with duplicates, messy, short and bad ones among them."""
+    """A file of about 3,000 rows; some are duplicates, messy, short or bad."""
     texts = [f"{text} {i // 400}" for i, text in enumerate(made_up_tweets * 6)]
     texts += [*made_up_tweets, *made_up_tweets[:150], *MESSY_TWEETS, "hm", "?!"]
     rows = [f'"0","{i}","","NO_QUERY","someone","{text}"' for i, text in enumerate(t.replace('"', "") for t in texts)]
@@ -22,7 +22,7 @@ def path(made_up_tweets, tmp_path_factory):
     return path
 
 
-def test_it_has_the_parts_that_fit_in_memory(path, tmp_path):
+def test_its_splits_are_those_prepared_in_memory(path, tmp_path):
     expected = prepare_tweets(read_sentiment140(path), seed=5)
     large = LargeCorpus(path, tmp_path, seed=5)
     assert {split: list(large.texts(split)) for split in SPLITS} == {split: expected.texts(split) for split in SPLITS}
@@ -31,14 +31,14 @@ def test_it_has_the_parts_that_fit_in_memory(path, tmp_path):
     assert large.sha256 == read_sentiment140(path).sha256
 
 
-def test_its_texts_become_ids_without_being_held(path, tmp_path, tokenizer):
+def test_its_streamed_texts_give_the_same_token_ids(path, tmp_path, tokenizer):
     large = LargeCorpus(path, tmp_path, seed=5)
     streamed = NextTokenDataset(large.texts("train"), tokenizer, tokenizer.eos_token_id, folder=tmp_path / "train")
-    held = NextTokenDataset(list(large.texts("train")), tokenizer, tokenizer.eos_token_id)
-    assert (streamed.token_ids == held.token_ids).all() and (streamed.offsets == held.offsets).all()
+    in_memory = NextTokenDataset(list(large.texts("train")), tokenizer, tokenizer.eos_token_id)
+    assert (streamed.token_ids == in_memory.token_ids).all() and (streamed.offsets == in_memory.offsets).all()
 
 
-def test_a_file_of_something_else_is_refused(tmp_path):
+def test_a_file_of_another_format_is_refused(tmp_path):
     (tmp_path / "notes.csv").write_text("shopping list\nbread\n")
     with pytest.raises(CorpusFormatError, match=r"notes\.csv, line 1"):
         LargeCorpus(tmp_path / "notes.csv", tmp_path / "cleaned", seed=0)

@@ -1,4 +1,4 @@
-"""Behaviour of the splits: sizes, whole groups, order of time."""
+"""Assign splits: sizes, groups that stay together, order in time."""
 
 from collections import Counter
 from itertools import groupby
@@ -23,7 +23,7 @@ from src.corpus.splits import (
 
 
 @given(num_rows=st.integers(0, 300), more=st.integers(0, 50), seed=st.integers(0, 2**32 - 1))
-def test_splits_are_exact_in_every_block_and_stable_when_rows_are_added(num_rows, more, seed):
+def test_splits_are_exact_in_every_block_and_do_not_change_when_rows_are_appended(num_rows, more, seed):
     splits = assign_splits(num_rows, seed)
     assert len(splits) == num_rows
     for start in range(0, num_rows - 9, 10):
@@ -33,17 +33,17 @@ def test_splits_are_exact_in_every_block_and_stable_when_rows_are_added(num_rows
     assert np.array_equal(assign_splits(num_rows + more, seed)[:num_rows], splits)
 
 
-def test_other_seeds_split_otherwise_and_blocks_differ():
+def test_seeds_and_blocks_give_different_splits():
     first, second = assign_splits(200, 0), assign_splits(200, 1)
     assert (first != second).any()
     assert len({tuple(block) for block in first.reshape(-1, 10)}) > 10
 
 
-# Whole groups
+# Groups
 
 
 @given(st.lists(st.integers(1, 1000), max_size=60))
-def test_groups_fill_the_parts_in_order_to_within_half_a_group(sizes):
+def test_groups_fill_the_splits_in_order_to_within_half_a_group(sizes):
     splits = assign_group_splits(np.array(sizes, dtype=np.int64))
     assert [split for split, _ in groupby(splits)] == [split for split in SPLITS if split in splits]
     rows = {split: sum(np.array(sizes)[splits == split]) for split in SPLITS}
@@ -57,23 +57,23 @@ def test_equal_groups_are_cut_exactly(size):
 
 
 @given(users=st.lists(st.integers(0, 12).map(str), max_size=80), seed=st.integers(0, 50))
-def test_a_user_has_one_part(users, seed):
+def test_a_user_is_in_one_split(users, seed):
     splits = assign_splits_by(pd.Series(users, dtype="str"), "user", seed)
     assert len(splits) == len(users)
     assert len(set(zip(users, splits))) == len(set(users))
 
 
-def test_every_user_can_come_into_every_part():
+def test_every_user_can_be_drawn_into_every_split():
     users = pd.Series([f"user{i}" for i in range(20)])
     drawn = [assign_splits_by(users, "user", seed) for seed in range(200)]
     assert {frozenset(splits) for splits in np.array(drawn).T} == {frozenset(SPLITS)}
 
 
 @given(st.lists(st.integers(0, 12), max_size=80))
-def test_no_date_of_a_part_is_as_new_as_one_of_the_next(days):
+def test_every_date_of_a_split_is_older_than_those_of_the_next(days):
     splits = assign_splits_by(pd.Timestamp(2009, 4, 6) + pd.to_timedelta(pd.Series(days, dtype=int), "D"), "time", 0)
     ordered = sorted(zip(days, map(SPLITS.index, splits)))
-    assert [part for _, part in ordered] == sorted(part for _, part in ordered)
+    assert [split for _, split in ordered] == sorted(split for _, split in ordered)
     assert len(set(ordered)) == len(set(days))
 
 
@@ -88,7 +88,7 @@ def test_no_date_of_a_part_is_as_new_as_one_of_the_next(days):
         ("2016-09-28 00:22:34", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
     ],
 )
-def test_dates_are_read(text, expected):
+def test_dates_are_parsed(text, expected):
     assert parse_dates(pd.Series([text, ""], index=[5, 5])).tolist() == [expected, pd.NaT]
 
 
@@ -108,7 +108,7 @@ def test_dates_are_read(text, expected):
         "28.09.2016 00:22:34",
     ],
 )
-def test_what_is_no_such_date_is_missing(text):
+def test_text_in_no_known_date_format_is_missing(text):
     assert parse_dates(pd.Series([text])).isna().all()
 
 

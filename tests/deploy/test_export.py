@@ -114,6 +114,7 @@ def tracked_run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_trained_model_loses_little_at_a_quarter_of_its_size(tracked_run):
     sizes = [(tracked_run / name).stat().st_size for name in ("model.pt", "model.onnx", "model.int8.onnx")]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.01) and sizes[2] < 0.27 * sizes[0] < 8e6

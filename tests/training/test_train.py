@@ -278,6 +278,7 @@ def train_with_interruptions(make_model, datasets, folder, settings, monkeypatch
     return model, train(model, *datasets, settings, folder, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
 @pytest.mark.parametrize("numbers_of_steps", [[3], [9], [16], [13, 2, 12]])
 def test_a_resumed_run_ends_as_the_uninterrupted_one(make_model, datasets, tmp_path, monkeypatch, numbers_of_steps):
@@ -298,6 +299,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(make_model, datasets, tmp_p
     assert seconds == sorted(seconds) and seconds[-1] <= result.duration + 0.1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_stops_at_the_step_of_the_uninterrupted_one(datasets, tmp_path, monkeypatch):
     settings = replace(SETTINGS, learning_rate=0.0, patience=2)
     expected = train(make_lstm(300), *datasets, settings, tmp_path / "uninterrupted", 0)
@@ -309,6 +311,7 @@ def test_a_resumed_run_stops_at_the_step_of_the_uninterrupted_one(datasets, tmp_
         assert [row["step"] for row in result.history] == [row["step"] for row in expected.history]
 
 
+@pytest.mark.slow
 def test_the_layout_of_the_weights_in_memory_does_not_change_the_run(datasets, tmp_path):
     row_by_row, column_by_column = make_lstm(300), make_lstm(300)
     lay_out_for_few_rows(column_by_column)
@@ -318,6 +321,7 @@ def test_the_layout_of_the_weights_in_memory_does_not_change_the_run(datasets, t
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_sampled_softmax_in_bf16_resumes_with_the_same_samples(datasets, tmp_path, monkeypatch):
     settings = replace(SETTINGS, num_sampled_tokens=50, all_tokens_share=0.6, bf16=True)
     uninterrupted = make_lstm(300, dropout=0.3)
@@ -351,6 +355,7 @@ def changed_run(change, datasets):
     return model, train_dataset, val_dataset, settings
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_other_settings_that_do_not_change_the_weights(datasets, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 20)
@@ -358,6 +363,7 @@ def test_a_run_resumes_with_other_settings_that_do_not_change_the_weights(datase
     assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["settings", "weights", "data", "resume"])
 def test_a_changed_run_starts_from_the_beginning(datasets, tmp_path, monkeypatch, change):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
@@ -381,6 +387,7 @@ def test_an_incomplete_checkpoint_is_skipped(datasets, tmp_path, monkeypatch):
     assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
 
 
+@pytest.mark.slow
 def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
     settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, eval_steps=1 / 6, patience=100)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
@@ -400,6 +407,7 @@ def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=ON_CPUS)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(tmp_path):
     assert run_training(tmp_path / "uninterrupted").returncode == 0
     # On a fast machine the last kill may come too late.
@@ -410,6 +418,7 @@ def test_a_run_that_is_killed_repeatedly_ends_with_the_same_weights(tmp_path):
     assert all(map(torch.equal, killed["weights"].values(), expected["weights"].values()))
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path):
     one = run_training(tmp_path / "one", dropout=0.0)
     two = run_training(tmp_path / "two", dropout=0.0, launcher=TWO_PROCESSES)
@@ -422,6 +431,7 @@ def test_two_processes_train_like_one(tmp_path):
     assert all(map(torch.equal, *(weights.values() for weights in ranks)))
 
 
+@pytest.mark.slow
 def test_when_one_process_is_killed_the_others_end(tmp_path):
     completed = run_training(tmp_path, seconds=0.1, launcher=TWO_PROCESSES)
     assert completed.returncode != 0

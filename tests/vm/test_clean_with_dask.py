@@ -18,6 +18,8 @@ from distributed import Client, LocalCluster
 
 from vm import clean_with_dask as script
 
+pytestmark = pytest.mark.slow
+
 NUM_FILES = 8
 
 

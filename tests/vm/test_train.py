@@ -69,6 +69,7 @@ def test_an_unknown_or_malformed_parameter_is_refused(change, message):
         parameters("solution_lstm", [change])
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_run_folder_for_each_model(tmp_path, corpus_path, distilgpt2_path):
     for notebook, changes in (
         ("solution_lstm", SMALL_LSTM),
