@@ -1,5 +1,6 @@
 """What several benchmarks share: the corpus, a short training run, the n-gram baseline, the file of results."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,3 +70,8 @@ def write_results(name: str, data: dict, settings: dict, rows: list[dict], comma
             "rows": rows,
         },
     )
+
+
+def read_results(name: str) -> list[dict]:
+    """The rows of `benchmarks/results/<name>.json`."""
+    return json.loads((RESULTS_DIR / f"{name}.json").read_text(encoding="utf-8"))["rows"]

@@ -16,6 +16,7 @@ from benchmarks.common import (
     SHORT_RUN,
     ngram_system,
     prepared_corpus,
+    read_results,
     scores_of,
     temporary_checkpoints,
     write_results,
@@ -103,6 +104,15 @@ def size_curve(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[dict]:
     yield from ({**row, "seconds_per_suggestion": seconds[system.name]} for row, system in zip(rows, systems))
 
 
+def draw(curve: str) -> None:
+    """Draw the figure of a curve from its file of results."""
+    table = pd.DataFrame(read_results(curve))
+    for metric in SCORES:
+        table[metric] = [Estimate(**score) for score in table[metric]]
+    figure = plot_curves(table, {"tweets": "tweets", "sizes": "parameters"}[curve], SCORES)
+    figure.savefig(RESULTS_DIR / f"{curve}.png", dpi=100)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("curve", choices=("tweets", "sizes"))
@@ -115,8 +125,7 @@ def main() -> None:
     ]
     settings = {"pairs": NUM_PAIRS, "lstm": asdict(SHORT_RUN.on(pick_device())), "seed": 0}
     write_results(curve, data, settings, records, command=f"python -m benchmarks.quality.curves {curve}")
-    figure = plot_curves(pd.DataFrame(rows), {"tweets": "tweets", "sizes": "parameters"}[curve], SCORES)
-    figure.savefig(RESULTS_DIR / f"{curve}.png", dpi=100)
+    draw(curve)
 
 
 if __name__ == "__main__":
