@@ -209,7 +209,7 @@ A tweet completer: it reads the first 75% of a tweet's words and writes the last
 - Row counts: {counts}
 - Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
 
-Scores on the validation split, with 95% confidence intervals:
+Scores on the validation split, with 95% confidence intervals (`src/evaluation/metrics.py` defines the metrics):
 
 | metric | value |
 | --- | --- |
@@ -222,7 +222,7 @@ Settings of the run:
 {settings}
 
 For research only. The training tweets belong to their authors. The model repeats their biases and their
-language; do not present its text as anyone's opinion.
+language; do not present its output as the opinion of a person.
 """
 
 
