@@ -1,4 +1,4 @@
-"""Prepare tweets: clean them, remove duplicates, split them, and split each into context and target."""
+"""Prepare tweets: clean them, remove duplicates, assign them to splits, and cut each into context and target."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ __all__ = [
 
 CONTEXT_SHARE = 0.75
 MIN_TWEETS = 10
-KEY_NAMES = {"user": "user", "time": "date"}
+KEY_COLUMNS = {"user": "user", "time": "date"}
 
 
 def split_x_target_by_words(text: str) -> tuple[str, str]:
@@ -65,7 +65,11 @@ class PreparedTweets:
     split_by: SplitBy
 
     def texts(self, split: str, max_samples: int | None = None) -> list[str]:
-        """Return the texts of a split in their order, or `max_samples` of them drawn by the split's seed."""
+        """Return the texts of "train", "val" or "test" in the order of the table.
+
+        Args:
+            max_samples: maximum number of texts. If there are more, a subset is drawn by `seed`.
+        """
         texts = self.table.loc[self.table["split"] == split, "text"].tolist()
         if max_samples is None or max_samples >= len(texts):
             return texts
@@ -74,7 +78,11 @@ class PreparedTweets:
 
 
 def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chunk_size: int = 50_000) -> PreparedTweets:
-    """Normalise and clean a corpus, `chunk_size` rows at a time, then apply `split_cleaned`."""
+    """Normalise and clean a corpus, `chunk_size` rows at a time, then apply `split_cleaned`.
+
+    Raises:
+        ValueError: as `split_cleaned`.
+    """
     check_split_by(split_by)
     cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"], chunk_size))
     return split_cleaned(cleaned, len(corpus.bad_rows), corpus.source, seed, split_by)
@@ -83,24 +91,24 @@ def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chun
 def split_cleaned(
     tweets: pd.DataFrame, num_bad_rows: int, source: str, seed: int, split_by: SplitBy = "random"
 ) -> PreparedTweets:
-    """Remove short and repeated texts, and split the rest 80/10/10.
+    """Remove short texts and duplicates, and split the rest 80/10/10.
 
-    Texts with fewer than two words are removed because they can't be split into context and target.
-    Of equal texts only the first is kept. Duplicates are removed before the split, so no text is in
-    two splits.
+    Texts with fewer than two words are removed because they can't be cut into context and target.
+    The first of several equal texts is kept, or the oldest if `split_by` is "time". Duplicates are
+    removed before the split, so no text is in two splits.
 
     Args:
         tweets: columns `text` (cleaned), `user` and `date`.
         num_bad_rows: number of rows without a usable tweet, for the counts.
-        source: where the tweets are from, for messages.
-        split_by: "random" splits row by row. "user" draws users by seed, each with all tweets. "time"
-            sorts by date: the oldest 80% are train, the newest 10% test, and tweets of the same
-            second stay together. "user" and "time" first remove rows without a user, or without a
-            date in one of `src.corpus.splits.DATE_FORMATS`; they are counted as "without_user" or
-            "without_date".
+        source: where the tweets come from, for error messages.
+        seed: seed of the split; "time" doesn't use it.
+        split_by: "random" draws rows. "user" draws users, each with all of their tweets. "time" sorts
+            by date: the oldest 80% are train, the newest 10% test, and tweets of the same second stay
+            together. "user" removes rows without a user; "time" removes rows without a date in one of
+            `src.corpus.splits.DATE_FORMATS`. They are counted as "without_user" or "without_date".
 
     Raises:
-        ValueError: too few rows, users or dates are left to fill the three splits.
+        ValueError: `split_by` is unknown, or too few rows, users or dates are left to fill the splits.
     """
     check_split_by(split_by)
     rows = pd.DataFrame({"text": tweets["text"], "key": split_keys(tweets, split_by)})
@@ -116,7 +124,7 @@ def split_cleaned(
         bad_rows=num_bad_rows,
         fewer_than_two_words=len(rows) - len(long_enough),
         duplicates=len(known) - len(distinct),
-        **({} if split_by == "random" else {f"without_{KEY_NAMES[split_by]}": len(long_enough) - len(known)}),
+        **({} if split_by == "random" else {f"without_{KEY_COLUMNS[split_by]}": len(long_enough) - len(known)}),
     )
     return PreparedTweets(pd.DataFrame({"text": distinct["text"], "split": splits}), counts, seed, split_by)
 
@@ -133,7 +141,7 @@ def _clean(texts: pd.Series, chunk_size: int) -> pd.Series:
 def _check_splits(keys: pd.Series, splits: np.ndarray, split_by: SplitBy, source: str) -> None:
     with_key, remedy = "", "use a larger corpus"
     if split_by != "random":
-        with_key = f" with a known {KEY_NAMES[split_by]}"
+        with_key = f" with a known {KEY_COLUMNS[split_by]}"
         remedy = 'use split_by="random" or another corpus'
     if len(keys) < MIN_TWEETS:
         raise ValueError(
@@ -142,23 +150,23 @@ def _check_splits(keys: pd.Series, splits: np.ndarray, split_by: SplitBy, source
         )
     if empty := [split for split in SPLITS if split not in splits]:
         raise ValueError(
-            f"{source}: {len(keys)} tweets of {keys.nunique()} distinct {KEY_NAMES[split_by]}s leave "
+            f"{source}: {len(keys)} tweets of {keys.nunique()} distinct {KEY_COLUMNS[split_by]}s leave "
             f"{' and '.join(empty)} empty; {remedy}"
         )
 
 
 def write_tweets_csv(tweets: PreparedTweets, path: str | Path) -> Path:
-    """Write the prepared texts and their splits as a csv, with `src.files.write_atomically`."""
+    """Write the table as a csv, with `src.files.write_atomically`."""
     return write_atomically(path, tweets.table.to_csv(index=False))
 
 
 def corpus_record(corpus: Corpus, tweets: PreparedTweets) -> dict:
-    """Return, in JSON types, what identifies the data of a run: corpus, preparation and split."""
+    """Return what identifies the data of a run, in JSON types: the corpus, its row counts and the split."""
     return {**corpus.record(), "counts": tweets.counts, "split_seed": tweets.seed, "split_by": tweets.split_by}
 
 
 def raw_tweet_shares(texts: pd.Series) -> pd.Series:
-    """Share of raw tweets with a mention, a URL, an HTML entity or a non-ASCII character, each in [0, 1]."""
+    """Return the shares of raw tweets with a mention, a URL, an HTML entity and a non-ASCII character, from 0 to 1."""
     texts = texts.astype(object)
     return pd.Series(
         {

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 
-FULL_DISK = {ENOSPC, EDQUOT, EFBIG}
+FULL_DISK_ERRNOS = {ENOSPC, EDQUOT, EFBIG}
 
 
 class WriteError(OSError):
@@ -37,10 +37,10 @@ def explain_full_disk(path: str | Path) -> Iterator[None]:
 
 
 def _is_full_disk(error: Exception) -> bool:
-    # Libraries in Rust give the error number only in their text, torch not at all.
-    in_text = re.search(r"\(os error (\d+)\)", str(error))
-    number = int(in_text[1]) if in_text else getattr(error, "errno", None)
-    return number in FULL_DISK or "PytorchStreamWriter failed writing" in str(error)
+    # Libraries in Rust give the error number only in the message, torch gives none.
+    in_message = re.search(r"\(os error (\d+)\)", str(error))
+    number = int(in_message[1]) if in_message else getattr(error, "errno", None)
+    return number in FULL_DISK_ERRNOS or "PytorchStreamWriter failed writing" in str(error)
 
 
 def write_atomically(path: str | Path, text: str) -> Path:
@@ -71,7 +71,7 @@ def publish(partial: Path, path: Path) -> Path:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return only once the bytes of a file would survive a power cut."""
+    """Force the bytes of a file onto the disk, so that they survive a power cut."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -82,10 +82,10 @@ def write_json(path: str | Path, value: object) -> Path:
 
 
 def replace_between(page: str | Path, start: str, end: str, new: str) -> None:
-    """Replace the text between the lines `start` and `end` of a page.
+    """Replace the text between the lines `start` and `end` of a text file.
 
     Raises:
-        ValueError: the page lacks one of the two lines.
+        ValueError: the file lacks one of the two lines.
     """
     text = Path(page).read_text(encoding="utf-8")
     if start not in text or end not in text:

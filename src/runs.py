@@ -1,4 +1,4 @@
-"""Run folders `models/<name>-<timestamp>/`: how they are created, found, read and described."""
+"""Create, find, read and describe run folders: `models/<name>-<timestamp>/`."""
 
 import importlib.metadata
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from src.files import explain_full_disk, publish, write_atomically, write_json
 
 TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
-# Runs started in the same second get a number as well: "-2", "-3", ...
+# A number follows the timestamp if several runs started in the same second: "-2", "-3", ...
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
@@ -27,11 +27,14 @@ class RunError(ValueError):
 
 @contextmanager
 def new_run(name: str, models_dir: str | Path = "models") -> Iterator[Path]:
-    """Create a run folder. It gets its final name only when the block ends without an error.
+    """Create a run folder, and rename it to its final name once the block has ended without an error.
 
     Yields:
         the folder to write into, under a temporary name that begins with a dot. If the block fails,
         the folder keeps that name and its files, and `find_runs` does not return it.
+
+    Raises:
+        WriteError: the disk is full.
     """
     models_dir = Path(models_dir)
     models_dir.mkdir(parents=True, exist_ok=True)
@@ -63,8 +66,11 @@ def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None 
     Args:
         *names: e.g. "lstm_lm", or the pattern "lstm_seed*".
         data: a record made by `src.data_utils.corpus_record`. If given, only runs trained on the same
-            corpus with the same split and seed are returned: for any other run, tweets of this test
-            split may have been training data.
+            corpus with the same split and seed are returned: any other run may have been trained on
+            tweets of this test split.
+
+    Raises:
+        RunError: the `meta.json` of one of the folders can't be read.
     """
     found = [
         path
@@ -81,7 +87,7 @@ def find_run(
     """Return the newest of `find_runs`, or `run_dir` if it was trained on `data`.
 
     Raises:
-        RunError: there is no such run.
+        RunError: there is no such run, or a `meta.json` can't be read.
     """
     if run_dir is None:
         found = find_runs(*names, models_dir=models_dir, data=data)
@@ -105,7 +111,7 @@ def read_meta(run_dir: str | Path) -> dict:
     """Read `meta.json` of a run folder.
 
     Raises:
-        RunError: the folder or the file is missing, or the file is not a JSON object.
+        RunError: the folder or the file is missing, or the file does not hold a run's metadata.
     """
     run_dir = Path(run_dir)
     path = run_dir / "meta.json"
@@ -125,7 +131,7 @@ def read_meta(run_dir: str | Path) -> dict:
 
 
 def warn_of_other_versions(run_dir: str | Path) -> None:
-    """Warn if a run was made with other versions of the computing libraries than the installed ones."""
+    """Warn if a run was made with other versions of `COMPUTING_PACKAGES` than the installed ones."""
     here = library_versions()
     others = {
         name: version
@@ -138,16 +144,16 @@ def warn_of_other_versions(run_dir: str | Path) -> None:
 
 
 def megabytes(run_dir: str | Path) -> float:
-    """Size of a run folder on disk in MB (10^6 bytes), without exported ONNX files."""
+    """Return the size of a run folder in MB (10^6 bytes), without exported ONNX files."""
     paths = [path for path in Path(run_dir).rglob("*") if path.is_file() and path.suffix != ".onnx"]
     return sum(path.stat().st_size for path in paths) / 1e6
 
 
 def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:
-    """Collect what `meta.json` of a run records; all values are JSON types.
+    """Return the content of a run's `meta.json`, in JSON types.
 
     Args:
-        name: name of the model that was really used.
+        name: name of the model that was trained, e.g. "smollm2-135m" if it stood in for distilgpt2.
         settings: all parameters of the run.
         data: corpus, its sha256, row counts and split seed (`src.data_utils.corpus_record`).
         metrics: scores on the validation split, with sample size and confidence intervals.
@@ -166,13 +172,13 @@ def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can change a result."""
+    """Return the versions of Python and of the packages that can change a result."""
     versions = {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES}
     return {"python": platform.python_version(), **versions}
 
 
 def git_commit() -> str | None:
-    """Hash of the current commit, followed by "+changes" if files differ from it; None outside git."""
+    """Return the current commit's hash, with "+changes" if files of `src` differ from it; None outside git."""
 
     def git(*arguments: str) -> str:
         completed = subprocess.run(
@@ -187,7 +193,7 @@ def git_commit() -> str | None:
 
 
 def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> None:
-    """Write `history.json`, the model card `README.md` and `meta.json`."""
+    """Write `history.json`, the model card `README.md` and, last, `meta.json`, which marks a complete run."""
     run_dir = Path(run_dir)
     write_json(run_dir / "history.json", history)
     write_atomically(run_dir / "README.md", model_card(meta))
@@ -195,7 +201,7 @@ def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> Non
 
 
 def model_card(meta: dict) -> str:
-    """Text of a run folder's README, made from its metadata."""
+    """Return the text of a run folder's README, made from the run's metadata."""
     data = meta["data"]
     counts = "; ".join(f"{name} {rows:,}" for name, rows in data.get("counts", {}).items()).replace("_", " ")
     metrics = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(meta["metrics"]))

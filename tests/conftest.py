@@ -4,7 +4,7 @@ import os
 import random
 from pathlib import Path
 
-# Tiny models are slower with more threads, and much slower if another process is busy.
+# More threads slow tiny models down, especially if another process is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
@@ -18,7 +18,7 @@ from src.data_utils import clean_string
 from src.examples import TWEETS
 from src.lstm_model import LSTMLM, LSTMConfig
 
-# Every run tries the same examples, and a slow machine is no failure.
+# Every test run tries the same examples, and a slow machine is no failure.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 # `make test-thorough` tries many more examples, and new ones each time.
 settings.register_profile("thorough", settings.get_profile("tests"), derandomize=False, max_examples=3_000)
@@ -46,7 +46,7 @@ def cleaned_texts() -> list[str]:
 def made_up_tweets(cleaned_texts) -> list[str]:
     """400 distinct cleaned tweets of 5 to 13 words."""
     words, rng = " ".join(cleaned_texts).split(), random.Random(0)
-    # No completion begins with the unique first word, so a completion that repeats the other words is not the tweet.
+    # Completions lack the unique first word, so a test can tell them from tweets of the corpus.
     return [" ".join([f"tweet{i}", *rng.choices(words, k=rng.randint(4, 12))]) for i in range(400)]
 
 
@@ -61,7 +61,7 @@ def corpus_path(made_up_tweets, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def distilgpt2_path(made_up_tweets, tmp_path_factory) -> Path:
-    """The folder of a tiny model with the architecture of distilgpt2."""
+    """The folder of a tiny, untrained model with the architecture of distilgpt2."""
     folder = tmp_path_factory.mktemp("hub") / "distilgpt2"
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(made_up_tweets, vocab_size=400, special_tokens=["<|endoftext|>"])

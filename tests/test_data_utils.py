@@ -1,4 +1,4 @@
-"""Prepare tweets: context and target, cleaning, deduplication and splits of a corpus."""
+"""Prepare tweets: cut them into context and target, clean them, remove duplicates, split them."""
 
 import pandas as pd
 import pytest

@@ -27,7 +27,7 @@ def test_a_file_in_place_of_the_folder_is_named_in_the_error(tmp_path):
 
 
 def limit_files_to(num_bytes: int):
-    """Imitate a full disk in a process that is about to start: no file may grow beyond `num_bytes`."""
+    """Return a function that imitates a full disk in a new process: no file may grow beyond `num_bytes`."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 

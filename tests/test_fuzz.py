@@ -1,4 +1,4 @@
-"""Random input of every kind is accepted or refused in one sentence; nothing breaks."""
+"""Random input of every kind is either accepted or refused in one sentence."""
 
 import io
 import json
@@ -60,7 +60,7 @@ def test_any_bytes_are_a_corpus_or_refused(folder, content):
 
 
 @examples(5)
-# The archive's directory has a name that is not UTF-8.
+# With these changes, a name in the archive is not UTF-8.
 @example(content=b"", changes=[(411, 8), (1648, 128)])
 @given(CSV, st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3))
 def test_any_zip_is_a_corpus_or_refused(folder, content, changes):
@@ -80,7 +80,7 @@ def client(tiny_lstm, tokenizer):
     return TestClient(app, base_url=LOCAL, raise_server_exceptions=True)
 
 
-# Includes surrogates, half characters that JSON can express.
+# With surrogates: halves of characters, which JSON can express.
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,

@@ -1,4 +1,4 @@
-"""Tweet completions from any causal language model of transformers that keeps `past_key_values`, or a `state`."""
+"""Tweet completions from any `transformers` causal language model that keeps `past_key_values` or a `state`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model reads of a prefix, and what a continuation has to keep to.
+    """What the model reads of a prefix, and what constrains its continuations.
 
     Attributes:
         token_ids: ids of the complete words.
@@ -50,9 +50,9 @@ class Prompt:
 class Completer:
     """A language model that completes tweets: a `src.text.prefixes.TweetCompleter`.
 
-    "greedy" begins with the n most probable first tokens and continues greedily from each, so that its
-    first suggestion is that of n = 1. "beam" has at least n beams. "nucleus" draws at least 2 n samples
-    if n > 1. Where these give fewer than n different texts, those of a wider beam search follow.
+    "greedy" begins with the n most probable first tokens and continues greedily from each, so the first
+    suggestion is the same for every n. "beam" has at least n beams. "nucleus" draws at least 2 n samples
+    if n > 1. If these give fewer than n different texts, wider searches add more.
 
     Samples depend on the seed, `BATCH_SIZE` and the other prefixes of a call. No decoding touches the
     global random state.
@@ -61,7 +61,7 @@ class Completer:
         model: an LSTM from `load_lstm_lm`, a transformer from `load_pretrained`, ..., in evaluation mode.
         tokenizer: the model's tokenizer, WordPiece or byte-level BPE, with a pad token.
         decoding: how suggestions are found.
-        memory: for one text that is being typed: what the model has read of it is not read again.
+        memory: keeps what the model has read of one text that is being typed.
 
     Raises:
         ValueError: the memory belongs to another model.
@@ -85,12 +85,12 @@ class Completer:
     ) -> list[list[Completion]]:
         """Complete each prefix with new words, in n different ways, as `TweetCompleter` says.
 
-        Where a prefix is longer than the model can read, only its end is read.
+        If a prefix is longer than the model can read, only its end is read.
 
         Returns:
             n completions for each prefix, best first: "greedy" by the probability of the first token, "beam"
-            and "nucleus" by confidence, "mbr" by utility. Fewer only where the widest search finds no others,
-            e.g. when spellings of a half-typed word that differ only in capitals fill all beams.
+            and "nucleus" by confidence, "mbr" by utility. There are fewer only if the widest search finds no
+            others, e.g. because spellings of a half-typed word that differ only in capitals fill all beams.
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1; n is more than the samples of "mbr"; there is a memory
@@ -149,7 +149,7 @@ class Completer:
         return chosen
 
     def _attempts(self, n: int) -> Iterator[tuple[Method, int]]:
-        """Methods to try in turn, with their numbers of continuations, until there are n different texts."""
+        """Yield the methods to try until there are n different texts, with their numbers of continuations."""
         yield self.decoding.method, self.decoding.num_continuations(n)
         if self.decoding.method == "greedy":
             yield "greedy", 4 * n
@@ -157,12 +157,12 @@ class Completer:
         yield "beam", 8 * n
 
     def _decode(self, prompts: list[Prompt], method: Method, k: int, choose: Choose) -> list[list[Continuation]]:
-        """At most k continuations of each prompt; all prompts have the same `max_new_tokens`."""
+        """Return at most k continuations of each prompt; all prompts have the same `max_new_tokens`."""
         token_ids = {"input_ids": [prompt.token_ids for prompt in prompts]}
         padded = self.tokenizer.pad(token_ids, padding_side="left", return_tensors="pt").to(self.model.device)
         batch = PromptBatch(
             **padded,
-            logits_processor=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
+            constraint=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
             max_new_tokens=prompts[0].max_new_tokens,
             eos_id=self.tokenizer.eos_token_id,
         )
@@ -173,7 +173,7 @@ class Completer:
         return continue_rows(self.model, batch, k, choose, read(**padded))
 
     def _ranked(self, continuations: list[Continuation], method: Method) -> list[Completion]:
-        """Best first by the criterion of the method; ties by confidence."""
+        """Return the completions, best first by the criterion of the method, then by confidence."""
         token_ids = [continuation.token_ids for continuation in continuations]
         texts = map(clean_string, self.tokenizer.batch_decode(token_ids, skip_special_tokens=True))
         completions = [Completion(text, one.confidence) for text, one in zip(texts, continuations)]
@@ -181,7 +181,7 @@ class Completer:
             return completions
         utilities = [0.0] * len(completions)
         if method == "mbr":
-            # Without rounding, two sums of the same numbers may differ.
+            # Rounding makes utilities equal that differ only by the order of summation.
             utilities = mean_utilities([one.text for one in completions], self.decoding.utility).round(9)
         order = sorted(range(len(completions)), key=lambda i: (-utilities[i], -completions[i].confidence))
         return [completions[i] for i in order]
@@ -204,12 +204,12 @@ def complete(
 def best_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefixes: Sequence[str], decoding: Decoding = GREEDY
 ) -> list[str]:
-    """The text of the best completion of each prefix."""
+    """Return the text of the best completion of each prefix."""
     return [suggestions[0].text for suggestions in complete(model, tokenizer, prefixes, decoding=decoding)]
 
 
 def similar_batches(prompts: Sequence[Prompt], batch_size: int) -> list[list[int]]:
-    """Batches of indices: prompts with the same `max_new_tokens`, sorted by length to need little padding."""
+    """Return batches of indices of prompts with the same `max_new_tokens` and of similar length."""
     order = sorted(range(len(prompts)), key=lambda i: (prompts[i].max_new_tokens, len(prompts[i].token_ids)))
     groups = [list(group) for _, group in groupby(order, key=lambda i: prompts[i].max_new_tokens)]
     return [group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)]

@@ -1,6 +1,6 @@
-"""Ways to decode: their settings, and the searches that continue prompts.
+"""Decoding methods: their settings, and the searches that continue prompts.
 
-Greedy decoding and sampling have a loop of their own, which reads a prompt once for all of its
+Greedy decoding and sampling have their own loop, which reads a prompt once for all of its
 continuations and drops rows that have ended. Beam search is that of transformers' `generate`.
 """
 
@@ -17,7 +17,7 @@ from src.completion.step import read, reading_kwargs, take_rows
 
 Method = Literal["greedy", "beam", "nucleus", "mbr"]
 Utility = Literal["rouge1", "rouge1+rouge2"]
-# Defaults of the methods whose default is not 1.
+# Defaults of `num_samples` and `top_p` for the methods whose default is not 1.
 NUM_SAMPLES = {"mbr": 16}
 TOP_P = {"nucleus": 0.9}
 
@@ -37,7 +37,7 @@ class Decoding:
         temperature: logits are divided by it ("nucleus", "mbr").
         top_p: samples come from the smallest set of tokens that has at least this probability ("nucleus",
             "mbr"); by default 0.9 for "nucleus" and 1, all tokens, for "mbr".
-        utility: F1 over words (ROUGE-1), or the mean of it and F1 over pairs of words (ROUGE-2) ("mbr").
+        utility: F1 over words (ROUGE-1), or the mean of ROUGE-1 and F1 over pairs of words (ROUGE-2) ("mbr").
         seed: seed of the samples ("nucleus", "mbr").
 
     Raises:
@@ -72,13 +72,13 @@ class Decoding:
         return self.method in ("nucleus", "mbr")
 
     def num_continuations(self, n: int) -> int:
-        """Number of continuations of each prefix among which n suggestions are looked for."""
+        """Return the number of continuations of each prefix among which n suggestions are chosen."""
         if self.method == "nucleus" and n > 1:
             return max(self.num_samples, 2 * n)
         return {"greedy": n, "beam": max(self.num_beams, n)}.get(self.method, self.num_samples)
 
     def __str__(self) -> str:
-        """The method and all of its settings except the seed, e.g. "mbr 16, T=0.7, top-p=1, rouge1"."""
+        """Name the method and all of its settings except the seed, e.g. "mbr 16, T=0.7, top-p=1, rouge1"."""
         sampling = f"{self.method} {self.num_samples}, T={self.temperature:g}, top-p={self.top_p:g}"
         names = {"greedy": "greedy", "beam": f"beam {self.num_beams}", "nucleus": sampling}
         return names.get(self.method, f"{sampling}, {self.utility}")
@@ -87,19 +87,19 @@ class Decoding:
 GREEDY = Decoding("greedy")
 
 
-class LogitsProcessor(Protocol):
+class Constraint(Protocol):
     """Bars tokens from coming next."""
 
     def __call__(self, logits: torch.Tensor, new_ids: torch.Tensor, prompt_index: torch.Tensor) -> torch.Tensor:
         """Set the logits of barred tokens to -inf.
 
         Args:
-            logits: [rows, vocab].
+            logits: float32 [rows, vocab].
             new_ids: int64 [rows, steps], the tokens that were chosen after the prompt.
-            prompt_index: int64 [rows], the position in the batch of the prompt that each row continues.
+            prompt_index: int64 [rows], the index in the batch of the prompt that each row continues.
 
         Returns:
-            [rows, vocab].
+            float32 [rows, vocab].
         """
         ...
 
@@ -110,14 +110,14 @@ class PromptBatch:
 
     Attributes:
         input_ids, attention_mask: int64 [batch, length], padded on the left.
-        logits_processor: bars tokens; probabilities are taken over those that remain.
+        constraint: bars tokens; probabilities are normalised over those that remain.
         max_new_tokens: maximum number of tokens in a continuation.
         eos_id: the token that ends a continuation.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
-    logits_processor: LogitsProcessor
+    constraint: Constraint
     max_new_tokens: int
     eos_id: int
 
@@ -131,7 +131,7 @@ class Continuation:
 
 
 def token_choice(decoding: Decoding, device: torch.device) -> Choose:
-    """How greedy decoding and sampling choose tokens; samples start from the decoding's seed."""
+    """Return how greedy decoding or sampling chooses tokens; samples start from the decoding's seed."""
     if not decoding.is_random:
         return most_probable
     generator = torch.Generator(device).manual_seed(decoding.seed)
@@ -143,16 +143,16 @@ def continue_rows(
 ) -> list[list[Continuation]]:
     """Choose k first tokens for each prompt, then one token for each row, until every row has ended.
 
-    `generate` reads a prompt once for each of its samples and feeds ended rows until the last row ends:
-    several times the work if prompts have many samples. For a small model, generate's own setup also
-    costs more than the forward pass.
+    `generate` reads a prompt once for each of its samples and feeds ended rows until the last row ends.
+    With many samples, that is several times the work. For a small model, generate's own setup also costs
+    more than the forward pass.
 
     Args:
         outputs: the model's outputs after the prompts, as from `read_prompts`.
 
     Returns:
-        At most k continuations of each prompt, in the order in which `choose` gives their first tokens; fewer
-        if fewer have any probability.
+        at most k continuations of each prompt, in the order in which `choose` gives their first tokens; those
+        of probability 0 are left out.
     """
     input_ids, prompt_length = batch.input_ids, batch.input_ids.shape[1]
     model_kwargs = reading_kwargs(model, batch.attention_mask)
@@ -164,7 +164,7 @@ def continue_rows(
         if step:
             outputs = read(model, input_ids, model_kwargs, next_sequence_length=1)
         model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
-        logits = batch.logits_processor(outputs.logits[:, -1].float(), input_ids[:, prompt_length:], row_index // k)
+        logits = batch.constraint(outputs.logits[:, -1].float(), input_ids[:, prompt_length:], row_index // k)
         width = 1 if step else k
         tokens = choose(logits, width)
         log_probabilities = logits.log_softmax(dim=1).gather(1, tokens).flatten()
@@ -185,15 +185,12 @@ def continue_rows(
 
 
 def beam_search(model: PreTrainedModel, batch: PromptBatch, num_beams: int) -> list[list[Continuation]]:
-    """The `num_beams` continuations of each prompt that beam search ends with, in the order of their scores.
-
-    There are fewer if fewer have any probability.
-    """
+    """Return up to `num_beams` continuations of each prompt, best score first, without those of probability 0."""
     prompt_length = batch.input_ids.shape[1]
 
-    def process_logits(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def constrain(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         prompt_index = torch.arange(len(logits), device=logits.device) // num_beams
-        return batch.logits_processor(logits, input_ids[:, prompt_length:], prompt_index)
+        return batch.constraint(logits, input_ids[:, prompt_length:], prompt_index)
 
     output = model.generate(
         input_ids=batch.input_ids,
@@ -205,7 +202,7 @@ def beam_search(model: PreTrainedModel, batch: PromptBatch, num_beams: int) -> l
         eos_token_id=batch.eos_id,
         num_beams=num_beams,
         num_return_sequences=num_beams,
-        logits_processor=[process_logits],
+        logits_processor=[constrain],
         return_dict_in_generate=True,
         output_scores=True,
     )
@@ -221,6 +218,6 @@ def beam_search(model: PreTrainedModel, batch: PromptBatch, num_beams: int) -> l
 
 
 def _by_prompt(continuations: list[Continuation], k: int) -> list[list[Continuation]]:
-    """The continuations that have any probability, from [batch * k] to one list for each prompt."""
+    """Group [batch * k] continuations by prompt, without those of probability 0."""
     groups = [continuations[i : i + k] for i in range(0, len(continuations), k)]
     return [[one for one in group if isfinite(one.confidence)] for group in groups]

@@ -1,6 +1,6 @@
 """Utilities for minimum Bayes risk decoding (Kumar and Byrne, 2004; Eikema and Aziz, 2020).
 
-It chooses the sample that is most similar to all samples, here by ROUGE.
+This decoding chooses the sample that is most similar to all samples, here by ROUGE.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from src.completion.decoding import Utility
 
 
 def mean_utilities(texts: Sequence[str], utility: Utility) -> np.ndarray:
-    """Mean utility of each text against all texts, float64 [texts]: ROUGE F1 on words, from 0 to 1."""
+    """Return the mean utility of each text against all texts: ROUGE F1 from 0 to 1, float64 [texts]."""
     return np.mean([_mean_f1(texts, order) for order in range(1, 3 if utility == "rouge1+rouge2" else 2)], axis=0)
 
 

@@ -1,4 +1,4 @@
-"""The outputs of a model for a text that is still being typed, so that a keystroke costs one or two steps."""
+"""Keep what a model has read of a text that is being typed, so that a keystroke costs one or two steps."""
 
 from copy import deepcopy
 
@@ -9,7 +9,7 @@ from transformers.utils import ModelOutput
 from src.completion.step import read, reading_kwargs
 
 MAX_PREFIXES = 64
-# Total over all prefixes: a transformer keeps tens of KB for each token.
+# Over all prefixes. A transformer keeps tens of KB for each token.
 MAX_TOKENS = 2_048
 
 
@@ -38,7 +38,7 @@ class PrefixMemory:
         """
         wanted = tuple(input_ids[0].tolist())
         known = next((wanted[:end] for end in range(len(wanted), 0, -1) if wanted[:end] in self.outputs), ())
-        # Taken out and put back at the end: the beginning that was used last is forgotten last.
+        # Moved to the end of the dict, so the beginning that was used last is forgotten last.
         outputs = self.outputs.pop(known, {})
         if known:
             self.outputs[known] = outputs

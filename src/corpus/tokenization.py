@@ -29,14 +29,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         # As special tokens, characters inside words get fixed ids. Otherwise the trainer numbers them
-        # in random order and breaks ties by these ids, so the same texts give different vocabularies.
+        # in random order and breaks ties by these ids, so the same texts would give different vocabularies.
         special_tokens=[PAD, UNK, EOS, *(f"##{character}" for character in alphabet)],
         initial_alphabet=list(alphabet),
         show_progress=False,
     )
     trained = _wordpiece({UNK: 0})
     trained.train_from_iterator(texts, trainer)
-    # A new tokenizer with the same vocabulary, in which only the three real special tokens are special.
+    # In a new tokenizer with the same vocabulary, only the three real special tokens are special.
     tokenizer = _wordpiece(trained.get_vocab())
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -66,8 +66,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> No
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Token ids of texts, without special tokens, truncation or padding."""
-    # Calling the tokenizer itself would also build offsets and masks, which nobody reads.
+    """Return the token ids of texts, without special tokens, truncation or padding."""
+    # Calling the tokenizer itself would also build offsets and masks, which are not needed.
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()

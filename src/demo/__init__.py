@@ -1,1 +1,1 @@
-"""A page on which models complete what people type."""
+"""A web page on which models complete what people type."""

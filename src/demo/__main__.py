@@ -1,4 +1,4 @@
-"""`python -m src.demo`: the page at http://127.0.0.1:8000."""
+"""Serve the page at http://127.0.0.1:8000: `python -m src.demo`."""
 
 import argparse
 import sys
@@ -12,9 +12,9 @@ from src.runs import RunError
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m src.demo", description="A page on which models complete your text."
+        prog="python -m src.demo", description="A web page on which models complete your text."
     )
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8000, help="port of the page")
     parser.add_argument("--models-dir", default="models", help="folder of the run folders")
     arguments = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""The completers of the demo: the models of the newest run folders."""
+"""Load the newest models for the page."""
 
 from pathlib import Path
 
@@ -13,12 +13,16 @@ from src.text.prefixes import TweetCompleter
 
 
 def newest_completers(models_dir: str | Path = "models") -> dict[str, TweetCompleter]:
-    """The LSTM, its int8 export and, if there is one, the fine-tuned transformer, by the names that the page shows.
+    """Load the LSTM, its int8 export and, if there is one, the fine-tuned transformer.
 
     The LSTM is exported if it has not been exported yet.
 
+    Returns:
+        completers by the names that the page shows.
+
     Raises:
         RunError: there is no LSTM.
+        WriteError: the disk is full, so the LSTM can't be exported.
     """
     run_dir = find_run("lstm_lm", models_dir=models_dir)
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")

@@ -1,7 +1,7 @@
-"""The page's server: it suggests completions, to requests from this machine only.
+"""The server of the page. It answers requests from this machine only.
 
-Each model answers one request at a time. If too many wait, further ones are refused at once; if the page has
-withdrawn a request because more was typed, it is not answered.
+Each model answers one question at a time. If too many wait, new ones are refused at once. If more has been typed, the
+page withdraws its question, which is then not answered.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ PAGE_DIR = Path(__file__).parent / "page"
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
 MAX_BODY_BYTES = 200_000
 MAX_CHARACTERS = 20_000
-# Characters that are read, from the end of a text; a tweet has fewer.
+# Only this many characters at the end of a text are read. A tweet has fewer.
 MAX_READ = 500
 MAX_WAITING = 64
 NUM_SUGGESTIONS = 3
-# Notebooks on this machine may show the page in a frame.
+# Only notebooks on this machine may show the page in a frame.
 FRAMING = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
 SECURITY_HEADERS = {
     "Content-Security-Policy": f"default-src 'self'; img-src 'self' data:; {FRAMING}",
@@ -54,20 +54,28 @@ class Answer(BaseModel):
     milliseconds: float
 
 
-class Turnstile:
-    """Lets one model answer one question at a time."""
+class ModelQueue:
+    """Lets a model answer one question at a time."""
 
     def __init__(self, completer: TweetCompleter):
         self.completer, self.lock, self.waiting = completer, asyncio.Lock(), 0
 
-    async def answer(self, text: str, has_gone: Callable[[], Awaitable[bool]]) -> Answer:
-        """Answer a question in its turn, unless the page has withdrawn it for a newer one."""
+    async def answer(self, text: str, is_withdrawn: Callable[[], Awaitable[bool]]) -> Answer:
+        """Answer a question in its turn.
+
+        Args:
+            text: the text in the box.
+            is_withdrawn: tells whether the page has withdrawn the question, for example for a newer one.
+
+        Raises:
+            HTTPException: too many questions wait, or this one was withdrawn.
+        """
         if self.waiting >= MAX_WAITING:
-            raise HTTPException(503, "Too many people are typing; try again in a moment.")
+            raise HTTPException(503, "Too many questions are waiting; try again in a moment.")
         self.waiting += 1
         try:
             async with self.lock:
-                if await has_gone():
+                if await is_withdrawn():
                     raise HTTPException(408, "The question was withdrawn.")
                 started = time.perf_counter()
                 suggestions, typed = await run_in_threadpool(suggest, self.completer, text)
@@ -78,7 +86,7 @@ class Turnstile:
 
 
 def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str]:
-    """Three suggestions, or none for a text without a complete word, and the typed letters that they begin with."""
+    """Return suggestions, none if the text has no complete word, and the half-typed letters that they begin with."""
     if len(text) > MAX_READ:
         text = text[-MAX_READ:].partition(" ")[2]
     try:
@@ -89,7 +97,7 @@ def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str
 
 
 class Guard:
-    """Refuses other origins and long bodies, and tells the browser to load nothing from elsewhere."""
+    """Middleware that refuses other origins and long bodies, and tells the browser to load nothing from elsewhere."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -110,7 +118,7 @@ class Guard:
 
 
 def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
-    """The refusal of a request that must not reach the models; None for any other request."""
+    """Return the response to a request that must not reach the models; None for any other request."""
     origin, length = headers.get("origin"), headers.get("content-length", "")
     if origin is not None and origin != f"{scheme}://{headers.get('host')}":
         return JSONResponse({"detail": f"Requests from {origin} are not answered."}, 403)
@@ -122,33 +130,33 @@ def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
 
 
 def create_app(completers: dict[str, TweetCompleter]) -> FastAPI:
-    """The page and the answers to its questions.
+    """Return the app that serves the page and answers its questions.
 
     Args:
-        completers: completers by the names that the page shows.
+        completers: the models, by the names that the page shows.
     """
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
-    turnstiles = {name: Turnstile(completer) for name, completer in completers.items()}
+    queues = {name: ModelQueue(completer) for name, completer in completers.items()}
 
     app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
 
     @app.exception_handler(RequestValidationError)
     def refuse_question(request: Request, error: RequestValidationError) -> JSONResponse:
-        # FastAPI's own answer would repeat the question, which may contain anything.
+        # FastAPI's own response would repeat the question, which may contain anything.
         return JSONResponse(
             {"detail": f"A question has a model and a text of at most {MAX_CHARACTERS:,} characters."}, 422
         )
 
     @app.get("/models")
     def models() -> list[str]:
-        return list(turnstiles)
+        return list(queues)
 
     @app.post("/suggestions")
     async def suggestions(question: Question, request: Request) -> Answer:
-        if question.model not in turnstiles:
-            raise HTTPException(404, f"There is no model {question.model!r}; there are {', '.join(turnstiles)}.")
-        return await turnstiles[question.model].answer(question.text, request.is_disconnected)
+        if question.model not in queues:
+            raise HTTPException(404, f"There is no model {question.model!r}; choose one of {', '.join(queues)}.")
+        return await queues[question.model].answer(question.text, request.is_disconnected)
 
     app.mount("/", StaticFiles(directory=PAGE_DIR, html=True))
     return app

@@ -1,7 +1,7 @@
-"""The LSTM for onnxruntime: `model.onnx` in float32 and `model.int8.onnx`, a quarter of its size.
+"""Export the LSTM for onnxruntime: `model.onnx` in float32 and `model.int8.onnx`, a quarter of its size.
 
-One graph serves to read a prefix and to take a step. Its inputs are tokens of one text and a state; its outputs are
-the logits after the last token and the new state. The int8 model is quantised dynamically, with one scale for each
+The same graph reads a prefix and takes a step. Its inputs are tokens of one text and a state; its outputs are the
+logits after the last token and the new state. The int8 model is quantised dynamically, with one scale for each
 output of a matrix. It reads embeddings from the weights of the output layer, so that tied weights are stored once.
 """
 
@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
-from src.files import explain_full_disk, flush_to_disk
+from src.files import explain_full_disk, publish
 from src.lstm_model import LSTMLM, load_lstm_lm
 from src.models.lstm_cpu import State
 
@@ -25,21 +25,22 @@ EMBEDDING = "backbone.embedding.weight"
 
 
 class NextLogits(torch.nn.Module):
-    """The function that is exported.
-
-    Args:
-        input_ids: int64 [1, length].
-        hidden, cell: float32 [layers, 1, hidden_dim].
-
-    Returns:
-        logits after the last token, float32 [1, vocab], and the new `hidden` and `cell`.
-    """
+    """The module that is exported."""
 
     def __init__(self, model: LSTMLM):
         super().__init__()
         self.backbone, self.lm_head = model.backbone, model.lm_head
 
     def forward(self, input_ids: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Read tokens.
+
+        Args:
+            input_ids: int64 [1, length].
+            hidden, cell: float32 [layers, 1, hidden_dim].
+
+        Returns:
+            logits after the last token, float32 [1, vocab], and the new `hidden` and `cell`.
+        """
         output, state = self.backbone.lstm(self.backbone.embedding(input_ids), (hidden, cell))
         return self.lm_head(self.backbone.projection(output[:, -1])), *state
 
@@ -48,7 +49,7 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
     """Write `model.onnx` and `model.int8.onnx` into the folder of an LSTM run.
 
     Returns:
-        the two paths.
+        the two paths, float32 first.
 
     Raises:
         RunError: the folder is not a complete LSTM run.
@@ -60,15 +61,14 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
     with explain_full_disk(run_dir):
         export_float32(model, partial[ONNX_FILE])
         quantise(partial[ONNX_FILE], partial[INT8_FILE])
-        for path in partial.values():
-            flush_to_disk(path)
-    return tuple(path.replace(run_dir / name) for name, path in partial.items())
+        return tuple(publish(path, run_dir / name) for name, path in partial.items())
 
 
 def export_float32(model: LSTMLM, path: Path) -> None:
+    """Write the ONNX graph of `NextLogits(model)` to `path`."""
     state: State = (torch.zeros(model.config.num_layers, 1, model.config.hidden_dim),) * 2
     with warnings.catch_warnings():
-        # The exporter through torch.export writes an LSTM that onnxruntime can't quantise.
+        # This exporter is deprecated, but onnxruntime can't quantise the LSTM that its successor writes.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             NextLogits(model).eval(),
@@ -83,8 +83,13 @@ def export_float32(model: LSTMLM, path: Path) -> None:
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Quantise the weights of LSTM, projection and output layer to int8, and drop those of the embedding."""
-    # onnxruntime advises on the root logger to preprocess the graph first, which gains nothing here.
+    """Quantise the weights of LSTM, projection and output layer to int8, and drop those of the embedding.
+
+    Args:
+        source: the float32 model.
+        target: path of the int8 model.
+    """
+    # On the root logger, onnxruntime advises to preprocess the graph first. That gains nothing here.
     silence = logging.Filter("nobody")
     logging.getLogger().addFilter(silence)
     try:

@@ -1,4 +1,4 @@
-"""Completions from an exported LSTM with onnxruntime and tokenizers alone: no torch in the process."""
+"""Completions from an exported LSTM with onnxruntime and tokenizers alone, without torch."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class OnnxLSTM:
     """An exported LSTM that completes tweets greedily: a `src.text.prefixes.TweetCompleter`.
 
     Args:
-        run_dir: the run folder, into which `src.deploy.export.export_onnx` has written the model.
+        run_dir: a run folder to which `src.deploy.export.export_onnx` has written the model.
         precision: "int8" takes a quarter of the space of "float32".
 
     Raises:
@@ -73,8 +73,8 @@ class OnnxLSTM:
 
         Returns:
             n completions for each prefix, best first by the probability of their first token. If fewer than n tokens
-            spell a half-typed word, suggestions also differ in later tokens, again the most probable ones; there is
-            no beam search.
+            can spell a half-typed word, suggestions differ in later tokens, and those with the most probable
+            tokens come first. There is no beam search.
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1.
@@ -91,21 +91,24 @@ class OnnxLSTM:
             new_ids, total, logits, state = beginnings.pop(0)
             ids, log_probabilities = self._log_probabilities(logits, typed, new_ids)
             for i in best_first(log_probabilities):
-                longer = [*new_ids, int(ids[i])], total + float(log_probabilities[i])
-                completion = self._continue(*longer, state, typed, max_new_tokens)
+                extended, extended_total = [*new_ids, int(ids[i])], total + float(log_probabilities[i])
+                completion = self._continue(extended, extended_total, state, typed, max_new_tokens)
                 if completion.text:
                     suggestions.setdefault(completion.text, completion)
                 if len(suggestions) == n:
                     break
-                # Too few tokens spell what was typed, so suggestions must differ in later tokens.
-                if len(ids) < n and longer[0][-1] != self.eos_id:
-                    beginnings.append((*longer, *self.read(longer[0][-1:], state)))
+                # Too few tokens can spell the half-typed word, so suggestions must differ in later tokens.
+                if len(ids) < n and extended[-1] != self.eos_id:
+                    beginnings.append((extended, extended_total, *self.read(extended[-1:], state)))
         return list(suggestions.values())
 
     def _continue(self, new_ids: list[int], total: float, state: State, typed: str, max_new_tokens: int) -> Completion:
-        """Continue greedily after new ids whose log-probabilities have this total.
+        """Continue greedily.
 
-        The state is the one before the last of these ids.
+        Args:
+            new_ids: ids of the suggestion so far.
+            total: sum of their log-probabilities.
+            state: the state before the last of them.
         """
         new_ids = new_ids.copy()
         while new_ids[-1] != self.eos_id and len(new_ids) < max_new_tokens:
@@ -117,7 +120,11 @@ class OnnxLSTM:
         return Completion(clean_string(self.tokenizer.decode(new_ids, skip_special_tokens=True)), total / len(new_ids))
 
     def _log_probabilities(self, logits: np.ndarray, typed: str, new_ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The ids that may come next, int64 [candidates], and their log-probabilities among themselves."""
+        """Return the ids that may come next and their log-probabilities, normalised over these ids.
+
+        Returns:
+            int64 [candidates] and float32 [candidates].
+        """
         ids = self.candidates(typed, tuple(new_ids))
         # Selecting all ids would cost as much as the rest of this function.
         logits = logits if ids is self.all_ids else logits[ids]
@@ -126,7 +133,7 @@ class OnnxLSTM:
 
 
 def best_first(values: np.ndarray) -> Iterator[int]:
-    """Indices of values, largest first; lazily, since finding the few that are needed is faster than sorting."""
+    """Yield the indices of values, largest first. Few are needed, and finding these is faster than sorting."""
     remaining = values.copy()
     for _ in range(len(remaining)):
         best = int(remaining.argmax())

@@ -1,4 +1,4 @@
-"""Turn a raw tweet into lower-case words, in plain Python.
+"""Turn a raw tweet into lower-case words.
 
 `normalize_tweet` repairs broken encodings and HTML entities and removes URLs, retweet marks and
 mentions. `clean_string` then keeps lower-case words only.
@@ -23,7 +23,7 @@ URL = re.compile(
     r"(?:[?#]\S*|:\d\S*)?",
     re.ASCII | re.IGNORECASE,
 )
-# Every URL holds one of these or a dotted name. They are much faster to find than the full pattern.
+# Every URL holds one of these marks or a dotted name. Both are much faster to find than the full pattern.
 URL_MARKS = ("http", "://", "www.")
 DOTTED_NAME = re.compile(r"\.[a-z]{2}", re.ASCII | re.IGNORECASE)
 # "RT @user:" marks a copy. Without the mark a copy equals its original, so deduplication removes it.
@@ -40,7 +40,7 @@ def _repair_match(match: re.Match) -> str:
 
 
 def _unescape_entities(text: str) -> str:
-    """Unescape HTML entities until none is left: many tweets were escaped twice (`&amp;lt;`)."""
+    """Unescape HTML entities until none is left. Many tweets were escaped twice (`&amp;lt;`)."""
     while (unescaped := html.unescape(text)) != text:
         text = unescaped
     return text
@@ -52,10 +52,10 @@ def _may_hold_url(text: str) -> bool:
 
 
 def normalize_tweet(text: str) -> str:
-    """Repair a raw tweet and remove what its author did not write as words.
+    """Repair a raw tweet and remove what is not words.
 
-    UTF-8 sequences that were read as latin-1 are repaired. HTML entities are unescaped, also
-    if they were escaped twice. A space replaces each URL, retweet mark and @mention.
+    UTF-8 sequences that were read as latin-1 are repaired. HTML entities are unescaped, even if
+    they were escaped several times. A space replaces each URL, retweet mark and @mention.
     """
     # Most tweets need none of these steps, and each check is much faster than its pattern.
     if not text.isascii():
@@ -75,15 +75,15 @@ def clean_string(text: str) -> str:
 
 
 def normalize_tweets(texts: "pd.Series") -> "pd.Series":
-    """Apply `normalize_tweet` to every row."""
+    """Apply `normalize_tweet` to every row, string [rows]; the index is kept."""
     return texts.astype(object).map(normalize_tweet)
 
 
 def clean_strings(texts: "pd.Series") -> "pd.Series":
-    """Apply `clean_string` to every row."""
+    """Apply `clean_string` to every row, string [rows]; the index is kept."""
     return texts.astype(object).map(clean_string)
 
 
 def have_two_words(texts: "pd.Series") -> "pd.Series":
-    """Tell for every cleaned text whether it has two words or more, which a context and a target need."""
+    """Tell which cleaned texts have two words or more, as context and target need; bool [rows]."""
     return texts.str.contains(" ", regex=False)

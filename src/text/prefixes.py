@@ -1,4 +1,4 @@
-"""The call that every completer answers: prefixes as people type them in, suggestions out."""
+"""The interface of every completer: it takes prefixes as people type them and returns suggestions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 from src.text.cleaning import clean_string, normalize_tweet
 
 MAX_NEW_TOKENS = 20
-# Nobody is still typing a longer word.
+# A longer last word counts as complete.
 MAX_LETTERS = 40
 
 
@@ -16,10 +16,10 @@ class Completion:
     """A suggestion.
 
     Attributes:
-        text: cleaned words. They follow the prefix; a half-typed word is among them, complete.
-        confidence: mean log-probability of the tokens, the end of the tweet included, in nats, at most 0.
-            Only the tokens that may come next share the probability: at first those that begin a word,
-            and those that spell a half-typed word while it is not complete.
+        text: cleaned words to put after the complete words of the prefix. If the prefix ends in a half-typed
+            word, the first of them begins with its letters.
+        confidence: mean log-probability of the tokens in nats, at most 0, including the end of the tweet.
+            Each probability is normalised over the tokens that may come next (see `WordStarts`).
     """
 
     text: str
@@ -27,7 +27,7 @@ class Completion:
 
 
 class PrefixError(ValueError):
-    """Nothing can be suggested after a prefix; the message says why and what to give."""
+    """A prefix can't be completed; the message says why and what to give."""
 
 
 class TweetCompleter(Protocol):
@@ -51,7 +51,7 @@ class TweetCompleter(Protocol):
                 to one more than its letters.
 
         Returns:
-            n completions for each prefix, best first; fewer only where the search finds no others.
+            n completions for each prefix, best first; fewer only if the search finds no others.
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1.
@@ -69,19 +69,19 @@ def check_request(n: int, max_new_tokens: int) -> None:
 
 
 def token_limit(max_new_tokens: int, typed: str) -> int:
-    """Maximum number of tokens in a suggestion: at least one for each letter of a half-typed word, and one more."""
+    """Return `max_new_tokens`, or one more than the letters of a half-typed word if that is larger."""
     return max(max_new_tokens, len(typed) + 1)
 
 
 def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
-    """Split a prefix into cleaned complete words and the letters of a word that is still being typed, or "".
+    """Split a prefix into its complete words, cleaned, and the letters of a half-typed last word, or "".
 
     A last word of more than `MAX_LETTERS` letters counts as complete.
 
     Args:
         prefix: the text as it was typed.
         index: its position among the prefixes, for the error message.
-        half_typed: whether the last word may be incomplete.
+        half_typed: whether the last word may be half-typed.
 
     Raises:
         PrefixError: the prefix has no letters or digits, or is only a half-typed word.
@@ -89,7 +89,7 @@ def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
     cleaned = clean_string(normalize_tweet(prefix))
     if cleaned == "":
         raise PrefixError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
-    # One more letter shows whether the last word is still open: it extends that word, or it begins another.
+    # If the last word is still open, one more letter extends it. Otherwise the letter begins another word or vanishes.
     if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
     words, _, letters = cleaned.rpartition(" ")

@@ -16,11 +16,17 @@ class WordStarts:
 
     A half-typed word is spelt by a token that begins with all of its letters (token healing; Lundberg, 2023).
     If there is none, it is spelt by the longest token that its letters begin with, and further tokens
-    after that. So "to" is no candidate for "tod": as a frequent word, it would beat "today".
+    after that. So if "today" is a token, "to" is no candidate for "tod". As a frequent word, it would win.
 
     Args:
         tokens: the vocabulary, in the order of ids.
         special_tokens: tokens that stand for no text.
+
+    Attributes:
+        letters: the tokens in lower case, without their marks.
+        first: sorted pairs of letters and id, for the tokens that begin a word.
+        inside: the same for the tokens that continue a word.
+        space_id: id of the lone space, or None.
     """
 
     def __init__(self, tokens: Sequence[str], special_tokens: Collection[str]):
@@ -35,7 +41,12 @@ class WordStarts:
         self.first, self.inside = map(sorted, (marked, unmarked) if is_byte_level else (unmarked, marked))
 
     def candidates(self, typed: str, new_ids: Sequence[int]) -> list[int] | None:
-        """The ids that may follow `new_ids` in a new word with these first letters; None if all may."""
+        """Return the ids that may come next in a suggestion; None if all may.
+
+        Args:
+            typed: letters of the half-typed word, or "".
+            new_ids: ids of the suggestion so far.
+        """
         rest = typed[sum(len(self.letters[i]) for i in new_ids) :]
         if not new_ids:
             ids = self._spelling(self.first, typed)
@@ -48,13 +59,15 @@ class WordStarts:
         return None
 
     def num_steps(self, typed: str) -> int:
-        """Maximum number of tokens in a new word with these first letters after which every token may follow."""
+        """Return a number of tokens after which `candidates` is always None."""
         # Each token spells at least one letter, except a lone space before the first letter.
         return max(1, len(typed)) + (self.space_id is not None)
 
     @staticmethod
     def _spelling(tokens: list[tuple[str, int]], letters: str) -> list[int]:
-        """Ids of the tokens that begin with the letters, or else of the longest tokens that the letters begin with.
+        """Return the ids of the tokens that begin with the letters.
+
+        If there is none, return the ids of the longest tokens that the letters begin with.
 
         Args:
             tokens: sorted pairs of a token's letters and its id.

@@ -1,4 +1,4 @@
-"""Completions: n different ones of complete words, scored correctly for every batch, model and tokenizer."""
+"""Completions: n different texts of complete words, scored correctly for every batch, model and tokenizer."""
 
 import random
 import string
@@ -20,7 +20,6 @@ from src.completion.prefix_memory import MAX_PREFIXES, MAX_TOKENS, PrefixMemory
 from src.completion.word_constraint import barred, word_starts
 from src.data_utils import clean_string
 from src.lstm_model import LSTMLM, LSTMConfig
-from src.text.prefixes import split_prefix
 from tests.budget import examples
 
 PREFIXES = ["the weather today is so", "good morning", "i am", "we never want to go to the beach", "finally"]
@@ -31,7 +30,7 @@ every_decoding = pytest.mark.parametrize("decoding", DECODINGS, ids=lambda decod
 
 
 def train_bpe(texts, digits_alone=False):
-    """A tokenizer like GPT-2's: bytes, a space belongs to the word after it, one special token that is also the pad.
+    """Train a byte-level tokenizer like GPT-2's: a space belongs to the word after it, and the end token also pads.
 
     With `digits_alone` it is like SmolLM2's: every digit is a token, and so is a space before a digit.
     """
@@ -94,7 +93,7 @@ ALL_KINDS = [*KINDS, "smollm"]
 
 @pytest.fixture(scope="module")
 def make(tokenizer, bpe_tokenizer, digits_tokenizer):
-    """A function `make(kind, seed, eos_bias)` that returns a model and its tokenizer."""
+    """A function `make(kind, seed, eos_bias)` that returns a model and its tokenizer; a bias makes the end likelier."""
 
     def make(kind, seed=0, eos_bias=0.0):
         if kind == "lstm":
@@ -106,7 +105,7 @@ def make(tokenizer, bpe_tokenizer, digits_tokenizer):
 
 
 def spelling_mask(tokenizer, typed, new_ids):
-    """A plain reimplementation: mask of the ids that may come next in a new word with these first letters."""
+    """Return a mask of the ids that may come next after `new_ids`: a plain reimplementation of the constraint."""
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     if tokenizer.eos_token == END:
         tokens = ["".join(letter.lower() if letter.isascii() else letter for letter in token) for token in tokens]
@@ -137,7 +136,7 @@ def spelling_mask(tokenizer, typed, new_ids):
 
 @torch.no_grad()
 def confidence_by_forward(model, tokenizer, prefix_ids, new_ids, typed=""):
-    """Mean log-probability of the new tokens among those allowed, from one forward pass over all tokens."""
+    """Return the mean log-probability of the new tokens, normalised over those allowed, from one forward pass."""
     logits = model(torch.tensor([prefix_ids + new_ids])).logits[0, len(prefix_ids) - 1 : -1].clone()
     for step in range(min(len(new_ids), len(typed) + 2)):
         logits[step, ~spelling_mask(tokenizer, typed, new_ids[:step])] = -torch.inf
@@ -146,7 +145,7 @@ def confidence_by_forward(model, tokenizer, prefix_ids, new_ids, typed=""):
 
 @torch.no_grad()
 def greedy_by_hand(model, tokenizer, prefix_ids, max_new_tokens, typed="", new=()):
-    """Greedy new ids, including the end."""
+    """Return the greedy new ids, including the end."""
     new = list(new)
     while len(new) < max_new_tokens and (not new or new[-1] != tokenizer.eos_token_id):
         logits = model(torch.tensor([prefix_ids + new])).logits[0, -1].clone()
@@ -452,8 +451,8 @@ def test_samples_from_a_nucleus_of_one_token_are_greedy(make, decoding):
 
 # Half-typed words
 
-# At most 4 letters: spellings of longer words that differ only in capitals may fill the widest beam, 24.
-# Without "http", which begins a URL.
+# At most 4 letters: spellings of longer words that differ only in capitals may fill the widest beam search (24 beams).
+# "http" is left out because it begins a URL.
 typed_letters = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=4).filter("http".__ne__)
 
 
@@ -520,27 +519,6 @@ def test_a_long_half_typed_word_is_spelt_out(make, kind, decoding):
     long, short = complete(model, tokenizer, prefixes, 1, decoding, half_typed=True, max_new_tokens=2)
     assert long[0].text.startswith(letters)
     assert len(encode(tokenizer, f"x {short[0].text}")) <= len(encode(tokenizer, "x")) + 3
-
-
-@pytest.mark.parametrize(
-    "prefix, expected",
-    [
-        ("the weather tod", ("the weather", "tod")),
-        ("The WEATHER, tod", ("the weather", "tod")),
-        ("i can'", ("i", "can")),
-        ("i can't", ("i", "cant")),
-        ("@bob it is 9a", ("it is", "9a")),
-        ("good morning ", ("good morning", "")),
-        ("good morning\n", ("good morning", "")),
-        ("good morning :)", ("good morning", "")),
-        ("good morning @bo", ("good morning", "")),
-        ("good morning http://t.co/ab", ("good morning", "")),
-        ("morning ", ("morning", "")),
-    ],
-)
-def test_a_prefix_is_split_before_the_word_that_is_being_typed(prefix, expected):
-    assert split_prefix(prefix, 0, half_typed=True) == expected
-    assert split_prefix(prefix, 0, half_typed=False) == (" ".join(expected).strip(), "")
 
 
 def test_after_complete_words_nothing_is_half_typed(make):

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of this folder: a server to download from and a wheel that pip finds."""
+"""Fixtures for the tests of this folder: servers to download from and a wheel that pip finds."""
 
 import random
 import threading
@@ -10,19 +10,19 @@ from tests.corpus.made_files import MEMBER, TAB, write_zip
 
 
 class FlakyServer(ThreadingHTTPServer):
-    """A server of `content`. Each number in `cuts` cuts one answer after that many bytes of its body."""
+    """A server that sends `content`. Each number in `cuts` cuts one response after that many bytes of its body."""
 
     daemon_threads = True
 
     def __init__(self, content):
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.cuts, self.status = content, [], 200
         self.honours_ranges, self.sends_length = True, True
         self.ranges, self.bytes_sent = [], 0
         self.url = f"http://127.0.0.1:{self.server_port}/tweets.zip"
 
 
-class Answer(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, wanted = self.server, self.headers.get("Range")
         server.ranges.append(wanted)
@@ -69,7 +69,7 @@ def silent_url(monkeypatch):
 
 @pytest.fixture
 def unreachable_url(monkeypatch):
-    """A URL at which no server listens any more."""
+    """A URL at which no server listens."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with FlakyServer(b"") as closed_soon:
         return closed_soon.url

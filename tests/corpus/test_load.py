@@ -1,4 +1,4 @@
-"""Load a corpus: which file, download or wheel is chosen."""
+"""Load a corpus: choose a file, a download or a wheel."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Behaviour of the WordPiece tokenizer: training, encoding, saving."""
+"""Train, use and save the WordPiece tokenizer."""
 
 import json
 import string

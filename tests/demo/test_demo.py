@@ -1,4 +1,4 @@
-"""What the server of the page answers and what it refuses."""
+"""What the page's server answers and what it refuses."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from src.demo import server
 from src.demo.__main__ import main
-from src.demo.server import MAX_READ, Turnstile, create_app
+from src.demo.server import MAX_READ, ModelQueue, create_app
 from src.text.prefixes import Completion, PrefixError
 
 LOCAL = "http://127.0.0.1"
@@ -137,16 +137,16 @@ def test_a_question_that_is_withdrawn_while_it_waits_is_not_answered():
             return super().complete(prefixes, n, half_typed)
 
     async def ask_two():
-        turnstile = Turnstile(Noted())
+        queue = ModelQueue(Noted())
 
-        async def has_gone():
+        async def withdrawn():
             return True
 
-        async def is_there():
+        async def not_withdrawn():
             return False
 
         return await asyncio.gather(
-            turnstile.answer("so very ", has_gone), turnstile.answer("so very t", is_there), return_exceptions=True
+            queue.answer("so very ", withdrawn), queue.answer("so very t", not_withdrawn), return_exceptions=True
         )
 
     withdrawn, answered = asyncio.run(ask_two())

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 
 
 class MadeUp:
-    """Suggests "today is lovely" after "t", "to", ..., else next words; the letter q delays an answer."""
+    """Suggests "today is lovely" after "t", "to", ..., else next words. After the letter q it waits for `release`."""
 
     def __init__(self):
         self.asked, self.held_back, self.release = [], threading.Event(), threading.Event()
@@ -86,7 +86,7 @@ def test_a_suggestion_is_shown_after_the_caret_and_completes_a_half_typed_word(p
     expect(ghost(page)).to_have_text("ay is lovely")
     expect(page.locator(".alternatives li")).to_have_count(3)
     expect(page.locator(".alternatives li").nth(1)).to_have_text("today or never 37% per token")
-    expect(page.locator(".cost")).to_contain_text("ms")
+    expect(page.locator(".latency")).to_contain_text("ms")
     assert text_of(page) == "the weather tod"
 
 
@@ -107,7 +107,7 @@ def test_the_complete_suggestion_is_taken_and_the_saved_keystrokes_are_counted(p
     expect(ghost(page)).to_have_text("ay is lovely")
     page.keyboard.press(key)
     assert text_of(page) == "the weather today is lovely"
-    # 15 letters and one key were typed; the key stands for 12 letters and so saves 11.
+    # 15 letters and one key were typed. The key replaces 12 letters and so saves 11.
     expect(page.locator("#saved")).to_have_text("16 keystrokes made, 11 saved (41%).")
 
 
@@ -203,10 +203,10 @@ def test_a_long_text_is_not_cut_in_the_middle_of_an_emoji(page):
 
 def test_an_error_is_shown_in_words_and_goes_away(page):
     page.route(
-        "**/suggestions", lambda route: route.fulfill(status=503, json={"detail": "Too many people are typing."})
+        "**/suggestions", lambda route: route.fulfill(status=503, json={"detail": "Too many questions are waiting."})
     )
     type_text(page, "so ")
-    expect(page.locator("#error")).to_have_text("Too many people are typing.")
+    expect(page.locator("#error")).to_have_text("Too many questions are waiting.")
     page.unroute("**/suggestions")
     page.route("**/suggestions", lambda route: route.abort())
     type_text(page, "v")

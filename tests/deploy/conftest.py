@@ -1,4 +1,4 @@
-"""An exported LSTM."""
+"""Fixture for the tests of this folder: an exported LSTM."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The exported LSTM: float32 answers like torch, int8 almost, and neither needs torch."""
+"""The exported LSTM: float32 answers like torch, int8 almost like it, and neither needs torch."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def test_reading_token_by_token_equals_reading_all_at_once(run_dir, precision):
     for token in token_ids:
         logits, state = model.read([token], state)
     expected, expected_state = model.read(token_ids)
-    # In int8, the tokens that are read together share a scale.
+    # In int8, the activations of tokens that are read together share a scale.
     tolerance = 1e-5 if precision == "float32" else 0.1 * np.abs(expected).max()
     np.testing.assert_allclose(logits, expected, atol=tolerance)
     np.testing.assert_allclose(state[0], expected_state[0], atol=1e-5 if precision == "float32" else 0.1)
@@ -105,9 +105,9 @@ def test_float32_scores_equal_those_of_torch(run_dir, cleaned_texts):
 
 
 @pytest.fixture(scope="module")
-def tracked_run(tmp_path_factory):
+def committed_run(tmp_path_factory):
     """The committed run, exported."""
-    folder = tmp_path_factory.mktemp("tracked")
+    folder = tmp_path_factory.mktemp("committed")
     for path in find_run("lstm_lm", models_dir=ROOT / "models").iterdir():
         (folder / path.name).symlink_to(path)
     export_onnx(folder)
@@ -115,20 +115,20 @@ def tracked_run(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_trained_model_loses_little_at_a_quarter_of_its_size(tracked_run):
-    sizes = [(tracked_run / name).stat().st_size for name in ("model.pt", "model.onnx", "model.int8.onnx")]
+def test_the_trained_model_loses_little_at_a_quarter_of_its_size(committed_run):
+    sizes = [(committed_run / name).stat().st_size for name in ("model.pt", "model.onnx", "model.int8.onnx")]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.01) and sizes[2] < 0.27 * sizes[0] < 8e6
     prefixes = real_prefixes()
-    tokenizer, model, _, _ = load_lstm_lm(tracked_run, device="cpu")
+    tokenizer, model, _, _ = load_lstm_lm(committed_run, device="cpu")
     expected = [group[0].text for group in Completer(model, tokenizer).complete(prefixes)]
-    exact, near = (OnnxLSTM(tracked_run, precision).complete(prefixes) for precision in ("float32", "int8"))
+    exact, near = (OnnxLSTM(committed_run, precision).complete(prefixes) for precision in ("float32", "int8"))
     assert [group[0].text for group in exact] == expected
     first_words = [(group[0].text.split()[0], text.split()[0]) for group, text in zip(near, expected)]
     assert np.mean([word == right for word, right in first_words]) >= 0.97
 
 
 def real_prefixes() -> list[str]:
-    """1,000 contexts from Sentiment140 if the file exists, else the examples."""
+    """Return 1,000 contexts from Sentiment140 if the file exists, else the example prefixes."""
     if not SAMPLE.exists():
         return list(PROMPTS)
     texts = prepare_tweets(read_sentiment140(SAMPLE), seed=0).texts("val", 1_200)

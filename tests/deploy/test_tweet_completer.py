@@ -76,6 +76,6 @@ def test_a_suggestion_has_at_most_max_new_tokens(completer):
         ),
     ],
 )
-def test_bad_requests_are_refused_in_the_same_sentence(completer, arguments, error, message):
+def test_both_refuse_a_bad_request_with_the_same_sentence(completer, arguments, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         completer.complete(**{"prefixes": ["so very"], **arguments})

@@ -1,6 +1,6 @@
 "use strict";
 
-// One box for each model that is shown. Only the answer to a box's newest question counts.
+// One box for each model that is shown. A box ignores all answers but that to its newest question.
 const boxes = [];
 const everyModel = "side by side";
 const settings = { model: document.getElementById("model"), threshold: document.getElementById("threshold") };
@@ -14,12 +14,12 @@ class Box {
     this.mirror = copy.querySelector(".mirror");
     this.typed = copy.querySelector(".typed");
     this.ghost = copy.querySelector(".ghost");
-    this.cost = copy.querySelector(".cost");
+    this.latency = copy.querySelector(".latency");
     this.alternatives = copy.querySelector(".alternatives");
     copy.querySelector("h2").textContent = model;
     this.model = model;
-    this.question = 0;
-    this.waiting = null;
+    this.newestQuestion = 0;
+    this.request = null;
     this.suggestions = [];
     this.dismissed = false;
     this.text.addEventListener("input", () => this.changed());
@@ -36,43 +36,43 @@ class Box {
 
   suggest(suggestions) {
     this.suggestions = suggestions;
-    this.list();
+    this.listAlternatives();
     this.show();
   }
 
   async ask() {
-    const number = ++this.question;
-    if (this.waiting) this.waiting.abort();
-    this.waiting = new AbortController();
+    const question = ++this.newestQuestion;
+    if (this.request) this.request.abort();
+    this.request = new AbortController();
     const text = this.text.value;
-    if (text.trim() === "") { this.cost.textContent = ""; complain(""); return; }
+    if (text.trim() === "") { this.latency.textContent = ""; showError(""); return; }
     try {
       const response = await fetch("suggestions", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         // The cut must not leave half an emoji at the start.
         body: JSON.stringify({ model: this.model, text: text.slice(-2000).replace(/^[\uDC00-\uDFFF]/, "") }),
-        signal: this.waiting.signal,
+        signal: this.request.signal,
       });
       const answer = await response.json().catch(() => ({ detail: `The server failed (${response.status}).` }));
       // More has been typed since.
-      if (number !== this.question) return;
+      if (question !== this.newestQuestion) return;
       if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : "The server refused the text.");
-      complain("");
+      showError("");
       this.suggest(answer.suggestions.map((one) => ({
         text: one.text,
         rest: continuation(one.text, answer.typed, text),
         probability: Math.exp(one.confidence),
       })));
-      this.cost.textContent = `${answer.milliseconds.toFixed(1)} ms`;
+      this.latency.textContent = `${answer.milliseconds.toFixed(1)} ms`;
     } catch (error) {
-      if (error.name === "AbortError" || number !== this.question) return;
-      complain(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message);
+      if (error.name === "AbortError" || question !== this.newestQuestion) return;
+      showError(error instanceof TypeError ? "The server does not answer. Is it still running?" : error.message);
     }
   }
 
-  // The text shown at the caret, or "" if nothing is shown.
-  best() {
+  // Returns the text to show at the caret, or "".
+  ghostText() {
     const atEnd = this.text.selectionStart === this.text.value.length;
     const [best] = this.suggestions;
     const isSure = best && best.probability * 100 >= Number(settings.threshold.value);
@@ -81,11 +81,11 @@ class Box {
 
   show() {
     this.typed.textContent = this.text.value;
-    this.ghost.textContent = this.best();
+    this.ghost.textContent = this.ghostText();
     this.mirror.scrollTop = this.text.scrollTop;
   }
 
-  list() {
+  listAlternatives() {
     this.alternatives.replaceChildren(...this.suggestions.map((one) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
@@ -103,7 +103,7 @@ class Box {
 
   key(event) {
     if (!event.isComposing && !["Shift", "Control", "Alt", "Meta"].includes(event.key)) count(1, 0);
-    const ghost = this.best();
+    const ghost = this.ghostText();
     if (ghost === "") return;
     const all = event.key === "End" || (event.key === "Tab" && event.shiftKey);
     if (all) this.accept(ghost);
@@ -117,6 +117,7 @@ class Box {
     const rest = this.suggestions.find((one) => one.rest.startsWith(words)).rest.slice(words.length);
     this.text.value += words;
     this.text.selectionStart = this.text.selectionEnd = this.text.value.length;
+    // Accepting took one keystroke.
     count(0, words.length - 1);
     this.text.dispatchEvent(new Event("input"));
     // The rest of the suggestion stays visible until the answer arrives.
@@ -124,7 +125,7 @@ class Box {
   }
 }
 
-// What a suggestion adds to the text: it leaves out typed letters and begins with a space where one is needed.
+// Returns what a suggestion adds to the text: without the typed letters, after a space if one is needed.
 function continuation(suggestion, typed, text) {
   if (typed && suggestion.startsWith(typed)) return suggestion.slice(typed.length);
   return /\s$/.test(text) ? suggestion : " " + suggestion;
@@ -138,7 +139,7 @@ function count(made, saved) {
     `${strokes.made} keystrokes made, ${strokes.saved} saved (${share.toFixed(0)}%).`;
 }
 
-function complain(message) {
+function showError(message) {
   const place = document.getElementById("error");
   place.textContent = message;
   place.hidden = message === "";
@@ -147,7 +148,8 @@ function complain(message) {
 function rebuild(models) {
   const text = boxes.length ? boxes[0].text.value : "";
   const chosen = settings.model.value === everyModel ? models : [settings.model.value];
-  for (const box of boxes) box.question += 1;
+  // Answers to the removed boxes are ignored.
+  for (const box of boxes) box.newestQuestion += 1;
   boxes.splice(0, boxes.length, ...chosen.map((model) => new Box(model)));
   document.getElementById("boxes").replaceChildren(...boxes.map((box) => box.root));
   for (const box of boxes) {
@@ -173,4 +175,4 @@ async function start() {
   rebuild(models);
 }
 
-start().catch(() => complain("The server does not answer. Is it still running?"));
+start().catch(() => showError("The server does not answer. Is it still running?"));
