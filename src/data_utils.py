@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 CONTEXT_SHARE = 0.75
+# Rows cleaned between two steps of the progress bar.
+CLEANING_CHUNK = 50_000
 MIN_TWEETS = 10
 KEY_COLUMNS = {"user": "user", "time": "date"}
 
@@ -77,14 +79,14 @@ class PreparedTweets:
         return [texts[i] for i in np.sort(chosen)]
 
 
-def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random", chunk_size: int = 50_000) -> PreparedTweets:
-    """Normalise and clean a corpus, `chunk_size` rows at a time, then apply `split_cleaned`.
+def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random") -> PreparedTweets:
+    """Normalise and clean a corpus, then apply `split_cleaned`.
 
     Raises:
         ValueError: as `split_cleaned`.
     """
     check_split_by(split_by)
-    cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"], chunk_size))
+    cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"]))
     return split_cleaned(cleaned, len(corpus.bad_rows), corpus.source, seed, split_by)
 
 
@@ -129,11 +131,11 @@ def split_cleaned(
     return PreparedTweets(pd.DataFrame({"text": distinct["text"], "split": splits}), counts, seed, split_by)
 
 
-def _clean(texts: pd.Series, chunk_size: int) -> pd.Series:
+def _clean(texts: pd.Series) -> pd.Series:
     chunks = []
     with tqdm(desc="Cleaning", total=len(texts), unit=" rows", unit_scale=True, leave=False, mininterval=1) as bar:
-        for start in range(0, len(texts), chunk_size):
-            chunks.append(clean_strings(normalize_tweets(texts.iloc[start : start + chunk_size])))
+        for start in range(0, len(texts), CLEANING_CHUNK):
+            chunks.append(clean_strings(normalize_tweets(texts.iloc[start : start + CLEANING_CHUNK])))
             bar.update(len(chunks[-1]))
     return pd.concat(chunks) if chunks else texts.astype(object)
 

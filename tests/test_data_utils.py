@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src import data_utils
 from src.corpus.load import Corpus
 from src.corpus.sentiment140 import BadRow
 from src.corpus.splits import SPLITS, assign_splits
@@ -59,7 +60,8 @@ def test_context_and_target_joined_are_the_text(text):
 
 @pytest.mark.parametrize("dtype", [object, "str"])
 @pytest.mark.parametrize("chunk_size", [1, 7, 50_000])
-def test_removed_and_kept_rows_add_up(dtype, chunk_size):
+def test_removed_and_kept_rows_add_up(dtype, chunk_size, monkeypatch):
+    monkeypatch.setattr(data_utils, "CLEANING_CHUNK", chunk_size)
     removed_as_short = ["Hello!", "@ada :-)", "http://bit.ly/x wow", ""]
     removed_as_copies = [
         KEPT[0],
@@ -68,7 +70,7 @@ def test_removed_and_kept_rows_add_up(dtype, chunk_size):
         KEPT[2] + " bit.ly/x",
     ]
     corpus = make_corpus([*KEPT, *removed_as_short, *removed_as_copies], dtype, [BadRow(3, "bad"), BadRow(9, "bad")])
-    prepared = prepare_tweets(corpus, seed=0, chunk_size=chunk_size)
+    prepared = prepare_tweets(corpus, seed=0)
     assert prepared.table["text"].tolist() == KEPT
     assert prepared.counts == {
         **{"rows_read": 40, "bad_rows": 2, "fewer_than_two_words": 4, "duplicates": 4},

@@ -162,7 +162,7 @@ class Completer:
         padded = self.tokenizer.pad(token_ids, padding_side="left", return_tensors="pt").to(self.model.device)
         batch = PromptBatch(
             **padded,
-            constraint=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
+            logits_processor=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
             max_new_tokens=prompts[0].max_new_tokens,
             eos_id=self.tokenizer.eos_token_id,
         )

@@ -87,8 +87,8 @@ class Decoding:
 GREEDY = Decoding("greedy")
 
 
-class Constraint(Protocol):
-    """Bars tokens from coming next."""
+class LogitsProcessor(Protocol):
+    """Bars tokens from coming next: transformers' processor of this name, which also knows each row's prompt."""
 
     def __call__(self, logits: torch.Tensor, new_ids: torch.Tensor, prompt_index: torch.Tensor) -> torch.Tensor:
         """Set the logits of barred tokens to -inf.
@@ -110,14 +110,14 @@ class PromptBatch:
 
     Attributes:
         input_ids, attention_mask: int64 [batch, length], padded on the left.
-        constraint: bars tokens; probabilities are normalised over those that remain.
+        logits_processor: bars tokens; probabilities are normalised over those that remain.
         max_new_tokens: maximum number of tokens in a continuation.
         eos_id: the token that ends a continuation.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
-    constraint: Constraint
+    logits_processor: LogitsProcessor
     max_new_tokens: int
     eos_id: int
 
@@ -164,7 +164,7 @@ def continue_rows(
         if step:
             outputs = read(model, input_ids, model_kwargs, next_sequence_length=1)
         model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
-        logits = batch.constraint(outputs.logits[:, -1].float(), input_ids[:, prompt_length:], row_index // k)
+        logits = batch.logits_processor(outputs.logits[:, -1].float(), input_ids[:, prompt_length:], row_index // k)
         width = 1 if step else k
         tokens = choose(logits, width)
         log_probabilities = logits.log_softmax(dim=1).gather(1, tokens).flatten()
@@ -190,7 +190,7 @@ def beam_search(model: PreTrainedModel, batch: PromptBatch, num_beams: int) -> l
 
     def constrain(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         prompt_index = torch.arange(len(logits), device=logits.device) // num_beams
-        return batch.constraint(logits, input_ids[:, prompt_length:], prompt_index)
+        return batch.logits_processor(logits, input_ids[:, prompt_length:], prompt_index)
 
     output = model.generate(
         input_ids=batch.input_ids,

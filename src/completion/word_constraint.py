@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from src.completion.decoding import Constraint
+from src.completion.decoding import LogitsProcessor
 from src.text.word_starts import WordStarts
 
 
@@ -21,7 +21,7 @@ def word_starts(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> WordStar
     return WordStarts(tokens + [""] * (vocab_size - len(tokens)), tokenizer.all_special_tokens)
 
 
-class WordConstraint(Constraint):
+class WordConstraint(LogitsProcessor):
     """Bars every token that can neither begin nor continue the first word of a row's continuation.
 
     So no suggestion begins with the end of the tweet.

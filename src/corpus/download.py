@@ -19,6 +19,8 @@ from src.files import explain_full_disk, publish
 
 ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
+# Seconds to wait for a connection, and for the next bytes.
+TIMEOUTS = (5.0, 30.0)
 
 
 class DownloadError(OSError):
@@ -46,7 +48,6 @@ def download(
     path: str | Path,
     sha256: str,
     size: int | None = None,
-    timeouts: tuple[float, float] = (5.0, 30.0),
 ) -> Path:
     """Download `url` to `path`. If an earlier download was interrupted, resume from `<path>.part`.
 
@@ -56,7 +57,6 @@ def download(
     Args:
         sha256: SHA-256 of the complete file, hexadecimal.
         size: number of bytes of the complete file, if known.
-        timeouts: seconds to wait for a connection and for the next bytes.
 
     Raises:
         WrongBytesError: the file is not the expected one. It is removed.
@@ -72,7 +72,7 @@ def download(
     with FileLock(lock), explain_full_disk(partial):
         try:
             if not has_sha256(path, sha256):
-                _fetch_with_retries(url, partial, size, timeouts)
+                _fetch_with_retries(url, partial, size)
                 _publish_checked(partial, path, sha256, url)
         finally:
             if not partial.exists():
@@ -127,10 +127,10 @@ def _publish_checked(partial: Path, path: Path, sha256: str, origin: str) -> Pat
     return publish(partial, path)
 
 
-def _fetch_with_retries(url: str, partial: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+def _fetch_with_retries(url: str, partial: Path, size: int | None) -> None:
     for _ in range(ATTEMPTS):
         try:
-            return _fetch(url, partial, size, timeouts)
+            return _fetch(url, partial, size)
         except _Interrupted as error:
             last_error = error
     raise DownloadError(
@@ -139,7 +139,7 @@ def _fetch_with_retries(url: str, partial: Path, size: int | None, timeouts: tup
     ) from last_error
 
 
-def _fetch(url: str, partial: Path, size: int | None, timeouts: tuple[float, float]) -> None:
+def _fetch(url: str, partial: Path, size: int | None) -> None:
     """Append the missing bytes of `url` to `partial`; raise _Interrupted if some are still missing."""
     received = partial.stat().st_size if partial.exists() else 0
     if received == size:
@@ -149,7 +149,7 @@ def _fetch(url: str, partial: Path, size: int | None, timeouts: tuple[float, flo
     if received:
         headers["Range"] = f"bytes={received}-"
     try:
-        response = requests.get(url, headers=headers, stream=True, timeout=timeouts)
+        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS)
     except requests.RequestException as error:
         raise DownloadError(f"{url} cannot be reached ({type(error).__name__}).") from error
     with response:

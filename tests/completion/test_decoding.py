@@ -20,9 +20,11 @@ def allow_all(logits, new_ids, prompt_index):
     return logits
 
 
-def continuations(model, tokenizer, token_ids, k, choose, max_new_tokens, constraint=allow_all):
+def continuations(model, tokenizer, token_ids, k, choose, max_new_tokens, logits_processor=allow_all):
     padded = tokenizer.pad({"input_ids": token_ids}, padding_side="left", return_tensors="pt")
-    batch = PromptBatch(**padded, constraint=constraint, max_new_tokens=max_new_tokens, eos_id=tokenizer.eos_token_id)
+    batch = PromptBatch(
+        **padded, logits_processor=logits_processor, max_new_tokens=max_new_tokens, eos_id=tokenizer.eos_token_id
+    )
     return continue_rows(model, batch, k, choose, read_prompts(model, **padded))
 
 

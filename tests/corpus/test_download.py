@@ -87,9 +87,10 @@ def test_an_http_error_is_a_download_error(server, tmp_path, status):
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_a_silent_server_is_a_download_error(silent_url, tmp_path):
+def test_a_silent_server_is_a_download_error(silent_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("src.corpus.download.TIMEOUTS", (5, 0.05))
     with pytest.raises(DownloadError, match="cannot be reached"):
-        download(silent_url, tmp_path / "tweets.zip", sha256(b""), timeouts=(5, 0.05))
+        download(silent_url, tmp_path / "tweets.zip", sha256(b""))
 
 
 # From wheels
