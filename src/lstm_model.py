@@ -3,8 +3,8 @@
     input_ids           [batch, length]
         |  embedding, dropout
     embedded            [batch, length, embedding_dim]
-        |  LSTM                                             <- state: hidden and cell,
-    output              [batch, length, hidden_dim]         -> each [layers, batch, hidden_dim]
+        |  LSTM, from one state to the next: hidden and cell, each [layers, batch, hidden_dim]
+    output              [batch, length, hidden_dim]
         |  projection (where the sizes differ), dropout
     last_hidden_state   [batch, length, embedding_dim]
         |  output layer
@@ -55,7 +55,7 @@ class LSTMConfig(PreTrainedConfig):
 
 @dataclass
 class LSTMOutput(ModelOutput):
-    """Output of the backbone or of the complete model.
+    """Output of the backbone or of the complete model, in float32 or in the dtype of autocast.
 
     Attributes:
         logits: [batch, positions, vocab]; None from the backbone.
@@ -119,15 +119,15 @@ class LSTMBackbone(LSTMPreTrainedModel):
         Args:
             input_ids: int64 [batch, length].
             attention_mask: int64 [batch, length], 1 for a token and 0 for a pad on either side; None: no pads.
-            state: state to continue from; None starts from zeros.
+            state: hidden and cell state to continue from, each [layers, batch, hidden_dim]; None: zeros.
 
         Raises:
             ValueError: a row has no tokens.
         """
         if attention_mask is None or bool(attention_mask.all()):
             embedded = self.dropout(self.embedding(input_ids))
-            is_short = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
-            output, state = token_by_token(self.lstm, embedded, state) if is_short else self.lstm(embedded, state)
+            by_token = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
+            output, state = token_by_token(self.lstm, embedded, state) if by_token else self.lstm(embedded, state)
             return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
         return self._forward_padded(input_ids, attention_mask, state)
 
@@ -183,12 +183,12 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
             lengths: int64 [batch], number of tokens of each row, where rows are padded on the right.
             attention_mask: int64 [batch, length], 1 for a token and 0 for a pad on either side. Give
                 this or `lengths`, or neither where no row is padded.
-            state: hidden and cell state to continue from, each [layers, batch, hidden_dim].
+            state: as in `LSTMBackbone.forward`.
             logits_to_keep: number of last positions to return; 0 returns all. generate() asks for 1.
             **kwargs: what generate() passes to every model (`use_cache`, `return_dict`, ...).
 
-        Returns:
-            `LSTMOutput` with `logits` [batch, positions, vocab] and the `state` after the last token.
+        Raises:
+            ValueError: a row has no tokens.
         """
         if lengths is not None:
             positions = torch.arange(input_ids.shape[1], device=input_ids.device)
@@ -223,8 +223,8 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         """
         if prefix_ids is not None:
             self._check_ids(prefix_ids)
-        named = {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}
-        return super().generate(**(kwargs | {name: value for name, value in named.items() if value is not None}))
+        options = {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}
+        return super().generate(**(kwargs | {name: value for name, value in options.items() if value is not None}))
 
     def _check_ids(self, prefix_ids: torch.Tensor) -> None:
         if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
@@ -256,14 +256,14 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         return False
 
     def _reorder_cache(self, state: State, beam_idx: torch.Tensor) -> State:
-        return tuple(part.index_select(1, beam_idx) for part in state)
+        return tuple(tensor.index_select(1, beam_idx) for tensor in state)
 
     def save_pretrained(
         self, save_directory: str | Path, state_dict: dict[str, torch.Tensor] | None = None, **kwargs
     ) -> None:
-        """Save as every model of transformers, also after `lay_out_for_few_rows`, whose layout safetensors refuses."""
+        """Save in transformers' format. safetensors refuses the layout of `lay_out_for_few_rows`, so it is undone."""
         state_dict = state_dict or self.state_dict()
-        # By address: tied weights share one, and stay tied.
+        # Tied weights have the same address, so they stay tied.
         contiguous = {tensor.data_ptr(): tensor.contiguous() for tensor in state_dict.values()}
         state_dict = {name: contiguous[tensor.data_ptr()] for name, tensor in state_dict.items()}
         super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
@@ -281,7 +281,7 @@ def save_lstm_lm(
     Args:
         run_dir: an existing folder.
         meta: the run's record, see `src.runs.run_metadata`; the model's sizes are added.
-        history: one dict per evaluation during training.
+        history: as in `src.training.train.TrainingResult`.
     """
     run_dir = Path(run_dir)
     save_tokenizer(tokenizer, run_dir)
@@ -316,7 +316,7 @@ def load_lstm_lm(
         raise RunError(f"{run_dir} has no model.pt: it is not a complete LSTM run, choose another folder")
     warn_of_other_versions(run_dir)
     model = _load_model(run_dir, sizes)
-    # An empty suggestion helps nobody: unless told otherwise, a loaded model never ends at once.
+    # An empty suggestion helps nobody.
     model.generation_config.min_new_tokens = 1
     tokenizer = _load_tokenizer(run_dir)
     if len(tokenizer) != model.config.vocab_size:
@@ -342,7 +342,7 @@ def _load_model(run_dir: Path, sizes: dict) -> LSTMLM:
         message = f"{weights_path} does not hold this model's weights ({_first_line(error)}): restore the file"
         raise RunError(message) from error
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
-        raise RunError(f"{weights_path} holds weights that are not finite: its training failed, choose another run")
+        raise RunError(f"{weights_path} holds weights that are not finite: the training run failed, choose another")
     return model
 
 

@@ -43,14 +43,14 @@ class NextTokenDataset(Dataset):
         max_len: maximum number of ids per text, including the end; the last ones are kept. None keeps all.
         context_unit: unit of the masked 75%. "tokens": the tweet's own tokens. "words": exactly where
             `split_x_target_by_words` cuts. "none": nothing is masked.
-        folder: where the ids are written while texts are read. They are memory-mapped from there,
-            now and by `load`. None keeps them in memory.
+        folder: the ids are written there while texts are read, then memory-mapped, as by `load`.
+            None keeps them in memory.
 
     Attributes:
         token_ids: int32 [tokens], all texts with their ends.
         offsets: int64 [texts + 1], where each text starts in `token_ids`.
         context_lengths: int64 [texts], number of tokens in each context. None where `collate_batch`
-            can compute it: the unit is tokens and no text was cut to `max_len`.
+            can compute them: the unit is tokens and no text was cut to `max_len`.
 
     Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length, with the
     int `context_length` where the dataset has `context_lengths`.
@@ -132,7 +132,7 @@ class NextTokenDataset(Dataset):
 
 @contextmanager
 def _token_file(folder: str | Path | None) -> Iterator[BinaryIO]:
-    """A file for token ids, in memory or in a folder, which holds no dataset until the new one is complete."""
+    """Open a file for token ids, in memory or in a folder. `load` refuses the folder until the dataset is complete."""
     if folder is None:
         yield BytesIO()
         return
@@ -155,16 +155,16 @@ def _write_token_ids(
     """Tokenize texts and write their ids, int32, each text followed by `eos_id`.
 
     Returns:
-        int64 [3, texts]: for each text the number of tokens written, of all its tokens, and of those
-        that are its context, none of them with the end.
+        int64 [3, texts]: how many tokens of each text are written, how many there are, and how many
+        of these are context. The end is not counted.
     """
     counts = [np.zeros((3, 0), dtype=np.int64)]
     for batch in _batches(texts):
         ids, context_lengths = _tokenize(batch, tokenizer, context_unit)
         if [] in ids:
             i = ids.index([])
-            place = sum(each.shape[1] for each in counts) + i
-            raise ValueError(f"text {place} has no tokens ({batch[i]!r}); drop empty texts first")
+            index = sum(each.shape[1] for each in counts) + i
+            raise ValueError(f"text {index} has no tokens ({batch[i]!r}); drop empty texts first")
         kept = ids if max_len is None else [text_ids[1 - max_len :] for text_ids in ids]
         file.write(np.fromiter(chain.from_iterable((*one, eos_id) for one in kept), np.int32).tobytes())
         counts.append(np.array([[len(one) for one in kept], [len(one) for one in ids], context_lengths]))
@@ -172,7 +172,7 @@ def _write_token_ids(
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of texts, with a progress bar."""
+    """Lists of up to `TOKENIZER_BATCH` texts, with a progress bar."""
     total = len(texts) if isinstance(texts, Sized) else None
     texts = iter(texts)
     with tqdm(desc="tokenizing", total=total, unit=" texts", unit_scale=True, leave=False, mininterval=1) as bar:
@@ -184,7 +184,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 def _tokenize(
     texts: list[str], tokenizer: PreTrainedTokenizerBase, context_unit: ContextUnit
 ) -> tuple[list[list[int]], list[int]]:
-    """Ids of each text, and the number of them that are its context."""
+    """Token ids of each text, and the length of its context in tokens."""
     if context_unit == "words":
         # A space begins a word in every tokenizer, so no token spans the cut.
         pairs = [split_x_target_by_words(text) for text in texts]
@@ -204,6 +204,10 @@ def collate_batch(batch: list[dict], pad_id: int = 0) -> dict[str, torch.Tensor]
     so. The label at position i is token i + 1, so the first target token and the end are trained on.
     The mask comes from lengths, never from comparing ids with `pad_id`: a GPT-2 tokenizer uses the
     same id for pad and end.
+
+    Args:
+        batch: items of a `NextTokenDataset`.
+        pad_id: id that fills `input_ids`.
 
     Returns:
         `input_ids` and `labels`, int64 [batch, longest], and `lengths`, int64 [batch].

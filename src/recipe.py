@@ -1,4 +1,4 @@
-"""The complete training of the LSTM in one call, and saving any trained model as a run folder."""
+"""Train the LSTM in one call, and save any trained model as a run folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -36,8 +36,8 @@ def train_lstm(
     Args:
         train_texts: cleaned training texts.
         val_texts: cleaned validation texts, see `src.evaluation.selection.validation_texts`.
-        config: sizes of the model; `vocab_size` is the number of tokens asked of the tokenizer.
-        settings: `settings.seed` also draws the initial weights.
+        config: sizes of the model; `vocab_size` is the maximum size of the vocabulary.
+        settings: settings of the run; its seed also draws the initial weights.
         checkpoint_dir: as in `src.training.train.train`.
         resume: as in `src.training.train.train`.
         device: device to train on; None picks the best one.
@@ -62,7 +62,7 @@ def token_datasets(
 
 
 def new_lstm(tokenizer: PreTrainedTokenizerBase, config: LSTMConfig, seed: int) -> LSTMLM:
-    """An untrained LSTM of the sizes of `config`, for a tokenizer. It sets the seed of all random numbers."""
+    """Make an untrained LSTM with the sizes of `config`, for a tokenizer. Seeds Python, NumPy and torch."""
     transformers.set_seed(seed)
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     return LSTMLM(replace(config, vocab_size=len(tokenizer), **ids))
@@ -86,7 +86,7 @@ def save_run(
     Args:
         system: the LSTM or a transformer, with the name of the run; its own decoding is not used.
         result: result of the training run.
-        val_texts: validation texts, from which the first ones are taken.
+        val_texts: cleaned validation texts; the first ones are used.
         data: record of the corpus, see `src.data_utils.corpus_record`.
         models_dir: folder of the run folders.
         decodings: decodings to choose from.

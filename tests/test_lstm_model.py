@@ -37,7 +37,7 @@ def make_lstm(seed=0, eos_bias=0.0, **sizes):
 
 
 def pad_rows(rows, side, pad_id=PAD):
-    """[rows, longest] ids and attention mask."""
+    """Ids and attention mask of padded rows, int64 [rows, longest]."""
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad_id)
     mask = torch.zeros_like(ids)
@@ -67,7 +67,7 @@ def test_logits_are_batch_by_length_by_vocabulary(sizes):
     model = make_lstm(**sizes)
     output = model(torch.randint(0, VOCAB_SIZE, (3, 7)))
     assert output.logits.shape == (3, 7, VOCAB_SIZE)
-    assert [part.shape for part in output.state] == [(model.config.num_layers, 3, model.config.hidden_dim)] * 2
+    assert [tensor.shape for tensor in output.state] == [(model.config.num_layers, 3, model.config.hidden_dim)] * 2
 
 
 @torch.no_grad()
@@ -82,8 +82,8 @@ def test_padded_rows_predict_what_they_predict_alone(sizes, side, pad_id):
         alone = model(torch.tensor([row]))
         torch.testing.assert_close(output.logits[i][mask[i].bool()], alone.logits[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(output.logits[i, -1], alone.logits[0, -1], atol=1e-5, rtol=0)
-        for part, part_alone in zip(output.state, alone.state):
-            torch.testing.assert_close(part[:, i], part_alone[:, 0], atol=1e-5, rtol=0)
+        for found, expected in zip(output.state, alone.state):
+            torch.testing.assert_close(found[:, i], expected[:, 0], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -383,7 +383,7 @@ def test_a_run_has_its_files(run_dir, tokenizer):
     }
     meta = json.loads((run_dir / "meta.json").read_text())
     assert META.items() <= meta.items()
-    # Those that equal the defaults, too: a default may change.
+    # All sizes are recorded, because a default may change.
     assert meta["model"] == {
         "vocab_size": len(tokenizer),
         "embedding_dim": 16,
@@ -549,7 +549,7 @@ def test_code_in_model_pt_is_not_run(run_dir, tmp_path):
         load_lstm_lm(run_dir)
     assert not mark.exists()
     torch.load(run_dir / "model.pt", weights_only=False)
-    assert mark.exists(), "the payload does nothing, so the test above proves nothing"
+    assert mark.exists(), "the payload does nothing, so this test proves nothing"
 
 
 @torch.no_grad()

@@ -32,13 +32,13 @@ def byte_level(request, cleaned_texts):
 
 
 def make_item(ids, eos_id=EOS, **more):
-    """Item of a tweet with these tokens."""
+    """The item of a tweet with these tokens."""
     ids = torch.tensor([*ids, eos_id])
     return {"input_ids": ids[:-1], "labels": ids[1:], **more}
 
 
 def trained_labels(item):
-    """Labels that remain after the item is collated."""
+    """The labels of an item that are not masked after collating."""
     labels = collate_batch([item])["labels"][0]
     return labels[labels != IGNORE_INDEX].tolist()
 

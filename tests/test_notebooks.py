@@ -42,7 +42,7 @@ TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
+def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
     """The folder in which all three notebooks were executed."""
     folder = tmp_path_factory.mktemp("notebooks")
     common = {
@@ -76,8 +76,8 @@ def workplace(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
 
 
 @pytest.mark.slow
-def test_notebooks_train_save_and_compare(workplace):
-    models = workplace / "models"
+def test_notebooks_train_save_and_compare(notebook_dir):
+    models = notebook_dir / "models"
     [lstm_dir] = models.glob("lstm_lm-*")
     [transformer_dir] = models.glob("distilgpt2-*")
     assert not list(models.glob(".*")), "checkpoints or partial folders are left"
@@ -95,8 +95,8 @@ def test_notebooks_train_save_and_compare(workplace):
 
 
 @pytest.mark.slow
-def test_notebook_and_recipe_give_the_same_weights(workplace, corpus_path, tmp_path):
-    [run_dir] = (workplace / "models").glob("lstm_lm-*")
+def test_notebook_and_recipe_give_the_same_weights(notebook_dir, corpus_path, tmp_path):
+    [run_dir] = (notebook_dir / "models").glob("lstm_lm-*")
     notebook_tokenizer, notebook_model, _, _ = load_lstm_lm(run_dir, device="cpu")
     tweets = prepare_tweets(load_corpus(corpus_path), seed=0)
     train_texts, val_texts = tweets.texts("train"), validation_texts(tweets, seed=0)
@@ -120,16 +120,16 @@ def test_the_defaults_of_model_and_training_are_those_of_the_notebook():
 
 
 @pytest.mark.slow
-def test_notebooks_prepare_the_corpus(workplace, made_up_tweets):
-    cleaned = (workplace / "data" / "tweets_cleaned.csv").read_text().splitlines()
+def test_notebooks_prepare_the_corpus(notebook_dir, made_up_tweets):
+    cleaned = (notebook_dir / "data" / "tweets_cleaned.csv").read_text().splitlines()
     assert cleaned[0] == "text,split"
     assert {line.split(",")[0] for line in cleaned[1:]} == set(made_up_tweets)
 
 
 @pytest.mark.slow
-def test_notebooks_show_no_tweet_of_the_corpus(workplace, made_up_tweets):
+def test_notebooks_show_no_tweet_of_the_corpus(notebook_dir, made_up_tweets):
     for name in NAMES:
-        notebook = nbformat.read(workplace / f"{name}.ipynb", as_version=4)
+        notebook = nbformat.read(notebook_dir / f"{name}.ipynb", as_version=4)
         outputs = json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
         assert not [text for text in made_up_tweets if text in outputs]
 

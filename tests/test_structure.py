@@ -1,4 +1,4 @@
-"""The structure of the repository: imports point one way, every module is used, and the pages name what exists."""
+"""The structure of the repository: imports follow one order, every module is used, and the pages name what exists."""
 
 import ast
 import functools
@@ -27,7 +27,7 @@ def module_name(path: Path) -> str:
 
 @functools.cache
 def sources(folder: str) -> dict[str, str]:
-    """Module name -> source code, for every module under a folder of the repository."""
+    """The source code of every module under a folder of the repository, by module name."""
     return {module_name(path): path.read_text(encoding="utf-8") for path in sorted((ROOT / folder).rglob("*.py"))}
 
 
@@ -50,7 +50,7 @@ def imported_names(source: str) -> list[tuple[str, str]]:
 
 @functools.cache
 def public_names() -> dict[tuple[str, str], str]:
-    """(package, name) -> the module that defines a name which the package's `__init__` exports."""
+    """The module that defines each name that a package exports, by (package, name)."""
     packages = [module_name(path) for path in (ROOT / "src").rglob("__init__.py")]
     return {
         (package, name): module
@@ -72,13 +72,13 @@ def imported_modules(source: str) -> set[str]:
 
 
 @functools.cache
-def arrows() -> dict[str, set[str]]:
-    """Module of `src` -> the modules of `src` that it imports."""
+def imports_of_src() -> dict[str, set[str]]:
+    """The modules of `src` that each module of `src` imports."""
     return {name: imported_modules(source) for name, source in sources("src").items()}
 
 
 def component(module: str) -> str:
-    """The name of a module in the order: `src.corpus.load` -> `corpus`, `src.runs` -> `runs`."""
+    """The name that stands for a module in the order: `corpus` for `src.corpus.load`, `runs` for `src.runs`."""
     return module.split(".")[1]
 
 
@@ -89,12 +89,12 @@ def order() -> list[list[str]]:
     return [[name.strip() for name in layer.split(",")] for layer in block.split("<")]
 
 
-def wrong_arrows(arrows: dict[str, set[str]], order: list[list[str]]) -> list[str]:
-    """Imports that point against the order, as sentences."""
+def wrong_imports(imports: dict[str, set[str]], order: list[list[str]]) -> list[str]:
+    """Imports against the order, as sentences."""
     layer_of = {name: i for i, layer in enumerate(order) for name in layer}
     return [
         f"{module} imports {imported}, but {component(module)} < {component(imported)} in the order of docs/DESIGN.md"
-        for module, targets in arrows.items()
+        for module, targets in imports.items()
         for imported in sorted(targets)
         if layer_of[component(module)] < layer_of[component(imported)]
     ]
@@ -107,18 +107,18 @@ def test_every_component_of_src_has_a_place_in_the_order():
 
 
 def test_imports_follow_the_order():
-    found = wrong_arrows(arrows(), order())
+    found = wrong_imports(imports_of_src(), order())
     assert not found, "\n".join(found)
 
 
 def test_an_import_against_the_order_is_named():
-    [sentence] = wrong_arrows({"src.text.cleaning": {"src.corpus.load"}}, [["text"], ["corpus"]])
+    [sentence] = wrong_imports({"src.text.cleaning": {"src.corpus.load"}}, [["text"], ["corpus"]])
     assert sentence == "src.text.cleaning imports src.corpus.load, but text < corpus in the order of docs/DESIGN.md"
 
 
 def test_no_module_imports_itself_in_a_circle():
     try:
-        TopologicalSorter(arrows()).prepare()
+        TopologicalSorter(imports_of_src()).prepare()
     except CycleError as error:
         pytest.fail("imports go in a circle: " + " <- ".join(error.args[1]))
 
@@ -140,7 +140,7 @@ def reachable(modules: set[str]) -> set[str]:
         module = waiting.pop()
         found.add(module)
         package = module.rpartition(".")[0]
-        waiting |= (arrows()[module] | ({package} if package else set())) - found
+        waiting |= (imports_of_src()[module] | ({package} if package else set())) - found
     return found
 
 

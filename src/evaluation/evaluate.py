@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from src.evaluation.intervals import Estimate, Ratio, difference, estimate
+from src.evaluation.intervals import Estimate, Ratio, Summary, difference, estimate
 from src.evaluation.metrics import (
     answer_scores,
     bits_per_character,
@@ -56,6 +56,10 @@ class Evaluation:
     scores: pd.DataFrame
     likelihood: pd.DataFrame | None = None
 
+    def most_confident_first(self) -> np.ndarray:
+        """Indices of the answers in order of falling confidence, int64 [pairs]."""
+        return np.argsort(-self.confidence, kind="stable")
+
     def ratios(self) -> dict[str, Ratio]:
         """Every metric as a ratio of sums over pairs, by metric id."""
         ratios = score_ratios(self.scores)
@@ -65,7 +69,7 @@ class Evaluation:
             ratios["perplexity_per_word"] = perplexity_per_word(self.likelihood)
         return ratios
 
-    def summary(self, seed: int) -> dict[str, Estimate]:
+    def summary(self, seed: int) -> Summary:
         """Every metric with its interval, by metric id. Metrics that no pair is long enough for are left out."""
         return {name: estimate(ratio, seed) for name, ratio in self.ratios().items() if ratio.denominator.any()}
 
@@ -101,12 +105,12 @@ def exact_match_at_coverage(evaluation: Evaluation, coverage: float, seed: int) 
     """
     num_shown = max(1, round(coverage * len(evaluation.answers)))
     shown = np.zeros(len(evaluation.answers))
-    shown[np.argsort(-evaluation.confidence, kind="stable")[:num_shown]] = 1.0
+    shown[evaluation.most_confident_first()[:num_shown]] = 1.0
     return estimate(Ratio(evaluation.scores["exact_match"].to_numpy() * shown, shown), seed)
 
 
 def suggestion_seconds(systems: Sequence[System], prefixes: Sequence[str]) -> dict[str, float]:
-    """Median latency of one suggestion for one prefix, in seconds, by system.
+    """Median latency of one suggestion for one prefix, in seconds, by the system's name.
 
     The systems take turns on every prefix. The first prefix warms them up and is not counted.
 

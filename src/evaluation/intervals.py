@@ -27,6 +27,7 @@ class Estimate:
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
+# By metric id.
 Summary = dict[str, Estimate]
 
 
@@ -55,7 +56,7 @@ class Ratio:
         return float(self.of(np.ones(len(self.denominator))))
 
     def of(self, weights: np.ndarray) -> np.ndarray:
-        """The score if every pair counts as often as its weight, [..., pairs] to [...]."""
+        """The score if every pair counts as often as its weight; weights [..., pairs] give scores [...]."""
         # A resample may contain no pair with a denominator.
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.transform((weights @ self.numerator) / (weights @ self.denominator))

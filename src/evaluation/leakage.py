@@ -25,10 +25,10 @@ def near_duplicates(texts: Sequence[str], training_texts: Sequence[str], thresho
     `threshold` (Broder, 1997, "On the resemblance and containment of documents"). A text of one
     word has that word as its only element. An empty text matches nothing.
 
-    A text that matches a training text lacks at most `1 - threshold` of the training text's
-    bigrams. So among one more than that many of them, whichever they are, it holds at least one.
-    Only texts that hold one are compared; the rarest bigrams leave the fewest to compare (prefix
-    filtering: Chaudhuri et al., 2006, "A primitive operator for similarity joins in data cleaning").
+    A match lacks at most a share of `1 - threshold` of the training text's bigrams, say m bigrams.
+    Of any m + 1 bigrams it therefore holds at least one. Only texts that hold one of the m + 1
+    rarest are compared (prefix filtering: Chaudhuri et al., 2006, "A primitive operator for
+    similarity joins in data cleaning").
 
     Args:
         texts: [texts] cleaned.
@@ -74,18 +74,19 @@ def _jaccard(a: set[Shingle], b: set[Shingle]) -> float:
 def verbatim_share(tails: Sequence[str], training_texts: Sequence[str]) -> pd.DataFrame:
     """The share of tails that occur verbatim in a training text, as consecutive complete words.
 
-    Short tails do so by coincidence: compare a model's tails with the true ones, row by row (McCoy
-    et al., 2023, "How much do language models copy from their training data?").
+    A tail is the end of a text, such as an answer or a target. Short tails occur there by
+    coincidence: compare a model's tails with the true ones, row by row (McCoy et al., 2023, "How
+    much do language models copy from their training data?").
 
     Args:
-        tails: cleaned words. An empty tail is never a copy; it counts only in the row "all".
+        tails: cleaned. An empty tail is never a copy; it counts only in the row "all".
         training_texts: cleaned.
 
     Returns:
         rows "1" to "5", "6 or more" (words of the tail) and "all", columns `tails` (their number,
         int64) and `verbatim` (share in [0, 1], NaN if there are no such tails).
     """
-    copied = _copied_runs(tails, training_texts)
+    copied = _copied_tails(tails, training_texts)
     lengths = np.array([len(tail.split()) for tail in tails], dtype=np.int64)
     verbatim = pd.Series([" ".join(tail.split()) in copied for tail in tails], dtype="float64")
     in_row = {str(length): lengths == length for length in range(1, LONGEST_ROW)}
@@ -95,10 +96,10 @@ def verbatim_share(tails: Sequence[str], training_texts: Sequence[str]) -> pd.Da
     return table.astype({"tails": "int64", "verbatim": "float64"}).rename_axis("words")
 
 
-def _copied_runs(tails: Sequence[str], training_texts: Sequence[str]) -> set[str]:
+def _copied_tails(tails: Sequence[str], training_texts: Sequence[str]) -> set[str]:
     """The tails that occur in a training text.
 
-    From each word of a training text, the run of words is extended for as long as some tail begins with it.
+    From each word of a training text on, words are joined for as long as a tail begins with them.
     """
     wanted, beginnings = set(), set()
     for words in map(str.split, tails):
@@ -109,9 +110,9 @@ def _copied_runs(tails: Sequence[str], training_texts: Sequence[str]) -> set[str
     for words in tqdm(map(str.split, training_texts), "copies", len(training_texts), leave=False, mininterval=1):
         for start in range(len(words)):
             for end in range(start + 1, len(words) + 1):
-                run = " ".join(words[start:end])
-                if run not in beginnings:
+                joined = " ".join(words[start:end])
+                if joined not in beginnings:
                     break
-                if run in wanted:
-                    copied.add(run)
+                if joined in wanted:
+                    copied.add(joined)
     return copied

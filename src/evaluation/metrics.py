@@ -43,10 +43,7 @@ METRICS = {
         Metric("rouge2", "ROUGE-2", is_main=True, in_readme=True),
         Metric("rougeL", "ROUGE-L"),
         Metric("exact_match", "exact match"),
-        Metric("exact_match_2", "exact match of the first 2 words"),
-        Metric("exact_match_3", "exact match of the first 3 words"),
-        Metric("exact_match_4", "exact match of the first 4 words"),
-        Metric("exact_match_5", "exact match of the first 5 words"),
+        *(Metric(f"exact_match_{n}", f"exact match of the first {n} words") for n in FIRST_WORDS),
         Metric("next_word", "next-word accuracy", is_main=True, in_readme=True),
         Metric("next_word_top3", "next word among the top 3"),
         Metric("keystroke_savings", "keystrokes saved (upper bound)"),
@@ -73,10 +70,10 @@ def first_words_match(answer: str, target: str, num_words: int) -> float:
 
 
 def saved_keystrokes(answer: str, target: str) -> int:
-    """Number of keys saved by accepting the answer's correct first words with one key.
+    """Number of keystrokes saved by accepting the answer's correct first words.
 
-    Without the answer, each of their characters costs one key. This is an upper bound on what
-    people gain: reading a suggestion and rejecting it cost nothing here.
+    Accepting them takes one keystroke, typing them one per character. This is an upper bound on
+    what people save: reading and rejecting a suggestion costs nothing here.
     """
     shared = []
     for answer_word, target_word in zip(answer.split(" "), target.split(" ")):

@@ -46,7 +46,7 @@ def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VA
 def decoding_evaluations(
     system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], seed: int
 ) -> pd.DataFrame:
-    """Measure the quality and the time of each decoding of a model.
+    """Measure the quality and the speed of each decoding of a model.
 
     Returns:
         one row per decoding, in the given order. Columns: `decoding`; `rouge1`, `rouge2` and
@@ -116,10 +116,10 @@ def choose_weight(
     weights: Sequence[float] = WEIGHTS,
     batch_size: int = 64,
 ) -> tuple[InterpolatedLM, pd.DataFrame]:
-    """Choose the weight of the n-gram model in a mixture by the loss on the targets of a validation dataset.
+    """Choose the weight of the n-gram model in an `InterpolatedLM` by its loss on the validation targets.
 
     Returns:
-        the mixture with the lowest loss, and a table with columns `weight` and `val_nll` (nats per target token).
+        the model with the lowest loss, and a table with columns `weight` and `val_nll` (nats per target token).
     """
     loader = DataLoader(dataset, batch_size, collate_fn=partial(collate_batch, pad_id=pad_id))
     totals, num_targets = np.zeros(len(weights)), 0

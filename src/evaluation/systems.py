@@ -25,12 +25,14 @@ NUM_NEXT_WORDS = 3
 
 @dataclass(frozen=True)
 class Pair:
+    """A cleaned text, cut into what a system sees and what it should answer."""
+
     context: str
     target: str
 
 
 class System(Protocol):
-    """What can be evaluated: a language model with its decoding, or a constant answer.
+    """What can be evaluated.
 
     `complete` returns the best completion of each prefix. `next_words` returns the most probable
     next words of each prefix, best first. `likelihood` returns the table of `target_likelihood`,
@@ -47,7 +49,7 @@ class System(Protocol):
 
 
 def as_pairs(texts: Sequence[str]) -> list[Pair]:
-    """Split each cleaned text into the context that a system sees and the target that follows."""
+    """Split cleaned texts into context and target."""
     return [Pair(*split_x_target_by_words(text)) for text in texts]
 
 
@@ -87,8 +89,8 @@ class ModelSystem:
 class ConstantAnswer:
     """A baseline that gives every prefix the same answer, chosen for the best mean ROUGE-1 on training targets.
 
-    The answer grows by the best word until no word improves it. Its next words are the three
-    most frequent first words of the training targets.
+    The answer grows by the best word until no word improves it. The baseline's next words are the
+    three most frequent first words of the training targets.
 
     Args:
         texts: cleaned training texts of at least two words.
@@ -117,8 +119,8 @@ class ConstantAnswer:
             chosen.append(int(mean_f1.argmax()))
         self.answer = " ".join(candidates[i] for i in chosen)
 
-        first_words = Counter(target[0] for target in targets)
-        self.most_frequent_next = [word for word, _ in first_words.most_common(NUM_NEXT_WORDS)]
+        next_words = Counter(target[0] for target in targets)
+        self.most_frequent_next = [word for word, _ in next_words.most_common(NUM_NEXT_WORDS)]
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
         return [Completion(self.answer, confidence=0.0) for _ in prefixes]

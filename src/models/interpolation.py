@@ -18,7 +18,7 @@ from src.training.loss import target_nll
 
 
 class InterpolatedLM(PreTrainedModel, GenerationMixin):
-    """A neural model combined with an n-gram model; scored and completed with like either of them.
+    """A neural model combined with an n-gram model, with the interface of either.
 
     Args:
         neural: an `LSTMLM` or a transformer.
@@ -29,7 +29,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
         ValueError: the weight is out of its range, or the vocabularies differ.
     """
 
-    # The configuration of a transformer asks for it.
+    # A transformer's configuration asks for SDPA attention, and transformers refuses a model without this flag.
     _supports_sdpa = True
 
     def __init__(self, neural: PreTrainedModel, ngram: KneserNeyLM, weight: float):
@@ -40,7 +40,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
             raise ValueError(f"the models know {sizes[0]} and {sizes[1]} tokens: give two models of one tokenizer")
         super().__init__(deepcopy(neural.config))
         self.generation_config = deepcopy(neural.generation_config)
-        # generate() asks a model these about its state or cache.
+        # generate() reads from these how a model keeps its state or cache.
         for name in ("_is_stateful", "_supports_default_dynamic_cache", "_reorder_cache"):
             if hasattr(neural, name):
                 setattr(self, name, getattr(neural, name))
@@ -64,15 +64,15 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
             input_ids: int64 [batch, length].
             attention_mask: int64 [batch, length], 1 for a token and 0 for a pad.
             logits_to_keep: number of last positions to return; 0 returns all.
-            ngram_inputs: inputs of the n-gram model, which has no state, where the neural one continues from its own.
-            position_ids, state, past_key_values: where the neural model continues, as far as it has them.
+            position_ids, state, past_key_values: position and memory from which the neural model continues.
+            ngram_inputs: arguments of the n-gram model, which has no memory; None: as for the neural model.
             **kwargs: what generate() passes to every model.
 
         Returns:
             the neural model's output with `logits`, float32 [batch, positions, vocab].
         """
-        place = {"position_ids": position_ids, "state": state, "past_key_values": past_key_values}
-        kwargs |= {name: value for name, value in place.items() if value is not None}
+        memory = {"position_ids": position_ids, "state": state, "past_key_values": past_key_values}
+        kwargs |= {name: value for name, value in memory.items() if value is not None}
         ngram_inputs = ngram_inputs or {"input_ids": input_ids, "attention_mask": attention_mask}
         ngram_output = self.ngram(**{**ngram_inputs, "logits_to_keep": logits_to_keep})
         output = self.neural(
@@ -83,10 +83,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
         return output
 
     def target_log_probabilities(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Log-probability of every target token, from those of both models.
-
-        Args and return value are those of `KneserNeyLM.target_log_probabilities`.
-        """
+        """Log-probability of every target token, as in `KneserNeyLM.target_log_probabilities`."""
         batch = {"input_ids": input_ids, "labels": labels}
         neural, ngram = (-target_nll(model, batch)[0] for model in (self.neural, self.ngram))
         return interpolated(neural, ngram, self.weight)

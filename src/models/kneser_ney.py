@@ -20,12 +20,12 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset
 
-# Discounts for counts of 0, 1, 2 and more where a corpus is too small to estimate them (KenLM's values).
+# Discounts for counts of 0, 1, 2, and 3 or more where a corpus is too small to estimate them (KenLM's values).
 FALLBACK_DISCOUNTS = np.array([0.0, 0.5, 1.0, 1.5])
 
 
 class KneserNeyConfig(PreTrainedConfig):
-    """Sizes of a `KneserNeyLM`; `num_ngrams` has one entry for each length, up to the order."""
+    """Sizes of a `KneserNeyLM`; `num_ngrams` is their number for each length, from 1 to the order."""
 
     model_type = "kneser_ney"
 
@@ -59,7 +59,11 @@ class KneserNeyLM(PreTrainedModel, GenerationMixin):
     def from_dataset(
         cls, dataset: NextTokenDataset, vocab_size: int, pad_token_id: int, eos_token_id: int, order: int
     ) -> "KneserNeyLM":
-        """Count n-grams of up to `order` tokens in complete texts, masked tokens too; ValueError if order < 1."""
+        """Count n-grams of up to `order` tokens in complete texts, masked tokens too.
+
+        Raises:
+            ValueError: the order is below 1.
+        """
         if order < 1:
             raise ValueError(f"order is {order}: an n-gram has at least one token")
         codes, counts = count_ngrams(dataset.token_ids, vocab_size, eos_token_id, order)
@@ -104,7 +108,7 @@ class KneserNeyLM(PreTrainedModel, GenerationMixin):
 
     def _contexts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Contexts of the last 0 to order - 1 tokens at each position, int64 [batch, length, order]."""
-        # A text is counted after the end of another one, so a row starts after an end, and pads are ends.
+        # In the counts every text follows an end, so here a row does too, and pads become ends.
         if attention_mask is not None:
             input_ids = input_ids.masked_fill(attention_mask == 0, self.config.eos_token_id)
         tokens = pad(input_ids, (1, 0), value=self.config.eos_token_id)
@@ -121,7 +125,7 @@ class KneserNeyLM(PreTrainedModel, GenerationMixin):
         """Contexts of every length, int64 [..., order], to next-token log-probabilities, float32 [..., vocab]."""
         vocab_size = self.config.vocab_size
         rows = contexts.reshape(-1, contexts.shape[-1])
-        # What longer contexts leave for each shorter one. Below single tokens comes the uniform distribution.
+        # The probability that longer contexts leave for each context. Unigrams back off to the uniform distribution.
         weights = pad(self.backoffs[rows[:, 1:]], (0, 1), value=1.0).flip(1).cumprod(1).flip(1)
         unigrams = self.shares[:vocab_size] + self.backoffs[0] / vocab_size
         probabilities = weights[:, :1] * unigrams
@@ -129,7 +133,10 @@ class KneserNeyLM(PreTrainedModel, GenerationMixin):
         return probabilities.log_().view(*contexts.shape[:-1], vocab_size)
 
     def _add_longer_ngrams(self, contexts: torch.Tensor, weights: torch.Tensor, probabilities: torch.Tensor) -> None:
-        """Add the weighted shares of all n-grams that continue [rows, lengths] contexts, in place."""
+        """Add to `probabilities`, [rows, vocab], the weighted shares of all n-grams that continue a context.
+
+        `contexts` and `weights` are [rows, lengths].
+        """
         vocab_size = self.config.vocab_size
         first_code = contexts.flatten() * vocab_size
         first = torch.searchsorted(self.codes, first_code)
@@ -164,6 +171,10 @@ def count_ngrams(
     n-grams count as often as they occur, shorter ones once for every distinct token before them.
     At the start of a text, where nothing comes before, they count as often as they occur, too
     (Heafield et al., 2013).
+
+    Args:
+        token_ids: int [tokens], texts that each end with `eos_id`.
+        order: length of the longest n-grams.
     """
     tokens = np.concatenate([[eos_id], token_ids]).astype(np.int64)
     codes, counts = [np.arange(vocab_size)], [np.bincount(tokens[1:], minlength=vocab_size)]
@@ -186,7 +197,7 @@ def count_ngrams(
 
 
 def modified_discounts(counts: np.ndarray) -> np.ndarray:
-    """Discounts for counts of 0, 1, 2 and more, float64 [4] (Chen and Goodman, 1998).
+    """Discounts for counts of 0, 1, 2, and 3 or more, float64 [4] (Chen and Goodman, 1998).
 
     `FALLBACK_DISCOUNTS` if no n-gram has one of the counts 1 to 4, or a discount would not be positive.
     """

@@ -17,7 +17,7 @@ def token_by_token(lstm: nn.LSTM, embedded: torch.Tensor, state: State | None) -
         state: hidden and cell state, each [layers, batch, hidden_dim]; None starts from zeros.
 
     Returns:
-        output [batch, length, hidden_dim] and the state after the last token.
+        output, float32 [batch, length, hidden_dim], and the state after the last token.
     """
     if state is None:
         state = (embedded.new_zeros(lstm.num_layers, len(embedded), lstm.hidden_size),) * 2
@@ -33,7 +33,7 @@ def token_by_token(lstm: nn.LSTM, embedded: torch.Tensor, state: State | None) -
             outputs.append(hidden)
         output = torch.stack(outputs, dim=1)
         last.append((hidden, cell))
-    return output, tuple(torch.stack(part) for part in zip(*last))
+    return output, tuple(torch.stack(of_layers) for of_layers in zip(*last))
 
 
 def lay_out_for_few_rows(model: nn.Module) -> None:

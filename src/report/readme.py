@@ -7,7 +7,7 @@ from src.evaluation.metrics import METRICS
 from src.files import replace_between
 from src.report.tables import (
     COMPARISON_FILE,
-    SEED,
+    SEED_MARK,
     UNKNOWN,
     cost_table,
     markdown_table,
@@ -24,11 +24,11 @@ TITLES = [metric.title for metric in METRICS.values() if metric.in_readme]
 def results_section(record: dict) -> str:
     """The table of a comparison, and a note that names its data.
 
-    The LSTM's runs with other seeds share one row, their mean. The record holds the metrics that are not shown.
+    The LSTM's runs with other seeds share one row, their mean. The record also holds the other metrics.
     """
     summaries = recorded_summaries(record)
     table = score_table(summaries)[TITLES].join(cost_table(record))
-    rows = [{"": name, **row} for name, row in table.to_dict("index").items() if SEED not in name]
+    rows = [{"": name, **row} for name, row in table.to_dict("index").items() if SEED_MARK not in name]
     seeds = summaries_of_seeds(summaries, "LSTM")
     if len(seeds) > 1:
         spread = seed_table(seeds).loc[TITLES].round(4)

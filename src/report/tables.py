@@ -18,8 +18,8 @@ COST_TITLES = {
     "megabytes": "MB",
 }
 UNKNOWN = "–"
-# Runs of the same LSTM with other seeds are named "LSTM, seed 1", "LSTM, seed 2", ...
-SEED = ", seed "
+# In the names of runs that differ only in their seed: "LSTM, seed 1", "LSTM, seed 2", ...
+SEED_MARK = ", seed "
 COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
 MAIN_METRICS = [metric for metric in METRICS.values() if metric.is_main]
 
@@ -92,7 +92,7 @@ def coverage_table(record: dict) -> pd.DataFrame:
 
 def summaries_of_seeds(summaries: dict[str, Summary], name: str) -> list[Summary]:
     """The summaries of a system and of its runs with other seeds."""
-    return [summary for other, summary in summaries.items() if other == name or other.startswith(name + SEED)]
+    return [summary for other, summary in summaries.items() if other == name or other.startswith(name + SEED_MARK)]
 
 
 def seed_table(summaries: Sequence[Summary]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Batches for training: texts of similar length together, and the removal of the mask over the context."""
+"""Batches for training: texts of similar length share a batch, and the mask over the context can be removed."""
 
 from collections.abc import Iterator
 
@@ -10,15 +10,15 @@ from torch.utils.data import Sampler
 class SimilarLengthSampler(Sampler[int]):
     """Indices in random order, such that each batch holds texts of similar length and few pads.
 
-    Texts are drawn at random into pools of some batches. A pool is sorted by length, ties in random
-    order, and cut into batches, which come in random order. (In transformers' "group_by_length" they
-    come in the order of their lengths.)
+    Texts are drawn at random into pools of `pool_batches` batches. A pool is sorted by length, ties in
+    random order, and cut into batches, which come in random order. transformers' `group_by_length`
+    leaves the batches of a pool sorted.
 
     Args:
         lengths: int [texts], number of tokens of each text.
+        batch_size: number of texts per batch.
         seed: the order of an epoch depends on the seed and the number of the epoch only.
-        pool_batches: number of batches in a pool. More make fewer pads, but batches that are less
-            representative of the data set.
+        pool_batches: number of batches in a pool. More mean fewer pads, but batches of more similar texts.
     """
 
     def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, pool_batches: int = 50):
@@ -44,7 +44,7 @@ class SimilarLengthSampler(Sampler[int]):
 
 
 def unmask_context(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Turn the context of a batch of `collate_batch` into labels as well."""
+    """Make every token of a batch of `collate_batch` a target, except the first of its row."""
     input_ids, lengths = batch["input_ids"], batch["lengths"]
     positions = torch.arange(input_ids.shape[1], device=input_ids.device)
     next_ids = torch.cat([input_ids[:, 1:], batch["labels"][:, -1:]], dim=1)

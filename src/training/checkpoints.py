@@ -15,12 +15,12 @@ from src.next_token_dataset import NextTokenDataset
 
 IDENTITY_FILE = "training.json"
 RESULT_FILE = "result.json"
-# The last file that is written of a checkpoint.
+# Written last, it marks a checkpoint as complete.
 STATE_FILE = "trainer_state.json"
 
 
 def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDataset], settings: dict) -> dict:
-    """What two training runs must share for one to resume from the other's checkpoint, JSON-able.
+    """What two training runs must share for one to resume from the other's checkpoint, as JSON can hold it.
 
     Args:
         model: the model with its initial weights.
@@ -61,12 +61,12 @@ def open_checkpoints(folder: Path, identity: dict) -> Path | None:
             json.loads((Path(last) / STATE_FILE).read_text(encoding="utf-8"))
             return Path(last)
         except (FileNotFoundError, json.JSONDecodeError):
-            # The run was killed while it wrote this one.
+            # The run was killed while it wrote this checkpoint.
             shutil.rmtree(last)
     return None
 
 
 def seconds_until(checkpoint: Path) -> float:
-    """Seconds that the run had taken when it wrote a checkpoint."""
+    """Seconds of training before a checkpoint was written."""
     log_history = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))["log_history"]
     return max((entry["seconds"] for entry in log_history if "seconds" in entry), default=0.0)

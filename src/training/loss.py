@@ -1,4 +1,4 @@
-"""The one loss of every model: hidden states at target positions first, then the output layer.
+"""One loss for every model: hidden states at target positions first, then the output layer.
 
 In fine-tuning and in every score, three quarters of the labels are masked. The output layer, the
 most expensive one, is therefore applied to a quarter of the positions; the loss and its gradients
@@ -19,9 +19,9 @@ from transformers import PreTrainedModel
 
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
 
-# Rows in one block of the training loss. More share one read of the output layer; fewer need less memory for logits.
+# Rows in one block of the training loss. More rows share one read of the output layer; fewer need less memory.
 ROWS_AT_ONCE = {"cpu": 256, "cuda": 8_192, "mps": 2_048}
-# Settings of Gemma, Cohere and Granite.
+# With these settings Gemma, Cohere and Granite change the logits after the output layer.
 SCALING_OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
@@ -56,8 +56,7 @@ def target_nll(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[
     """Negative log-likelihood of every target token in a batch.
 
     Args:
-        model: as in `target_states`, or a model with `target_log_probabilities(input_ids, labels)`, which
-            returns those of all targets, float32 [targets], row by row.
+        model: as in `target_states`, or a model with the method `target_log_probabilities` of `KneserNeyLM`.
         batch: as in `target_states`.
 
     Returns:
@@ -91,13 +90,14 @@ def sampled_training_loss(
     its token is in the sample, so that the model learns the probabilities over the full vocabulary.
 
     Args:
+        model, batch: as in `target_states`.
         frequencies: float32 [vocab], relative frequency of each token among the training targets, above 0.
         num_samples: number of tokens to draw by their frequencies, with replacement.
     """
     hidden, labels, _ = target_states(model, batch)
     drawn = torch.multinomial(frequencies, num_samples, replacement=True)
     tokens, places = torch.cat([labels, drawn]).unique(return_inverse=True)
-    # The labels count as draws from the same frequencies.
+    # log(1 - (1 - frequency)^draws); the labels count as draws, too.
     log_sampled = torch.log1p(-frequencies[tokens]).mul(len(places)).expm1().neg().log()
     output_layer = model.get_output_embeddings()
     bias = -log_sampled if output_layer.bias is None else output_layer.bias[tokens] - log_sampled
@@ -166,8 +166,8 @@ def dataset_nll(
         model: as in `target_nll`; scored in evaluation mode, and left in the mode it was in.
 
     Returns:
-        `nll`, float64 [texts], sum over a text's target tokens and its end in nats, and
-        `num_targets`, int64 [texts], number of these tokens.
+        `nll`, float64 [texts], in nats, summed over a text's target tokens and its end, and
+        `num_targets`, int64 [texts], the number of these tokens.
     """
     was_training = model.training
     model.eval()

@@ -111,7 +111,7 @@ def train(
 
     Args:
         model: the model, on the device to train on.
-        train_dataset: its masked labels are used after the first `settings.all_tokens_share` of the steps.
+        train_dataset: its mask over the context applies after the first `settings.all_tokens_share` of the steps.
         val_dataset: scored at every evaluation; decides on the best weights and on when to stop.
         checkpoint_dir: folder for the last and the best checkpoint, which stay when the run is complete:
             remove it once the model is saved.
@@ -120,6 +120,7 @@ def train(
             data and initial weights, and returns a complete run without a step; "never" starts from the beginning.
 
     Raises:
+        ValueError: the model scales its logits, or the processes can't divide a batch evenly.
         TrainingError: the loss is not a finite number.
         WriteError: the disk is full.
     """
@@ -201,7 +202,7 @@ def training_arguments(
     """The arguments of transformers' Trainer for our settings.
 
     Raises:
-        ValueError: the batch can't be divided evenly among the processes.
+        ValueError: the processes can't divide a batch evenly.
     """
     num_processes = PartialState(cpu=device.type == "cpu").num_processes
     if settings.batch_size % num_processes:

@@ -34,7 +34,7 @@ class ProgressBar(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         self.bar.update()
-        # The history needs a training loss for every evaluation, also when no log is due.
+        # The history needs a training loss for every evaluation, even when no log is due.
         control.should_log |= control.should_evaluate
 
     def on_evaluate(self, args, state, control, metrics, **kwargs) -> None:
@@ -77,7 +77,7 @@ class TargetLossTrainer(Trainer):
         num_sampled_tokens: int,
         **kwargs,
     ):
-        # Without a launcher, use one GPU: for more the library would enlarge the batch and split it in model(...),
+        # Without a launcher, use one GPU: with more the library would enlarge the batch and split it in model(...),
         # which the loss never calls.
         args._n_gpu = min(args.n_gpu, 1)
         super().__init__(args=args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
@@ -119,7 +119,7 @@ class TargetLossTrainer(Trainer):
         return loss * self._share_of_targets(batch)
 
     def _share_of_targets(self, batch: dict[str, torch.Tensor]) -> torch.Tensor | float:
-        """This process's number of targets over the mean of all: it weights the losses that the processes average."""
+        """This process's number of targets over the processes' mean: its weight when they average their losses."""
         if self.args.world_size == 1:
             return 1.0
         num_targets = (batch["labels"] != IGNORE_INDEX).sum()

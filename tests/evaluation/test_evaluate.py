@@ -29,7 +29,7 @@ from src.text.prefixes import Completion
 
 
 class Parrot:
-    """Answers with what it was given, and records what it was asked."""
+    """A system that gives prepared answers and records the prefixes it is asked for."""
 
     name = "parrot"
 

@@ -133,7 +133,7 @@ def textbook_distribution(counts, context):
 def test_probabilities_equal_those_of_the_textbook(order, num_texts):
     texts = zipf_texts(num_texts)
     model, counts = fit(texts, order), textbook_counts(texts, order)
-    # The comparison covers more than the discounts for small corpora.
+    # At least one corpus is large enough to estimate discounts.
     assert num_texts != 150 or any(textbook_discounts(level) != [0.5, 1.0, 1.5] for level in counts.values())
     for context in ["a", "b", "b a", "a b c", "c b a d", "9", "a 9", "9 a b", "a b 9 8 c", *texts[:3]]:
         tokens = (START, *encode(TOKENIZER, [context])[0])
@@ -300,7 +300,7 @@ def test_samples_have_the_frequencies_of_their_probabilities():
 @pytest.mark.parametrize("n", [1, 3])
 def test_completions_are_words_and_the_same_in_a_batch(tokenizer, cleaned_texts, order, n):
     model = fit(cleaned_texts, order, tokenizer)
-    # Some are prefixes of training texts, which differ from other words only by the start before them.
+    # Most are prefixes of training texts, so the model knows them at the start of a text.
     prefixes = ["i am", "zebra", *(split_x_target_by_words(text)[0] for text in cleaned_texts[:8])]
     together = complete(model, tokenizer, prefixes, n=n)
     for prefix, suggestions in zip(prefixes, together):

@@ -91,7 +91,7 @@ def test_the_history_has_a_row_for_every_evaluation(datasets, tokenizer, tmp_pat
 
 def test_the_best_weights_are_kept_when_later_ones_are_worse(datasets, tokenizer, tmp_path):
     train_dataset, val_dataset = datasets
-    # With so high a rate the model learns the random training texts by heart.
+    # With so high a rate the model memorises the random training texts.
     settings = replace(SETTINGS, learning_rate=3e-2, max_epochs=30, eval_steps=1 / 6, patience=100)
     model = make_lstm(len(tokenizer))
     result = train(model, train_dataset, val_dataset, settings, tmp_path / "checkpoints", 0)
@@ -401,7 +401,7 @@ def test_old_checkpoints_are_removed(datasets, tmp_path, monkeypatch):
 
 
 def run_training(folder, seconds=0.0, dropout=0.2, launcher=()):
-    """Run `tests.killed_training` in new processes."""
+    """Run `tests.killed_training` in a new process, or with a launcher in several."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, *launcher, "-m", "tests.killed_training", str(folder), str(seconds), str(dropout)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=ON_CPUS)
