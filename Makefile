@@ -26,13 +26,13 @@ demo: $(VENV)/installed  ## Serve a page to type in, at http://127.0.0.1:8000
 	$(BIN)/python -m src.demo
 
 test: $(VENV)/installed-dev  ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
-test-fast: $(VENV)/installed-dev  ## Run the tests that take no more than about a second each
-	$(BIN)/python -m pytest -m "not slow"
+test-fast: $(VENV)/installed-dev  ## Run the quick tests, in a minute or two
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-thorough: $(VENV)/installed-dev  ## Run all tests, the property tests on many more random examples
-	$(BIN)/python -m pytest --hypothesis-profile=thorough
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough
 
 lint: $(VENV)/installed-dev  ## Check style and spelling
 	$(BIN)/ruff check .
