@@ -68,7 +68,12 @@ def step_profile(name: str, make_steps: Callable[[int], None], is_gpu: bool) -> 
     times, wall_time = operation_times(make_steps, PROFILED_STEPS, is_gpu)
     rows = {"all": sum(times.values()), **dict(islice(times.items(), TOP_OPERATIONS))}
     return [
-        {"model": name, "operation": operation, "ms per step": value, "share of the step": value / wall_time}
+        {
+            "model": name,
+            "operation": operation,
+            "ms per step": round(value, 2),
+            "share of the step": f"{value / wall_time:.0%}",
+        }
         for operation, value in rows.items()
     ]
 

@@ -13,7 +13,7 @@ from benchmarks.speed import finetuning as finetuning_speed
 from benchmarks.speed import gpu as gpu_speed
 from benchmarks.speed import suggestions as suggestion_speed
 from benchmarks.speed import training as training_speed
-from benchmarks.speed import training_parts
+from benchmarks.speed import training_step
 from benchmarks.speed.memory import in_own_process
 from benchmarks.speed.timing import machine_limits
 from src.corpus.load import load_corpus
@@ -43,9 +43,9 @@ def training() -> Tables:
     return {
         TRAINING_TITLE: training_speed.training_speed(texts, machine_limits()),
         "Peak memory of a training process": memory_rows(texts),
-        "Overhead of the Trainer": training_parts.trainer_overhead(texts),
-        "Profile of a training step": training_parts.step_profile(texts),
-        "Options tried to shorten a training step": training_parts.tried_options(texts),
+        "Overhead of the Trainer": training_step.trainer_overhead(texts),
+        "Profile of a training step": training_step.step_profile(texts),
+        "Options tried to shorten a training step": training_step.tried_options(texts),
     }
 
 
