@@ -61,10 +61,13 @@ update: $(VENV)/installed-dev  ## Renew constraints.txt after a change in a requ
 	{ grep '^#' constraints.txt; grep -vE '^(nvidia|cuda|triton)' $(VENV)/constraints.txt; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 
-$(VENV)/installed: requirements.txt constraints.txt
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed and $(PYTHON) is not. Name another one: make run PYTHON=python3.13"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+# An environment that exists keeps its Python.
+$(VENV)/installed: requirements.txt constraints.txt | $(BIN)/pip
 	$(PIP_INSTALL) -r requirements.txt
 	touch $@
 
