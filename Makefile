@@ -26,13 +26,13 @@ demo: $(VENV)/installed  ## Serve a page to type in, at http://127.0.0.1:8000
 	$(BIN)/python -m src.demo
 
 test: $(VENV)/installed-dev  ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
-test-fast: $(VENV)/installed-dev  ## Run the tests that take no more than about a second each
-	$(BIN)/python -m pytest -m "not slow"
+test-fast: $(VENV)/installed-dev  ## Run the quick tests, in a minute or two
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-thorough: $(VENV)/installed-dev  ## Run all tests, the property tests on many more random examples
-	$(BIN)/python -m pytest --hypothesis-profile=thorough
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough
 
 lint: $(VENV)/installed-dev  ## Check style and spelling
 	$(BIN)/ruff check .
@@ -61,10 +61,13 @@ update: $(VENV)/installed-dev  ## Renew constraints.txt after a change in a requ
 	{ grep '^#' constraints.txt; grep -vE '^(nvidia|cuda|triton)' $(VENV)/constraints.txt; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 
-$(VENV)/installed: requirements.txt constraints.txt
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed and $(PYTHON) is not. Name another one: make run PYTHON=python3.13"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+# An environment that exists keeps its Python.
+$(VENV)/installed: requirements.txt constraints.txt | $(BIN)/pip
 	$(PIP_INSTALL) -r requirements.txt
 	touch $@
 

@@ -89,6 +89,7 @@ JSON = st.recursive(
 QUESTIONS = st.fixed_dictionaries({"model": st.just("LSTM") | JSON, "text": JSON})
 
 
+@pytest.mark.slow
 @examples(5)
 @given(JSON | QUESTIONS)
 def test_any_question_is_answered_or_refused(client, question):

@@ -152,6 +152,7 @@ def test_the_tables_on_speed_are_those_of_the_recorded_results():
     assert speed_section() in RESULTS_PAGE.read_text(encoding="utf-8"), "run benchmarks.speed.page.write_page"
 
 
+@pytest.mark.slow
 def test_a_task_in_its_own_process_returns_its_rows_and_its_memory(tmp_path):
     tweets = pd.DataFrame({"text": TWEETS, "user": "anna", "date": "Mon Apr 06 22:19:45 PDT 2009"})
     write_varied_csv(Corpus("sentiment140", "made up", "", tweets, ()), tmp_path / "tweets.csv.zip", 300)

@@ -587,6 +587,7 @@ def keystrokes(text):
     return [*typed, text[:12], text[:9], text[:9] + "and so", text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @every_decoding
 def test_suggestions_with_a_memory_are_those_without(make, kind, decoding):

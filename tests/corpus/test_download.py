@@ -23,6 +23,7 @@ def test_a_download_is_complete_and_not_repeated(server, tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.zip"]
 
 
+@pytest.mark.slow
 def test_one_of_several_processes_downloads_and_all_get_the_file(server, tmp_path):
     server.cuts = [100_001, 50_000]
     arguments = server.url, tmp_path / "data" / "tweets.zip", sha256(server.content), len(server.content)

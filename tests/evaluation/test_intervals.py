@@ -48,6 +48,7 @@ def test_an_interval_of_a_mean_is_as_wide_as_the_normal_approximation():
     assert width(mean_estimate(scores[:100])) == pytest.approx(2 * width(found), rel=0.15)
 
 
+@pytest.mark.slow
 def test_an_interval_covers_the_true_mean_in_95_percent_of_data_sets(monkeypatch):
     monkeypatch.setattr(intervals, "NUM_RESAMPLES", 400)
     intervals.resample_weights.cache_clear()

@@ -245,6 +245,7 @@ class TestColumns:
         assert result.index.tolist() == ["x", "x", "y"]
 
 
+@pytest.mark.slow
 def test_every_unicode_character_is_cleaned_by_the_same_rule():
     characters = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
     expected = [re.sub(r"\s+", " ", re.sub(r"[^a-z0-9\s]", "", f"a{c}b".lower())).strip() for c in characters]
