@@ -132,15 +132,17 @@ def read_meta(run_dir: str | Path) -> dict:
 
 def warn_of_other_versions(run_dir: str | Path) -> None:
     """Warn if a run was made with other versions of `COMPUTING_PACKAGES` than the installed ones."""
-    here = library_versions()
-    others = {
-        name: version
-        for name, version in read_meta(run_dir).get("versions", {}).items()
-        if name in COMPUTING_PACKAGES and version != here[name]
-    }
+    here = {name: release(version) for name, version in library_versions().items()}
+    there = {name: release(version) for name, version in read_meta(run_dir).get("versions", {}).items()}
+    others = {name: there[name] for name in COMPUTING_PACKAGES if there.get(name, here[name]) != here[name]}
     if others:
         listed = ", ".join(f"{name} {version} (here {here[name]})" for name, version in others.items())
         warnings.warn(f"{run_dir} was made with {listed}: its answers may differ from the recorded ones", stacklevel=3)
+
+
+def release(version: str) -> str:
+    """Return a version without the marks of a build: "2.13.0+cpu" and "2.13.0a0+git1234" are builds of 2.13.0."""
+    return re.match(r"[\d.]*", str(version))[0]
 
 
 def megabytes(run_dir: str | Path) -> float:

@@ -1,5 +1,7 @@
 """The LSTM: padding and state do not change predictions, generation is correct, run folders reload."""
 
+import importlib.metadata
+import itertools
 import json
 import pickle
 import re
@@ -15,7 +17,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from src.corpus.tokenization import save_tokenizer, train_tokenizer
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
-from src.runs import RunError, run_metadata
+from src.runs import RunError, run_metadata, warn_of_other_versions
 
 VOCAB_SIZE, PAD, EOS = 40, 0, 2
 # Ids 0 and 2 occur as tokens: a pad is recognised by its position, never by its id.
@@ -487,17 +489,32 @@ def test_weights_of_another_size_are_refused(run_dir):
         load_lstm_lm(run_dir)
 
 
-def test_other_versions_of_the_libraries_are_reported(run_dir):
-    meta = json.loads((run_dir / "meta.json").read_text())
+BUILDS = ("2.13.0", "2.13.0+cpu", "2.13.0+cu130", "2.13.0+rocm6.3", "2.13.0a0+git1234")
+
+
+@pytest.mark.parametrize(("recorded", "installed"), itertools.product(BUILDS, BUILDS))
+def test_another_build_of_torch_is_no_other_version(run_dir, monkeypatch, recorded, installed):
+    monkeypatch.setattr(importlib.metadata, "version", {"torch": installed}.get)
+    monkeypatch.setattr("src.runs.COMPUTING_PACKAGES", ("torch",))
+    monkeypatch.setattr("src.runs.RECORDED_PACKAGES", ("torch",))
+    write_versions(run_dir, torch=recorded)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
+        warn_of_other_versions(run_dir)
+
+
+def test_other_versions_of_the_libraries_are_reported(run_dir, monkeypatch):
+    here = {"torch": "2.13.0+cu130", "transformers": "5.23.0", "tokenizers": "0.23.3"}
+    monkeypatch.setattr("src.runs.library_versions", lambda: here)
+    write_versions(run_dir, torch="2.12.1+cpu", pandas="0.1")
+    with pytest.warns(UserWarning, match=r"made with torch 2\.12\.1 \(here 2\.13\.0\): its answers"):
         load_lstm_lm(run_dir)
-    meta["versions"] |= {"torch": "1.0.0", "pandas": "0.1"}
-    (run_dir / "meta.json").write_text(json.dumps(meta))
-    with pytest.warns(
-        UserWarning, match=rf"made with torch 1\.0\.0 \(here {re.escape(torch.__version__)}\): its answers"
-    ):
-        load_lstm_lm(run_dir)
+
+
+def write_versions(run_dir, **versions):
+    """Change the library versions that a run records."""
+    meta = json.loads((run_dir / "meta.json").read_text())
+    (run_dir / "meta.json").write_text(json.dumps({**meta, "versions": {**meta["versions"], **versions}}))
 
 
 def test_a_truncated_model_pt_is_refused(run_dir):
