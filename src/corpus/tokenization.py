@@ -4,8 +4,8 @@ import string
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from src.files import write_json
 
@@ -53,8 +53,14 @@ def _wordpiece(vocab: dict[str, int]) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=UNK, max_input_chars_per_word=MAX_CHARACTERS_PER_WORD))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    tokenizer.decoder = _decoder()
     return tokenizer
+
+
+def _decoder() -> decoders.Decoder:
+    """Join tokens to words. A text that begins inside a word, such as a continuation alone, shows no "##"."""
+    # The first of these leaves the first token as it is.
+    return decoders.Sequence([decoders.WordPiece(prefix="##", cleanup=False), decoders.Replace(Regex("^##"), "")])
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> None:
@@ -63,6 +69,14 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: str | Path) -> No
     tokenizer.save_pretrained(folder)
     tokenizer.backend_tokenizer.model.save(str(folder))
     write_json(folder / "special_tokens_map.json", tokenizer.special_tokens_map)
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """Read the files of `save_tokenizer`."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # Earlier runs store a decoder that keeps the "##" of a first token.
+    tokenizer.backend_tokenizer.decoder = _decoder()
+    return tokenizer
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:

@@ -6,9 +6,10 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders
 from transformers import AutoTokenizer
 
-from src.corpus.tokenization import EOS, PAD, UNK, save_tokenizer, train_tokenizer
+from src.corpus.tokenization import EOS, PAD, UNK, load_tokenizer, save_tokenizer, train_tokenizer
 from src.data_utils import clean_string
 from src.examples import MESSY_TWEETS, TWEETS
 
@@ -36,6 +37,34 @@ def test_awkward_texts_are_decoded_to_themselves(tokenizer, text):
     ids = tokenizer(text)["input_ids"]
     assert tokenizer.decode(ids) == text
     assert not set(ids) & set(tokenizer.all_special_ids)
+
+
+def test_a_text_that_is_decoded_in_two_halves_shows_no_marks_of_tokens(tokenizer):
+    ids = st.lists(st.integers(0, len(tokenizer) - 1), max_size=12)
+
+    @given(ids, ids)
+    def check(prefix, continuation):
+        complete = tokenizer.decode(prefix + continuation)
+        halves = tokenizer.decode(prefix), tokenizer.decode(continuation)
+        assert "##" not in "".join(halves) + complete
+        inside_a_word = "##" in "".join(tokenizer.convert_ids_to_tokens(continuation[:1]))
+        assert complete == ("" if inside_a_word or "" in halves else " ").join(halves)
+
+    check()
+
+
+def test_a_tokenizer_of_an_earlier_run_is_decoded_like_a_new_one(tokenizer, tmp_path):
+    save_tokenizer(tokenizer, tmp_path)
+    stored = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    ids = [tokenizer.convert_tokens_to_ids(token) for token in ("##a", "##b", "the")]
+    assert stored.decode(ids) == tokenizer.decode(ids) == "ab the"
+    stored.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    stored.save(str(tmp_path / "tokenizer.json"))
+    assert AutoTokenizer.from_pretrained(tmp_path).decode(ids) == "##ab the"
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.decode(ids) == "ab the"
+    assert loaded.batch_decode([ids, ids[2:]]) == ["ab the", "the"]
+    assert loaded.convert_tokens_to_string(["##a", "##b", "the"]) == "ab the"
 
 
 def test_one_short_text_is_enough_to_encode_everything():
