@@ -23,17 +23,26 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
-    GenerationMixin,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import ModelOutput
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import ModelOutput, can_return_tuple
 
-from src.corpus.tokenization import save_tokenizer
+from src.corpus.tokenization import load_tokenizer, save_tokenizer
 from src.device import pick_device
+from src.models.generation import DEFAULT_LENGTHS, CheckedGenerationMixin, next_token_loss
+from src.models.inputs import (
+    check_ids,
+    check_state,
+    checked_mask,
+    last_positions,
+    pad_mask,
+    refuse_unknown,
+    refuse_unsupported,
+)
 from src.models.lstm_cpu import State, lay_out_for_few_rows, token_by_token
 from src.runs import RunError, read_meta, warn_of_other_versions, write_run_files
 
@@ -42,6 +51,8 @@ class LSTMConfig(PreTrainedConfig):
     """Sizes and dropout probability of an `LSTMLM`; the defaults are those of the committed run."""
 
     model_type = "lstm_lm"
+    # What the library's Trainer does not gather when it evaluates.
+    keys_to_ignore_at_inference = ["last_hidden_state", "state"]
 
     vocab_size: int = 12_000
     embedding_dim: int = 256
@@ -58,14 +69,21 @@ class LSTMOutput(ModelOutput):
     """Output of the backbone or of the complete model, in float32 or in the dtype of autocast.
 
     Attributes:
+        loss: float32 scalar; None without labels.
         logits: [batch, positions, vocab]; None from the backbone.
         last_hidden_state: [batch, length, embedding_dim], the input of the output layer.
         state: hidden and cell state after the last token of each row, each [layers, batch, hidden_dim].
     """
 
+    loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     last_hidden_state: torch.Tensor | None = None
     state: State | None = None
+
+    def to_tuple(self) -> tuple:
+        """The values in the order above. The library's is that in which they were set."""
+        values = self.loss, self.logits, self.last_hidden_state, self.state
+        return tuple(value for value in values if value is not None)
 
 
 class LSTMPreTrainedModel(PreTrainedModel):
@@ -97,6 +115,7 @@ class LSTMBackbone(LSTMPreTrainedModel):
     _input_embed_layer = "embedding"
 
     def __init__(self, config: LSTMConfig):
+        refuse_unsupported({name: getattr(config, name) for name in ("output_attentions", "output_hidden_states")})
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
         between_layers = config.dropout if config.num_layers > 1 else 0.0
@@ -122,20 +141,27 @@ class LSTMBackbone(LSTMPreTrainedModel):
             state: hidden and cell state to continue from, each [layers, batch, hidden_dim]; None: zeros.
 
         Raises:
-            ValueError: a row has no tokens.
+            ValueError: a shape, dtype or mask value is wrong, or a row has no tokens.
         """
-        if attention_mask is None or bool(attention_mask.all()):
-            embedded = self.dropout(self.embedding(input_ids))
-            by_token = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
-            output, state = token_by_token(self.lstm, embedded, state) if by_token else self.lstm(embedded, state)
-            return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
-        return self._forward_padded(input_ids, attention_mask, state)
+        check_ids(input_ids)
+        if state is not None:
+            sizes = self.lstm.num_layers, len(input_ids), self.lstm.hidden_size
+            check_state(state, sizes, self.embedding.weight.dtype)
+        if attention_mask is not None:
+            attention_mask = checked_mask(attention_mask, input_ids)
+            if not bool(attention_mask.all()):
+                return self._forward_padded(input_ids, attention_mask, state)
+        embedded = self.dropout(self.embedding(input_ids))
+        by_token = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
+        output, state = token_by_token(self.lstm, embedded, state) if by_token else self.lstm(embedded, state)
+        return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
 
     def _forward_padded(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, state: State | None) -> LSTMOutput:
         """Move the tokens of each row to its left, pack them, run the LSTM, and move the outputs back.
 
         A pad after a token repeats that token's output, so `logits[:, -1]` predicts the next token
-        whichever side the pads are on.
+        whichever side the pads are on. A pad before all tokens has output 0: it must not see the first
+        token, which is its label in the library's loss.
         """
         lengths = attention_mask.sum(dim=1)
         if bool((lengths == 0).any()):
@@ -146,13 +172,13 @@ class LSTMBackbone(LSTMPreTrainedModel):
         packed_output, state = self.lstm(packed, state)
         output, _ = pad_packed_sequence(packed_output, batch_first=True, total_length=input_ids.shape[1])
         output = self.dropout(self.projection(output))
-        rank_of_token = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-        hidden = output.gather(1, rank_of_token[:, :, None].expand(-1, -1, output.shape[2]))
-        return LSTMOutput(last_hidden_state=hidden, state=state)
+        rank_of_token = (attention_mask.cumsum(dim=1) - 1)[:, :, None]
+        hidden = output.gather(1, rank_of_token.clamp(min=0).expand_as(output))
+        return LSTMOutput(last_hidden_state=hidden.masked_fill(rank_of_token < 0, 0), state=state)
 
 
-class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
-    """The language model: backbone and output layer."""
+class LSTMLM(LSTMPreTrainedModel, CheckedGenerationMixin):
+    """The language model: backbone and output layer. `generate` is that of `CheckedGenerationMixin`."""
 
     # Tells generate() that the state cannot be cropped to an earlier token.
     _is_stateful = True
@@ -163,10 +189,13 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         self.backbone = LSTMBackbone(config)
         self.lm_head = nn.Linear(config.embedding_dim, config.vocab_size)
         self.generation_config = GenerationConfig(
-            max_new_tokens=20, pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id
+            max_new_tokens=DEFAULT_LENGTHS["max_new_tokens"],
+            pad_token_id=config.pad_token_id,
+            eos_token_id=config.eos_token_id,
         )
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -174,6 +203,8 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
         attention_mask: torch.Tensor | None = None,
         state: State | None = None,
         logits_to_keep: int = 0,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: int | torch.Tensor | None = None,
         **kwargs,
     ) -> LSTMOutput:
         """Next-token logits at all positions, or at the last ones.
@@ -185,58 +216,20 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
                 this or `lengths`, or neither where no row is padded.
             state: as in `LSTMBackbone.forward`.
             logits_to_keep: number of last positions to return; 0 returns all. generate() asks for 1.
-            **kwargs: what generate() passes to every model (`use_cache`, `return_dict`, ...).
+            labels, num_items_in_batch: as in `next_token_loss`; the library's Trainer gives both. The labels
+                of `collate_batch` are others: at each position they are the next token.
+            **kwargs: `return_dict`; False returns a tuple without names. What `refuse_unknown` lets pass.
 
         Raises:
-            ValueError: a row has no tokens.
+            ValueError: a shape, dtype or value is wrong, a row has no tokens, or arguments contradict each other.
+            TypeError: an argument is unknown.
         """
-        if lengths is not None:
-            positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-            attention_mask = (positions < lengths.to(input_ids.device)[:, None]).long()
+        refuse_unknown(kwargs)
+        attention_mask = pad_mask(input_ids, lengths, attention_mask, labels)
         output = self.backbone(input_ids, attention_mask, state)
-        output.logits = self.lm_head(output.last_hidden_state[:, -logits_to_keep:])
+        output.logits = self.lm_head(output.last_hidden_state[:, last_positions(logits_to_keep)])
+        output.loss = next_token_loss(output.logits, input_ids, labels, num_items_in_batch)
         return output
-
-    @torch.no_grad()
-    def generate(
-        self,
-        prefix_ids: torch.Tensor | None = None,
-        max_new_tokens: int | None = None,
-        eos_id: int | None = None,
-        **kwargs,
-    ) -> torch.Tensor:
-        """Continue prefixes, greedily by default.
-
-        All options of `GenerationMixin.generate` work: `do_sample`, `temperature`, `top_k`, `top_p`,
-        `num_beams`, `num_return_sequences`, `streamer`, ...
-
-        Args:
-            prefix_ids: int64 [batch, length]; give an `attention_mask` where rows are padded.
-            max_new_tokens: maximum number of tokens to add, 20 by default.
-            eos_id: the token that ends a row; generation stops when every row has ended.
-
-        Returns:
-            int64 [batch, length + new tokens], prefix and continuation; rows that ended early are padded.
-
-        Raises:
-            ValueError: the shape, type, device or range of `prefix_ids` is wrong, or a setting is out of its range.
-        """
-        if prefix_ids is not None:
-            self._check_ids(prefix_ids)
-        options = {"inputs": prefix_ids, "max_new_tokens": max_new_tokens, "eos_token_id": eos_id}
-        return super().generate(**(kwargs | {name: value for name, value in options.items() if value is not None}))
-
-    def _check_ids(self, prefix_ids: torch.Tensor) -> None:
-        if prefix_ids.dim() != 2 or prefix_ids.shape[1] == 0:
-            raise ValueError(f"prefix_ids have the shape {[*prefix_ids.shape]}: give [batch, length], length above 0")
-        if prefix_ids.dtype not in (torch.int64, torch.int32):
-            raise ValueError(f"prefix_ids are {prefix_ids.dtype}: give torch.int64")
-        if prefix_ids.device != self.device:
-            raise ValueError(f"prefix_ids are on {prefix_ids.device}, the model on {self.device}: move one of them")
-        smallest, largest = (int(value) for value in prefix_ids.aminmax())
-        if smallest < 0 or largest >= self.config.vocab_size:
-            wrong = smallest if smallest < 0 else largest
-            raise ValueError(f"prefix_ids contain {wrong}: token ids go from 0 to {self.config.vocab_size - 1}")
 
     def prepare_inputs_for_generation(
         self,
@@ -271,6 +264,8 @@ class LSTMLM(LSTMPreTrainedModel, GenerationMixin):
 
 AutoConfig.register(LSTMConfig.model_type, LSTMConfig)
 AutoModelForCausalLM.register(LSTMConfig, LSTMLM)
+# Where pipelines look up the models that they support, and the Trainer those whose labels it has to shift.
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[LSTMConfig.model_type] = LSTMLM.__name__
 
 
 def save_lstm_lm(
@@ -317,7 +312,7 @@ def load_lstm_lm(
     warn_of_other_versions(run_dir)
     model = _load_model(run_dir, sizes)
     # An empty suggestion helps nobody.
-    model.generation_config.min_new_tokens = 1
+    model.generation_config.min_new_tokens = DEFAULT_LENGTHS["min_new_tokens"]
     tokenizer = _load_tokenizer(run_dir)
     if len(tokenizer) != model.config.vocab_size:
         raise RunError(
@@ -348,7 +343,7 @@ def _load_model(run_dir: Path, sizes: dict) -> LSTMLM:
 
 def _load_tokenizer(run_dir: Path) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(run_dir)
+        return load_tokenizer(run_dir)
     except Exception as error:  # The library raises no narrower type for a broken file.
         message = f"{run_dir} has no tokenizer that can be read ({_first_line(error)}): restore its files"
         raise RunError(message) from error

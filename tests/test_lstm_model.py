@@ -11,8 +11,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DataCollatorForLanguageModeling,
+    LogitsProcessor,
+    LogitsProcessorList,
+    TextIteratorStreamer,
+    TextStreamer,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
 from transformers.generation.streamers import BaseStreamer
 
 from src.corpus.tokenization import save_tokenizer, train_tokenizer
@@ -126,6 +139,17 @@ def test_a_padded_batch_can_be_continued_from_its_state(side):
     for i, row in enumerate(ROWS):
         alone = model(torch.tensor([[*row, int(new[i])]])).logits[0, -1]
         torch.testing.assert_close(logits[i, -1], alone, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_pad_before_a_row_does_not_see_its_first_token():
+    """The library's loss compares the logits of such a pad with the first token."""
+    model = make_lstm()
+    ids, mask = pad_rows([[5, 6, 7], [8]], "left")
+    logits = model(ids, attention_mask=mask).logits
+    torch.testing.assert_close(logits[1, :2], model.lm_head.bias.expand(2, -1))
+    ids[1, 2] = 9
+    assert torch.equal(model(ids, attention_mask=mask).logits[1, :2], logits[1, :2])
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -311,8 +335,138 @@ def test_the_text_generation_pipeline_works(tiny_lstm, tokenizer):
     ids = tokenizer("the weather today", return_tensors="pt")["input_ids"]
     expected = tokenizer.decode(tiny_lstm.generate(ids, max_new_tokens=5)[0], skip_special_tokens=True)
     assert answer["generated_text"].startswith("the weather today")
-    # The pipeline decodes the continuation alone: its first token keeps its "##" or loses the space before it.
-    assert answer["generated_text"].replace("##", "").replace(" ", "") == expected.replace(" ", "")
+    # The pipeline decodes the continuation alone, which has no space before its first word.
+    assert answer["generated_text"].replace(" ", "") == expected.replace(" ", "")
+
+
+# Streams and continuations alone
+
+
+class Recorder(TextStreamer):
+    """A `TextStreamer` that keeps what it would print."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.printed = []
+
+    def on_finalized_text(self, text, stream_end=False):
+        self.printed.append(text)
+
+
+def tokens_of(tokenizer, *tokens):
+    return tokenizer.convert_tokens_to_ids(list(tokens))
+
+
+@pytest.fixture
+def ends_inside_a_word(tokenizer):
+    """A model that continues every prefix with "##a", "##b", a word, and the end."""
+    tokens = tokens_of(tokenizer, "##a", "##b", "the", "[EOS]")
+
+    class Fixed(LogitsProcessor):
+        def __call__(self, input_ids, scores):
+            chosen = torch.full_like(scores, -torch.inf)
+            chosen[:, tokens[input_ids.shape[1] - 1]] = 0
+            return chosen
+
+    return {"logits_processor": LogitsProcessorList([Fixed()])}
+
+
+@pytest.mark.parametrize("skip_prompt", [True, False])
+def test_streamed_text_is_the_decoded_text(tokenizer, skip_prompt):
+    ids = st.lists(st.integers(0, len(tokenizer) - 1), min_size=1, max_size=12)
+
+    @given(ids, ids)
+    def check(prefix, continuation):
+        recorder = Recorder(tokenizer, skip_prompt=skip_prompt)
+        recorder.put(torch.tensor([prefix]))
+        for token in continuation:
+            recorder.put(torch.tensor([token]))
+        recorder.end()
+        text = "".join(recorder.printed)
+        assert text == tokenizer.decode(continuation if skip_prompt else prefix + continuation)
+        assert "##" not in text
+
+    check()
+
+
+def test_streamers_print_no_marks_of_tokens(tiny_lstm, tokenizer, ends_inside_a_word, capsys):
+    prefix_ids = torch.tensor([tokens_of(tokenizer, "t")])
+    tiny_lstm.generate(prefix_ids, streamer=TextStreamer(tokenizer, skip_prompt=True), **ends_inside_a_word)
+    tiny_lstm.generate(prefix_ids, streamer=TextStreamer(tokenizer, skip_special_tokens=True), **ends_inside_a_word)
+    assert capsys.readouterr().out == "ab the [EOS]\ntab the\n"
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    tiny_lstm.generate(prefix_ids, streamer=streamer, **ends_inside_a_word)
+    assert "".join(streamer) == "ab the"
+
+
+def test_a_continuation_alone_shows_no_marks_of_tokens(tiny_lstm, tokenizer, ends_inside_a_word):
+    prefix_ids = torch.tensor([tokens_of(tokenizer, "t")])
+    output = tiny_lstm.generate(prefix_ids, **ends_inside_a_word)
+    assert tokenizer.decode(output[0, 1:]) == "ab the [EOS]"
+    assert tokenizer.decode(output[0, 1:], skip_special_tokens=True) == "ab the"
+    assert tokenizer.batch_decode(output[:, 1:], skip_special_tokens=True) == ["ab the"]
+    generator = pipeline("text-generation", model=tiny_lstm, tokenizer=tokenizer, device="cpu")
+    options = {"do_sample": False, **ends_inside_a_word}
+    assert generator("t", return_full_text=False, **options) == [{"generated_text": "ab the"}]
+    assert generator("t", **options) == [{"generated_text": "tab the"}]
+
+
+def test_a_pipeline_knows_the_model_and_takes_lengths(tiny_lstm, tokenizer, caplog):
+    generator = pipeline("text-generation", model=tiny_lstm, tokenizer=tokenizer, device="cpu")
+    assert not caplog.records
+    prompt = tokenizer("the weather today")["input_ids"]
+    lengths = {"max_length": 30}, {"max_new_tokens": 4}, {}
+    for length, expected in zip(lengths, (30, len(prompt) + 4, len(prompt) + 20)):
+        options = {"min_length": expected, "return_tensors": True, "do_sample": False}
+        (answer,) = generator("the weather today", **length, **options)
+        assert len(answer["generated_token_ids"]) == expected
+
+
+# The library's Trainer
+
+
+@pytest.mark.parametrize("settings", [{}, {"label_smoothing_factor": 0.1}, {"gradient_accumulation_steps": 2}])
+def test_the_trainer_of_the_library_trains_it(tmp_path, tokenizer, cleaned_texts, settings):
+    torch.manual_seed(0)
+    model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), embedding_dim=16, hidden_dim=24, dropout=0.0))
+    dataset = [tokenizer(text) for text in cleaned_texts[:16]]
+    shapes = []
+    trainer = Trainer(
+        model,
+        TrainingArguments(
+            tmp_path,
+            per_device_train_batch_size=8,
+            max_steps=12,
+            learning_rate=0.02,
+            use_cpu=True,
+            report_to=[],
+            disable_tqdm=True,
+            save_strategy="no",
+            **settings,
+        ),
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
+        train_dataset=dataset,
+        eval_dataset=dataset[:8],
+        compute_metrics=lambda prediction: shapes.append(prediction.predictions.shape) or {},
+    )
+    before = trainer.evaluate()["eval_loss"]
+    trainer.train()
+    assert trainer.evaluate()["eval_loss"] < 0.9 * before
+    # The predictions are the logits alone.
+    assert shapes[0][0] == 8
+    assert shapes[0][2] == len(tokenizer)
+    trainer.save_model(tmp_path)
+    saved = LSTMLM.from_pretrained(tmp_path).eval()
+    ids = torch.tensor([dataset[0]["input_ids"]])
+    assert torch.equal(saved(ids).logits, model.eval()(ids).logits)
+
+
+def test_label_smoothing_compares_logits_with_the_next_token(tmp_path, tiny_lstm, tokenizer):
+    arguments = TrainingArguments(tmp_path, use_cpu=True, report_to=[], label_smoothing_factor=1e-6)
+    batch = DataCollatorForLanguageModeling(tokenizer, mlm=False)([tokenizer("the weather today"), tokenizer("i am")])
+    expected = tiny_lstm(**batch).loss
+    found = Trainer(tiny_lstm, arguments).compute_loss(tiny_lstm, dict(batch))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
 # Run folders

@@ -9,15 +9,17 @@ from copy import deepcopy
 from math import log
 
 import torch
-from transformers import Cache, GenerationMixin, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers import Cache, PreTrainedModel
+from transformers.utils import ModelOutput, can_return_tuple
 
+from src.models.generation import CheckedGenerationMixin, next_token_loss
+from src.models.inputs import UNSUPPORTED
 from src.models.kneser_ney import KneserNeyLM
 from src.models.lstm_cpu import State
 from src.training.loss import target_nll
 
 
-class InterpolatedLM(PreTrainedModel, GenerationMixin):
+class InterpolatedLM(PreTrainedModel, CheckedGenerationMixin):
     """A neural model combined with an n-gram model, with the interface of either.
 
     Args:
@@ -47,6 +49,7 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
         self.neural, self.ngram, self.weight = neural, ngram.to(neural.device), weight
         self.eval()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -56,6 +59,8 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
         ngram_inputs: dict | None = None,
         state: State | None = None,
         past_key_values: Cache | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: int | torch.Tensor | None = None,
         **kwargs,
     ) -> ModelOutput:
         """Next-token log-probabilities, which serve as logits.
@@ -66,21 +71,30 @@ class InterpolatedLM(PreTrainedModel, GenerationMixin):
             logits_to_keep: number of last positions to return; 0 returns all.
             position_ids, state, past_key_values: position and memory from which the neural model continues.
             ngram_inputs: arguments of the n-gram model, which has no memory; None: as for the neural model.
-            **kwargs: what generate() passes to every model.
+            labels, num_items_in_batch: as in `next_token_loss`.
+            **kwargs: what the neural model takes besides.
 
         Returns:
-            the neural model's output with `logits`, float32 [batch, positions, vocab].
+            the neural model's output with `logits`, float32 [batch, positions, vocab], and the `loss` of the two
+            models together.
+
+        Raises:
+            ValueError: the neural model has a memory and the n-gram model no inputs, or one of them refuses its own.
         """
+        if kwargs.get("lengths") is not None:
+            raise ValueError(f"lengths is not supported by this model: {UNSUPPORTED['lengths']}")
         memory = {"position_ids": position_ids, "state": state, "past_key_values": past_key_values}
         kwargs |= {name: value for name, value in memory.items() if value is not None}
+        if ngram_inputs is None and (state is not None or past_key_values is not None):
+            raise ValueError("the n-gram model has no memory: give all tokens, without state and past_key_values")
         ngram_inputs = ngram_inputs or {"input_ids": input_ids, "attention_mask": attention_mask}
         ngram_output = self.ngram(**{**ngram_inputs, "logits_to_keep": logits_to_keep})
         output = self.neural(
             input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep, **kwargs
         )
-        log_probabilities = output.logits.float().log_softmax(dim=-1)
-        output["logits"] = interpolated(log_probabilities, ngram_output.logits, self.weight)
-        return output
+        logits = interpolated(output.logits.float().log_softmax(dim=-1), ngram_output.logits, self.weight)
+        loss = next_token_loss(logits, input_ids, labels, num_items_in_batch)
+        return type(output)(**{**output, "logits": logits, "loss": loss})
 
     def target_log_probabilities(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Log-probability of every target token, as in `KneserNeyLM.target_log_probabilities`."""

@@ -15,9 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import pad
-from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
+from transformers.utils import can_return_tuple
 
+from src.models.generation import CheckedGenerationMixin, next_token_loss
+from src.models.inputs import check_ids, checked_mask, last_positions, refuse_unknown
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset
 
 # Discounts for counts of 0, 1, 2, and 3 or more where a corpus is too small to estimate them (KenLM's values).
@@ -35,7 +38,7 @@ class KneserNeyConfig(PreTrainedConfig):
     eos_token_id: int | None = 2
 
 
-class KneserNeyLM(PreTrainedModel, GenerationMixin):
+class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
     """Interpolated modified Kneser-Ney, counted by `from_dataset`.
 
     Attributes:
@@ -74,8 +77,15 @@ class KneserNeyLM(PreTrainedModel, GenerationMixin):
         model.load_state_dict({name: torch.from_numpy(table) for name, table in tables.items()})
         return model
 
+    @can_return_tuple
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, logits_to_keep: int = 0, **kwargs
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        logits_to_keep: int = 0,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: int | torch.Tensor | None = None,
+        **kwargs,
     ) -> CausalLMOutput:
         """Next-token log-probabilities, which serve as logits.
 
@@ -83,13 +93,23 @@ class KneserNeyLM(PreTrainedModel, GenerationMixin):
             input_ids: int64 [batch, length], each row the beginning of a tweet.
             attention_mask: int64 [batch, length], 1 for a token and 0 for a pad, on either side.
             logits_to_keep: number of last positions to return; 0 returns all.
-            **kwargs: what generate() passes to every model.
+            labels, num_items_in_batch: as in `next_token_loss`.
+            **kwargs: `return_dict`; False returns a tuple. What `refuse_unknown` lets pass.
 
         Returns:
-            `logits`, float32 [batch, positions, vocab].
+            `logits`, float32 [batch, positions, vocab], and `loss` if there are labels.
+
+        Raises:
+            ValueError: a shape, dtype or value is wrong, or an argument is not supported.
+            TypeError: an argument is unknown.
         """
+        refuse_unknown(kwargs)
+        check_ids(input_ids)
+        if attention_mask is not None:
+            attention_mask = checked_mask(attention_mask, input_ids)
         contexts = self._contexts(input_ids, attention_mask)
-        return CausalLMOutput(logits=self._log_probabilities(contexts[:, -logits_to_keep:]))
+        logits = self._log_probabilities(contexts[:, last_positions(logits_to_keep)])
+        return CausalLMOutput(loss=next_token_loss(logits, input_ids, labels, num_items_in_batch), logits=logits)
 
     def target_log_probabilities(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Log-probability of every target token; `src.training.loss` asks for it.
