@@ -7,7 +7,7 @@ import pytest
 from src.corpus import load
 from src.corpus.download import DownloadError, WrongBytesError
 from src.corpus.load import load_corpus
-from src.corpus.sentiment140 import SENTIMENT140_CSV
+from src.corpus.opening import SENTIMENT140_CSV
 from tests.corpus.made_files import MEMBER, TAB, WHEEL, row, sha256, write_csv, write_zip
 
 # Choosing a file
