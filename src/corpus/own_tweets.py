@@ -106,7 +106,7 @@ def named_row(line: int, fields: dict, text_name: str) -> Row:
     """Return the row with these fields by name; the field `text_name` exists."""
     text = fields[text_name]
     if text is not None and not isinstance(text, str):
-        return Row(line, problem=f"{text_name} is not text")
+        return Row(line, problem=f"the value of {text_name!r} is not text")
     if not text or not text.strip():
         return Row(line, left_out=WITHOUT_TEXT)
     user, date = (_first_text(fields, names) for names in (USER_NAMES, DATE_NAMES))

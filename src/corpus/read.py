@@ -100,6 +100,8 @@ def _with_file_name(batch: Batch) -> Batch:
 def _rows(source: Source, suffix: str, text_column: str | None) -> tuple[str, Iterator[Row]]:
     """Choose the reader by the beginning of the file; any other text file is read line by line if it is a .txt."""
     if is_archive(source):
+        if text_column is not None:
+            raise CorpusFormatError(f"{source.name} is a personal archive; leave text_column at None to read it.")
         return OWN_TWEETS, archive_rows(source)
     if JSON_START.match(source.head()):
         return OWN_TWEETS, json_rows(source, text_column)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pandas as pd
 
 TWEET_COLUMNS = ["text", "user", "date"]
-# A file with more than this share of bad rows is refused, as soon as it has more than FEW_BAD_ROWS of them.
-# So one bad row among 50 is reported but stops nothing.
+# A file is refused if more than this share of its rows are bad, and more than FEW_BAD_ROWS of them. So one bad row
+# among 50 is reported but stops nothing.
 MAX_BAD_SHARE = 0.01
 FEW_BAD_ROWS = 3
 # The sentiments that Sentiment140 gives to its tweets. No label is used; others are counted.

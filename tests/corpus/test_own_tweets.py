@@ -142,7 +142,7 @@ def test_lines_that_are_not_json_are_bad(tmp_path):
     read = load_corpus(write(tmp_path / "mine.jsonl", content), text_column="text")
     assert len(read.tweets) == 301
     reason = "no JSON object with the field 'text'"
-    assert read.bad_rows == (BadRow(2, reason), BadRow(3, reason), BadRow(4, "text is not text"))
+    assert read.bad_rows == (BadRow(2, reason), BadRow(3, reason), BadRow(4, "the value of 'text' is not text"))
 
 
 @pytest.mark.parametrize("content", ['[{"text": "one"}, {"text', '[{"text": "one"}]]', '[{"a":' * 100_000])
@@ -215,6 +215,11 @@ def test_the_zip_file_of_an_archive_is_read(tmp_path):
 def test_a_damaged_or_other_file_of_an_archive_is_refused(tmp_path, content, message):
     with pytest.raises(CorpusFormatError, match=rf"tweets\.js {message}"):
         load_corpus(write(tmp_path / "tweets.js", content))
+
+
+def test_a_named_column_in_an_archive_is_refused(tmp_path):
+    with pytest.raises(CorpusFormatError, match=r"tweets\.js is a personal archive; leave text_column at None"):
+        load_corpus(write(tmp_path / "tweets.js", archive(tweet("one"))), text_column="body")
 
 
 # The same reader and counts everywhere
