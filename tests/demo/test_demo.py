@@ -25,7 +25,7 @@ class Repeat:
 
 class Refuse:
     def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
-        raise PrefixError("prefix 0 has no letters or digits")
+        raise PrefixError("prefix 0 has no letters a to z")
 
 
 @pytest.fixture
