@@ -1,5 +1,6 @@
 """The models of the page."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,8 +33,7 @@ def page_models(
         OSError: the LSTM can't be exported, for example because the disk is full, or the transformer can't be loaded.
     """
     lstm_dir = Path(lstm_dir or best_run("lstm_lm", models_dir=models_dir))
-    transformer_dirs = best_runs(*PRETRAINED_NAMES, models_dir=models_dir)
-    transformer_dir = transformer_dir or next(iter(transformer_dirs), None)
+    transformer_dir = transformer_dir or next(iter(best_runs(*PRETRAINED_NAMES, models_dir=models_dir)), None)
     lstm, about = load_lstm(lstm_dir), describe_run(lstm_dir)
     if not (lstm_dir / INT8_FILE).is_file():
         export_onnx(lstm_dir)
@@ -44,14 +44,18 @@ def page_models(
     ]
     if transformer_dir is not None:
         transformer = load_transformer(transformer_dir)
-        name = read_meta(transformer_dir)["name"]
-        models.append(PageModel(name, describe_run(transformer_dir), lambda: transformer))
-    shown = {Path(path).resolve() for path in (lstm_dir, transformer_dir) if path is not None}
-    lstm_dirs = best_runs("lstm_lm", models_dir=models_dir)
-    others = [(path, load_lstm) for path in lstm_dirs] + [(path, load_transformer) for path in transformer_dirs]
-    return models + [
+        models.append(PageModel(read_meta(transformer_dir)["name"], describe_run(transformer_dir), lambda: transformer))
+    return models + other_runs(models_dir, [lstm_dir, transformer_dir])
+
+
+def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> list[PageModel]:
+    """Return the runs of the LSTM and of the transformer that are not among the folders `shown`, best first."""
+    loaders = ((load_lstm, ("lstm_lm",)), (load_transformer, PRETRAINED_NAMES))
+    shown = [Path(path).resolve() for path in shown if path is not None]
+    return [
         PageModel(path.name, describe_run(path), partial(load, path), side_by_side=False)
-        for path, load in others
+        for load, names in loaders
+        for path in best_runs(*names, models_dir=models_dir)
         if path.resolve() not in shown
     ]
 
