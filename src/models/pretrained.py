@@ -1,6 +1,7 @@
 """Load and save the pretrained transformer: distilgpt2, or a stand-in that needs no model hub."""
 
 import copy
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def load_pretrained(
     else:
         lm = _from_hub(str(name_or_path)) or _from_wheel(data_dir)
     lm.model.to(pick_device(device)).eval()
+    logging.getLogger(__name__).info("Model: %s, from %s", lm.name, lm.source)
     return lm
 
 
