@@ -1,5 +1,6 @@
 """Prepare tweets: clean them, remove duplicates, assign them to splits, and cut each into context and target."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ __all__ = [
     "split_x_target_by_words",
     "write_tweets_csv",
 ]
+
+logger = logging.getLogger(__name__)
 
 CONTEXT_SHARE = 0.75
 # Rows cleaned between two steps of the progress bar.
@@ -86,6 +89,7 @@ def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random") -> P
         ValueError: as `split_cleaned`.
     """
     check_split_by(split_by)
+    logger.info("Corpus: %s (%s), %s tweets", corpus.name, corpus.source, f"{len(corpus.tweets):,}")
     cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"]))
     return split_cleaned(cleaned, corpus.unused_rows, corpus.source, seed, split_by)
 
