@@ -72,7 +72,7 @@ def load_pretrained(
     else:
         lm = _from_hub_or_wheel(str(name_or_path), data_dir)
     lm.model.to(pick_device(device)).eval()
-    logging.getLogger(__name__).info("Model: %s, from %s", lm.name, lm.source)
+    logger.info("Model: %s, from %s", lm.name, lm.source)
     return lm
 
 
