@@ -57,10 +57,10 @@ def load_pretrained(
         device: None picks the best one available.
 
     Raises:
-        RunError: a file of weights in a folder holds something else.
         OSError: the files in a folder are no complete model with its tokenizer.
         FileNotFoundError: `name_or_path` is a path and the folder does not exist, or it is a name other than
             DISTILGPT2 and the hub has no such model.
+        RunError: a file of weights in a folder holds something else.
         src.corpus.download.DownloadError: neither the model nor the stand-in is available.
     """
     path = Path(name_or_path).expanduser()
@@ -72,6 +72,7 @@ def load_pretrained(
     else:
         lm = _from_hub_or_wheel(str(name_or_path), data_dir)
     lm.model.to(pick_device(device)).eval()
+    logging.getLogger(__name__).info("Model: %s, from %s", lm.name, lm.source)
     return lm
 
 

