@@ -14,6 +14,9 @@ export LRU_CACHE_CAPACITY := 16
 # Where a training run with report_to="tensorboard" writes its log.
 export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 
+# Clusters set these to packages of another Python, which would replace those of the environment.
+unexport PYTHONPATH PYTHONHOME
+
 .PHONY: help run demo test test-fast test-thorough lint table seeds bench vm vm-run update
 
 help:  ## List the targets

@@ -1,5 +1,6 @@
 """Prepare tweets: clean them, remove duplicates, assign them to splits, and cut each into context and target."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from src.corpus.load import Corpus
-from src.corpus.splits import SPLITS, SplitBy, assign_splits_by, check_split_by, row_counts, split_keys
+from src.corpus.splits import DATE_EXAMPLES, SPLITS, SplitBy, assign_splits_by, check_split_by, row_counts, split_keys
 from src.files import write_atomically
 from src.text.cleaning import (
     MENTION,
@@ -31,6 +32,8 @@ __all__ = [
     "split_x_target_by_words",
     "write_tweets_csv",
 ]
+
+logger = logging.getLogger(__name__)
 
 CONTEXT_SHARE = 0.75
 # Rows cleaned between two steps of the progress bar.
@@ -86,12 +89,13 @@ def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random") -> P
         ValueError: as `split_cleaned`.
     """
     check_split_by(split_by)
+    logger.info("Corpus: %s (%s), %s tweets", corpus.name, corpus.source, f"{len(corpus.tweets):,}")
     cleaned = corpus.tweets.assign(text=_clean(corpus.tweets["text"]))
-    return split_cleaned(cleaned, len(corpus.bad_rows), corpus.source, seed, split_by)
+    return split_cleaned(cleaned, corpus.unused_rows, corpus.source, seed, split_by)
 
 
 def split_cleaned(
-    tweets: pd.DataFrame, num_bad_rows: int, source: str, seed: int, split_by: SplitBy = "random"
+    tweets: pd.DataFrame, unused_rows: dict[str, int], source: str, seed: int, split_by: SplitBy = "random"
 ) -> PreparedTweets:
     """Remove short texts and duplicates, and split the rest 80/10/10.
 
@@ -101,13 +105,13 @@ def split_cleaned(
 
     Args:
         tweets: columns `text` (cleaned), `user` and `date`.
-        num_bad_rows: number of rows without a usable tweet, for the counts.
+        unused_rows: rows that gave no tweet, see `src.corpus.load.Corpus.unused_rows`; for the counts.
         source: where the tweets come from, for error messages.
         seed: seed of the split; "time" doesn't use it.
         split_by: "random" draws rows. "user" draws users, each with all of their tweets. "time" sorts
             by date: the oldest 80% are train, the newest 10% test, and tweets of the same second stay
-            together. "user" removes rows without a user; "time" removes rows without a date in one of
-            `src.corpus.splits.DATE_FORMATS`. They are counted as "without_user" or "without_date".
+            together. "user" removes rows without a user; "time" removes rows without a date in a format
+            of `src.corpus.splits.DATE_EXAMPLES`. They are counted as "without_user" or "without_date".
 
     Raises:
         ValueError: `split_by` is unknown, or too few rows, users or dates are left to fill the splits.
@@ -123,7 +127,7 @@ def split_cleaned(
     _check_splits(distinct["key"], splits, split_by, source)
     counts = row_counts(
         splits,
-        bad_rows=num_bad_rows,
+        unused_rows=unused_rows,
         fewer_than_two_words=len(rows) - len(long_enough),
         duplicates=len(known) - len(distinct),
         **({} if split_by == "random" else {f"without_{KEY_COLUMNS[split_by]}": len(long_enough) - len(known)}),
@@ -145,6 +149,8 @@ def _check_splits(keys: pd.Series, splits: np.ndarray, split_by: SplitBy, source
     if split_by != "random":
         with_key = f" with a known {KEY_COLUMNS[split_by]}"
         remedy = 'use split_by="random" or another corpus'
+    if split_by == "time":
+        remedy += f" (dates are read in the formats {', '.join(DATE_EXAMPLES)})"
     if len(keys) < MIN_TWEETS:
         raise ValueError(
             f"{source}: only {len(keys)} distinct tweets of two words or more{with_key} are left "

@@ -1,6 +1,7 @@
 """Write files so that each is either complete or absent."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -77,8 +78,21 @@ def flush_to_disk(path: Path) -> None:
 
 
 def write_json(path: str | Path, value: object) -> Path:
-    """Write `value` as indented JSON, with `write_atomically`."""
-    return write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write `value` as indented JSON, with `write_atomically`; NaN and infinite numbers become null."""
+    return write_atomically(path, json_text(value, indent=2) + "\n")
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Return `value` as JSON. NaN and infinite numbers, which JSON does not have, become null."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def replace_between(page: str | Path, start: str, end: str, new: str) -> None:

@@ -13,7 +13,6 @@
 The output layer shares the embedding's weights (Press and Wolf, 2017).
 """
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -333,9 +332,10 @@ def _load_model(run_dir: Path, sizes: dict) -> LSTMLM:
         raise RunError(f"{run_dir / 'meta.json'} does not hold an LSTM's sizes ({error}): restore the file") from error
     try:
         model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, EOFError, IndexError, OSError, RuntimeError, TypeError) as error:
-        message = f"{weights_path} does not hold this model's weights ({_first_line(error)}): restore the file"
-        raise RunError(message) from error
+    except Exception as error:  # torch raises errors of many types for a broken file.
+        # Some of its messages advise to read the file without this check, which would run code from it.
+        reason = "it is no file of weights alone" if "weights_only" in str(error) else _first_line(error)
+        raise RunError(f"{weights_path} does not hold this model's weights ({reason}): restore the file") from None
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise RunError(f"{weights_path} holds weights that are not finite: the training run failed, choose another")
     return model

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import platform
 import re
 import subprocess
@@ -84,7 +85,7 @@ def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None 
 def find_run(
     *names: str, models_dir: str | Path = "models", data: dict | None = None, run_dir: str | Path | None = None
 ) -> Path:
-    """Return the newest of `find_runs`, or `run_dir` if it was trained on `data`.
+    """Return the newest of `find_runs`, such as the run just trained, or `run_dir` if it was trained on `data`.
 
     Raises:
         RunError: there is no such run, or a `meta.json` can't be read.
@@ -100,6 +101,98 @@ def find_run(
         split = f'split_by="{data["split_by"]}" and split seed {data["split_seed"]}'
         condition = f" trained on {data['source']} with {split}"
     raise RunError(f"no {' or '.join(names)} run{condition} in {run_dir or models_dir}: run its notebook first")
+
+
+def best_runs(*names: str, models_dir: str | Path = "models") -> list[Path]:
+    """Return the complete run folders with one of these names, best first.
+
+    Scores on different corpora can't be compared, because some corpora are easier to guess. So runs on the corpus
+    from which a run has learned the most tweets come first. Among runs on one corpus, fewer bits per character on
+    validation tweets are better; among equals, the newer run. Runs without this score come last.
+
+    Raises:
+        RunError: the `meta.json` of one of the folders can't be read.
+    """
+    metas = {path: read_meta(path) for path in find_runs(*names, models_dir=models_dir)}
+    scores = {path: _number(meta, "metrics", "bits_per_character", "value") for path, meta in metas.items()}
+    most_tweets: dict[str, int] = {}
+    for path, meta in metas.items():
+        if scores[path] is not None:
+            corpus = _corpus_id(meta)
+            most_tweets[corpus] = max(most_tweets.get(corpus, 0), _tweets_learned(meta))
+
+    def rank(path: Path) -> tuple[float, float]:
+        score = scores[path]
+        return (math.inf, math.inf) if score is None else (-most_tweets[_corpus_id(metas[path])], score)
+
+    return sorted(metas, key=rank)
+
+
+def best_run(*names: str, models_dir: str | Path = "models") -> Path:
+    """Return the first of `best_runs`.
+
+    Raises:
+        RunError: there is no such run, or a `meta.json` can't be read.
+    """
+    found = best_runs(*names, models_dir=models_dir)
+    if not found:
+        raise RunError(f"no {' or '.join(names)} run in {models_dir}: run its notebook first")
+    return found[0]
+
+
+def named_run(run: str | Path, models_dir: str | Path = "models") -> Path:
+    """Return the folder of a run, given by its name in `models_dir` or by its path.
+
+    Raises:
+        RunError: there is no such folder.
+    """
+    for path in (Path(models_dir) / run, Path(run).expanduser()):
+        if path.is_dir():
+            return path
+    names = sorted(path.parent.name for path in Path(models_dir).glob("[!.]*/meta.json"))
+    raise RunError(f"there is no run {str(run)!r}: give a folder or a name in {models_dir} ({', '.join(names)})")
+
+
+def describe_run(run_dir: str | Path) -> str:
+    """Return the name of a run, what it was trained on and how well it scored, in one line.
+
+    Raises:
+        RunError: `meta.json` can't be read.
+    """
+    meta = read_meta(run_dir)
+    tweets, name, source = _tweets_learned(meta), _value(meta, "data", "name"), _value(meta, "data", "source")
+    corpus = f"{name} ({source})" if name else "an unknown corpus"
+    scores = {
+        "{:.3f} bits per character": _number(meta, "metrics", "bits_per_character", "value"),
+        "perplexity {:,.0f} per word": _number(meta, "metrics", "perplexity_per_word", "value"),
+    }
+    found = " and ".join(text.format(score) for text, score in scores.items() if score is not None)
+    scored = f"{found or 'no score'} on validation tweets"
+    # Resolved, because the name of a path such as "." is empty.
+    return f"{Path(run_dir).resolve().name}, trained on {f'{tweets:,} tweets of ' if tweets else ''}{corpus}: {scored}"
+
+
+def _value(meta: dict, *keys: str) -> object:
+    """Return a value inside a run's metadata, None if it is not there."""
+    value = meta
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _number(meta: dict, *keys: str) -> float | None:
+    value = _value(meta, *keys)
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _corpus_id(meta: dict) -> str:
+    return str(_value(meta, "data", "sha256"))
+
+
+def _tweets_learned(meta: dict) -> int:
+    """Return the number of different tweets that a run has seen in training, 0 if it is not recorded."""
+    available, seen = _number(meta, "data", "counts", "train"), _number(meta, "settings", "max_tweets_seen")
+    return int(min(available or 0, math.inf if seen is None else seen))
 
 
 def _was_trained_on(run_dir: Path, data: dict | None) -> bool:

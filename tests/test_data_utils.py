@@ -1,5 +1,7 @@
 """Prepare tweets: cut them into context and target, clean them, remove duplicates, split them."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 
 from src import data_utils
 from src.corpus.load import Corpus
-from src.corpus.sentiment140 import BadRow
-from src.corpus.splits import SPLITS, assign_splits
+from src.corpus.rows import BadRow
+from src.corpus.splits import DATE_EXAMPLES, SPLITS, assign_splits
 from src.data_utils import (
     corpus_record,
     prepare_tweets,
@@ -79,6 +81,14 @@ def test_removed_and_kept_rows_add_up(dtype, chunk_size, monkeypatch):
     assert prepared.table["split"].tolist() == assign_splits(30, 0).tolist()
     record = {**corpus.record(), "counts": prepared.counts, "split_seed": 0, "split_by": "random"}
     assert corpus_record(corpus, prepared) == record
+
+
+def test_rows_left_out_on_purpose_are_counted_as_read():
+    prepared = prepare_tweets(replace(make_corpus(KEPT, bad_rows=[BadRow(3, "bad")]), left_out={"retweets": 5}), seed=0)
+    assert prepared.counts == {
+        **{"rows_read": 36, "bad_rows": 1, "retweets": 5, "fewer_than_two_words": 0, "duplicates": 0},
+        **{"train": 24, "val": 3, "test": 3},
+    }
 
 
 def test_the_first_of_several_duplicates_is_kept():
@@ -189,7 +199,7 @@ def test_the_oldest_of_several_duplicates_is_kept_when_splitting_by_time():
 
 
 def test_tweets_without_a_date_are_removed_and_counted():
-    dates = [*DATES[:26], "", "yesterday", "Mon Apr 06 22:19:45 UTC 2009", "Mon Apr 31 22:19:45 PDT 2009"]
+    dates = [*DATES[:26], "", "yesterday", "Mon Apr 06 22:19:45 EST 2009", "Mon Apr 31 22:19:45 PDT 2009"]
     prepared = prepare_tweets(make_corpus(KEPT, dates=dates), seed=0, split_by="time")
     assert prepared.table["text"].tolist() == KEPT[:26]
     assert prepared.counts == {
@@ -207,6 +217,13 @@ def test_a_corpus_without_users_or_dates_is_refused(split_by, key, known):
     message = rf'made.csv: only {known} distinct tweets .* known {key} .* at least 10 .* use split_by="random"'
     with pytest.raises(ValueError, match=message):
         prepare_tweets(corpus, seed=0, split_by=split_by)
+
+
+def test_a_corpus_with_dates_in_unknown_formats_is_refused_with_the_known_ones():
+    corpus = make_corpus(KEPT, dates="28.09.2016")
+    with pytest.raises(ValueError, match=r"only 0 distinct tweets .* known date") as refusal:
+        prepare_tweets(corpus, seed=0, split_by="time")
+    assert all(example in str(refusal.value) for example in DATE_EXAMPLES)
 
 
 @pytest.mark.parametrize("split_by, key", [("user", "user"), ("time", "date")])

@@ -1,14 +1,16 @@
 """Files are complete or absent, even on a full disk."""
 
 import json
+import math
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from src.files import write_atomically, write_json
+from src.files import json_text, write_atomically, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,6 +18,19 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_a_written_file_is_read_back_unchanged(tmp_path):
     assert write_atomically(tmp_path / "new" / "a.txt", "naïve\r\n").read_bytes() == "naïve\r\n".encode()
     assert json.loads(write_json(tmp_path / "a.json", {"text": "é"}).read_text(encoding="utf-8")) == {"text": "é"}
+
+
+NOT_FINITE = (math.nan, math.inf, -math.inf)
+
+
+@pytest.mark.parametrize("number", [*NOT_FINITE, *map(np.float64, NOT_FINITE)])
+def test_a_number_that_json_does_not_have_becomes_null(tmp_path, number):
+    value = {"a": [1, (2.5, number)], "b": {"c": number}}
+    # Python's own reader accepts NaN, other languages' readers don't.
+    text = write_json(tmp_path / "a.json", value).read_text()
+    read = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert read == json.loads(json_text(value)) == {"a": [1, [2.5, None]], "b": {"c": None}}
+    assert write_json(tmp_path / "b.json", number).read_text() == "null\n"
 
 
 def test_a_file_in_place_of_the_folder_is_named_in_the_error(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForCausalLM,
@@ -703,6 +704,28 @@ def test_a_damaged_tokenizer_is_refused(run_dir, name, content):
         load_lstm_lm(run_dir)
 
 
+NO_WEIGHTS = r"model\.pt does not hold this model's weights \(it is no file of weights alone\): restore the file$"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: torch.save(nn.Linear(2, 2), path),
+        lambda path: torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path),
+        lambda path: path.write_bytes(pickle.dumps({"weights": [1.0]})),
+        lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
+        lambda path: path.write_bytes(b"<!doctype html><html></html>"),
+    ],
+    ids=["module", "script", "pickle", "pointer", "page"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_advice_to_load_a_file_without_the_check_is_not_passed_on(run_dir, write):
+    write(run_dir / "model.pt")
+    with pytest.raises(RunError, match=NO_WEIGHTS) as refusal:
+        load_lstm_lm(run_dir)
+    assert refusal.value.__suppress_context__
+
+
 class Payload:
     """An object that creates a file when it is unpickled without care."""
 
@@ -716,7 +739,7 @@ class Payload:
 def test_code_in_model_pt_is_not_run(run_dir, tmp_path):
     mark = tmp_path / "was-run"
     torch.save({"backbone.embedding.weight": Payload(mark)}, run_dir / "model.pt")
-    with pytest.raises((RunError, pickle.UnpicklingError)):
+    with pytest.raises(RunError, match=NO_WEIGHTS):
         load_lstm_lm(run_dir)
     assert not mark.exists()
     torch.load(run_dir / "model.pt", weights_only=False)

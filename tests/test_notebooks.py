@@ -3,7 +3,6 @@
 import ast
 import itertools
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,12 +17,11 @@ from src.evaluation.selection import validation_texts
 from src.lstm_model import LSTMConfig, load_lstm_lm
 from src.recipe import train_lstm
 from src.training.train import TrainingSettings
+from vm.engine import ENGINE
+from vm.generate import GPU_PARAMETERS, generate, with_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("solution_lstm", "solution_pretrained", "compare")
-sys.path.insert(0, str(ROOT / "vm"))
-
-from generate import GPU_PARAMETERS, generate, with_parameters  # noqa: E402
 
 
 def parameters_source(notebook) -> str:
@@ -68,6 +66,7 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
             ROOT / f"{name}.ipynb",
             folder / f"{name}.ipynb",
             parameters={**common, **tiny[name]},
+            engine_name=ENGINE,
             kernel_name="python3",
             cwd=folder,
             progress_bar=False,

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import platform
 import subprocess
 from datetime import datetime
@@ -11,10 +12,14 @@ import pytest
 from src import runs
 from src.runs import (
     RunError,
+    best_run,
+    best_runs,
+    describe_run,
     find_run,
     find_runs,
     git_commit,
     model_card,
+    named_run,
     new_run,
     read_meta,
     run_metadata,
@@ -147,6 +152,99 @@ def test_all_runs_that_match_a_pattern_are_found_newest_first(tmp_path):
     make_run(tmp_path, "lstm_recipe-20260105-000000", data=DATA)
     assert find_runs("lstm_seed*", models_dir=tmp_path, data=DATA) == [newest, oldest]
     assert find_runs("lstm_seed*", models_dir=tmp_path / "missing") == []
+
+
+def scored(bits, sha256="election", tweets=5_000, perplexity=739.4, **settings):
+    """Metadata of a run on a corpus of so many training tweets; `bits` per character may be anything JSON can hold."""
+    score = {"bits_per_character": {"value": bits}, "perplexity_per_word": {"value": perplexity}}
+    return {
+        "data": {"name": sha256, "source": f"{sha256}.csv", "sha256": sha256, "counts": {"train": tweets}},
+        "settings": settings,
+        "metrics": score,
+    }
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        # Runs on one corpus: the score decides, not the time.
+        (scored(1.8), scored(1.9)),
+        (scored(1.8, tweets=4_999), scored(1.9, tweets=5_001)),
+        (scored(1.8, max_tweets_seen=4_000), scored(1.9)),
+        # Different corpora: the score does not decide.
+        (scored(1.8, "sentiment140", 222_173), scored(1.9)),
+        (scored(1.8, "sentiment140", 222_173), scored(0.9)),
+        (scored(1.8, "sentiment140", 222_173, max_tweets_seen=1_800_000), scored(0.9, max_tweets_seen=1_800_000)),
+        # A brief trial on a large corpus has learned from few tweets.
+        (scored(1.8, "sentiment140", 222_173), scored(3.1, "all", 1_205_590, max_tweets_seen=1_000)),
+        (scored(1.7, "all", 1_205_590, max_tweets_seen=1_800_000), scored(1.8, "sentiment140", 222_173)),
+        # Runs without a score come last.
+        *(
+            (scored(9.9), {**scored(1.0, "all", 1_205_590), "metrics": metrics})
+            for metrics in (None, {}, [], {"bits_per_character": 1.0}, {"bits_per_character": {"value": None}})
+        ),
+        *((scored(9.9), scored(bits, "all", 1_205_590)) for bits in (None, math.nan, math.inf, "1.0", [])),
+        (scored(9.9), {}),
+        ({**scored(1.0), "data": None, "settings": None}, {"data": [], "settings": 7}),
+    ],
+)
+@pytest.mark.parametrize("better_is_newer", [True, False])
+def test_the_best_run_is_not_always_the_newest(tmp_path, better, worse, better_is_newer):
+    folders = ["ant-20260101-000000", "ant-20260102-000000"]
+    best = make_run(tmp_path, folders[better_is_newer], **better)
+    other = make_run(tmp_path, folders[not better_is_newer], **worse)
+    assert best_runs("ant", models_dir=tmp_path) == [best, other]
+    assert best_run("ant", models_dir=tmp_path) == best
+    assert describe_run(best) and describe_run(other)
+
+
+def test_a_run_without_a_score_does_not_speak_for_its_corpus(tmp_path):
+    make_run(tmp_path, "ant-20260103-000000", **scored(None, "all", 1_205_590))
+    make_run(tmp_path, "ant-20260102-000000", **scored(3.1, "all", 1_205_590, max_tweets_seen=1_000))
+    best = make_run(tmp_path, "ant-20260101-000000", **scored(1.8, "sentiment140", 222_173))
+    assert best_run("ant", models_dir=tmp_path) == best
+
+
+@pytest.mark.parametrize("meta", [scored(1.8), scored(None), {}])
+def test_among_equals_the_newest_run_is_best(tmp_path, meta):
+    folders = [f"ant-2026010{day}-000000" for day in (2, 3, 1)]
+    made = {folder: make_run(tmp_path, folder, **meta) for folder in folders}
+    assert best_runs("ant", models_dir=tmp_path) == [made[folder] for folder in sorted(folders, reverse=True)]
+
+
+@pytest.mark.parametrize("folder", [".", "missing"])
+def test_without_any_run_there_is_no_best_one(tmp_path, folder):
+    assert best_runs("ant", models_dir=tmp_path / folder) == []
+    with pytest.raises(RunError, match=r"no ant or zebra run in .*: run its notebook first"):
+        best_run("ant", "zebra", models_dir=tmp_path / folder)
+
+
+def test_a_run_is_found_by_its_name_or_its_path(tmp_path, monkeypatch):
+    made = make_run(tmp_path / "models", "my-own")
+    monkeypatch.chdir(tmp_path)
+    assert named_run("my-own", tmp_path / "models") == made
+    for path in (made, str(made), f"{made}/", "models/my-own"):
+        assert named_run(path, "models").samefile(made)
+    make_run(tmp_path / "models", ".half-20260101-000000.partial")
+    with pytest.raises(RunError, match=r"there is no run 'other': give a folder or a name in models \(my-own\)$"):
+        named_run("other", "models")
+
+
+def test_a_run_is_described_in_one_line(tmp_path, monkeypatch):
+    made = make_run(tmp_path, "ant-1", **scored(1.81323, "tweets", 222_173, max_tweets_seen=1_800_000))
+    scores = "1.813 bits per character and perplexity 739 per word on validation tweets"
+    assert describe_run(made) == f"ant-1, trained on 222,173 tweets of tweets (tweets.csv): {scores}"
+    monkeypatch.chdir(made)
+    assert describe_run(".") == describe_run(made)
+    brief = make_run(tmp_path, "ant-2", **scored(2.0, "tweets", 222_173, perplexity=None, max_tweets_seen=4_000))
+    assert describe_run(brief) == (
+        "ant-2, trained on 4,000 tweets of tweets (tweets.csv): 2.000 bits per character on validation tweets"
+    )
+    assert describe_run(make_run(tmp_path, "ant-3")) == (
+        "ant-3, trained on an unknown corpus: no score on validation tweets"
+    )
+    with pytest.raises(RunError, match=r"has no meta\.json"):
+        describe_run(tmp_path)
 
 
 @pytest.mark.parametrize("names", [("ant", "zebra"), ("zebra", "ant")])

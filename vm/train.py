@@ -114,7 +114,7 @@ def main() -> None:
     processes = PartialState(cpu=not torch.cuda.is_available())
     # The first process may download the corpus; the others find it on disk.
     with processes.main_process_first():
-        corpus = load_corpus(values.corpus_path, values.data_dir)
+        corpus = load_corpus(values.corpus_path, values.data_dir, text_column=values.text_column)
         tweets = prepare_tweets(corpus, values.seed, values.split_by)
     val_texts = validation_texts(tweets, values.seed, values.num_val_tweets)
     system, result = TRAININGS[arguments.notebook](values, tweets, val_texts, processes.device)

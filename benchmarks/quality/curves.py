@@ -108,7 +108,7 @@ def draw(curve: str) -> None:
     """Draw the figure of a curve from its file of results."""
     table = pd.DataFrame(read_results(curve))
     for metric in SCORES:
-        table[metric] = [Estimate(**score) for score in table[metric]]
+        table[metric] = [Estimate.from_record(score) for score in table[metric]]
     figure = plot_curves(table, {"tweets": "tweets", "sizes": "parameters"}[curve], SCORES)
     figure.savefig(RESULTS_DIR / f"{curve}.png", dpi=100)
 

@@ -7,7 +7,6 @@ take turns.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +27,7 @@ from src.evaluation.intervals import estimate
 from src.evaluation.metrics import bits_per_character, perplexity_per_word
 from src.evaluation.selection import validation_texts
 from src.evaluation.systems import target_likelihood
+from src.files import json_text
 from src.lstm_model import LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.recipe import new_lstm
@@ -273,7 +273,7 @@ def main() -> None:
     for name in names:
         row = run_trial(name, tweets)
         with LOG.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
+            log.write(json_text(row) + "\n")
 
 
 if __name__ == "__main__":

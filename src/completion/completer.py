@@ -95,7 +95,7 @@ class Completer:
         Raises:
             ValueError: n or `max_new_tokens` is less than 1; n is more than the samples of "mbr"; there is a memory
                 and not exactly one prefix; the model is in training mode or has too few positions.
-            PrefixError: a prefix has no letters or digits, or is only a half-typed word.
+            PrefixError: a prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
         """
         check_request(n, max_new_tokens)
         self._check(prefixes, n)

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -52,16 +54,17 @@ def download(
     """Download `url` to `path`. If an earlier download was interrupted, resume from `<path>.part`.
 
     A file already at `path` is kept if its SHA-256 is right and replaced otherwise. If several
-    processes want the same file, one downloads it and the others wait.
+    processes want the same file, one downloads it and the others wait. If a resumed file is not
+    the expected one, the download starts once more from the first byte.
 
     Args:
         sha256: SHA-256 of the complete file, hexadecimal.
         size: number of bytes of the complete file, if known.
 
     Raises:
-        WrongBytesError: the file is not the expected one. It is removed.
-        DownloadError: the server can't be reached, answers with an error, or keeps cutting the
-            connection. The bytes received so far are kept for the next call.
+        WrongBytesError: the server's file is not the expected one. It is not kept.
+        DownloadError: the server can't be reached, answers with an error or a web page, or keeps
+            cutting the connection. The bytes received so far are kept for the next call.
         WriteError: the disk is full.
     """
     path = Path(path)
@@ -72,8 +75,9 @@ def download(
     with FileLock(lock), explain_full_disk(partial):
         try:
             if not has_sha256(path, sha256):
-                _fetch_with_retries(url, partial, size)
-                _publish_checked(partial, path, sha256, url)
+                if not has_sha256(partial, sha256):
+                    _Transfer(url, partial, sha256, size).run()
+                publish(partial, path)
         finally:
             if not partial.exists():
                 lock.unlink(missing_ok=True)
@@ -127,59 +131,154 @@ def _publish_checked(partial: Path, path: Path, sha256: str, origin: str) -> Pat
     return publish(partial, path)
 
 
-def _fetch_with_retries(url: str, partial: Path, size: int | None) -> None:
-    for _ in range(ATTEMPTS):
+@dataclass(frozen=True)
+class _Transfer:
+    """Gets the file at `url` into `partial`. Other arguments: see `download`."""
+
+    url: str
+    partial: Path
+    sha256: str
+    size: int | None
+
+    def run(self) -> None:
+        """Get the file; start once from the first byte if a resumed file is not the expected one."""
+        is_resumed = self._get_with_retries()
+        if is_resumed and not has_sha256(self.partial, self.sha256):
+            self.partial.unlink()
+            self._get_with_retries()
+        if not has_sha256(self.partial, self.sha256):
+            self.partial.unlink()
+            raise self._wrong_bytes()
+
+    def _get_with_retries(self) -> bool:
+        for _ in range(ATTEMPTS):
+            try:
+                return self._get()
+            except _Interrupted as error:
+                last_error = error
+        raise DownloadError(
+            f"The download of {self.url} was interrupted {ATTEMPTS} times ({last_error}); "
+            f"run again to resume from {self.partial.name}."
+        ) from last_error
+
+    def _get(self) -> bool:
+        """Get the missing bytes; tell whether earlier ones were there. Raise _Interrupted if some are still missing."""
+        if _has_page(self.partial, 0):
+            self.partial.unlink()
+        received = self.partial.stat().st_size if self.partial.exists() else 0
+        if received and received == self.size:
+            return True
+        if received:
+            with self._request({"Range": f"bytes={received}-"}) as response:
+                if response.status_code == 200:
+                    self._save_from_start(response, received)
+                    return False
+                if self._continues(response, received):
+                    self._save(response, self.partial, received)
+                    return True
+        with self._request({}) as response:
+            if response.status_code != 200:
+                raise DownloadError(f"{self.url} cannot be downloaded: HTTP status {response.status_code}.")
+            self._save_from_start(response, received)
+        return False
+
+    def _request(self, headers: dict[str, str]) -> requests.Response:
+        # With a compressed transfer the byte positions of a resumed download would be meaningless.
+        headers = {"Accept-Encoding": "identity", **headers}
         try:
-            return _fetch(url, partial, size)
-        except _Interrupted as error:
-            last_error = error
-    raise DownloadError(
-        f"The download of {url} was interrupted {ATTEMPTS} times ({last_error}); "
-        f"run again to resume from {partial.name}."
-    ) from last_error
-
-
-def _fetch(url: str, partial: Path, size: int | None) -> None:
-    """Append the missing bytes of `url` to `partial`; raise _Interrupted if some are still missing."""
-    received = partial.stat().st_size if partial.exists() else 0
-    if received == size:
-        return
-    # With a compressed transfer the byte positions of a resumed download would be meaningless.
-    headers = {"Accept-Encoding": "identity"}
-    if received:
-        headers["Range"] = f"bytes={received}-"
-    try:
-        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUTS)
-    except requests.RequestException as error:
-        raise DownloadError(f"{url} cannot be reached ({type(error).__name__}).") from error
-    with response:
+            response = requests.get(self.url, headers=headers, stream=True, timeout=TIMEOUTS)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise DownloadError(f"{self.url} cannot be reached ({type(error).__name__}).") from error
         if response.status_code not in (200, 206, 416):
-            raise DownloadError(f"{url} cannot be downloaded: HTTP status {response.status_code}.")
-        is_resumed = response.headers.get("Content-Range", "").startswith(f"bytes {received}-")
-        if response.status_code != 200 and not is_resumed:
-            partial.unlink(missing_ok=True)
-            raise _Interrupted("the server did not resume")
-        with open(partial, "ab" if response.status_code == 206 else "wb") as file:
-            _save_body(response, file, size)
+            response.close()
+            raise DownloadError(f"{self.url} cannot be downloaded: HTTP status {response.status_code}.")
+        if response.ok and "html" in response.headers.get("Content-Type", "").lower():
+            response.close()
+            raise self._page(response)
+        return response
 
+    def _continues(self, response: requests.Response, received: int) -> bool:
+        """Tell whether the answer is the rest of the file after the bytes that were received."""
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if response.status_code != 206 or found is None or int(found[1]) != received:
+            return False
+        return self.size is None or found[2] in ("*", str(self.size))
 
-def _save_body(response: requests.Response, file: BinaryIO, size: int | None) -> None:
-    bar = tqdm(desc="Downloading", total=size, unit="B", unit_scale=True, leave=False, mininterval=1)
-    with bar:
-        bar.update(file.tell())
+    def _save_from_start(self, response: requests.Response, received: int) -> None:
+        """Save a complete answer. It replaces bytes that were received before only if it is the expected file."""
+        length = response.headers.get("Content-Length", "")
+        if self.size is not None and length.isdecimal() and int(length) != self.size:
+            raise self._wrong_bytes(int(length))
+        if not received:
+            try:
+                return self._save(response, self.partial, 0)
+            except WrongBytesError:
+                self.partial.unlink(missing_ok=True)
+                raise
+        new = self.partial.with_name(f"{self.partial.name}.new")
         try:
-            # Unlike response.iter_content, raw.stream also returns the bytes received just before a cut.
-            for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
-                file.write(chunk)
-                bar.update(len(chunk))
-                if size is not None and file.tell() > size:
-                    # The check of the SHA-256 refuses a file that is too long.
-                    return
-        except urllib3.exceptions.HTTPError as error:
-            raise _Interrupted(f"{type(error).__name__}") from error
-    # Without a Content-Length header a cut connection looks like a complete answer.
-    if size is not None and file.tell() < size and "Content-Length" not in response.headers:
-        raise _Interrupted(f"{file.tell():,} of {size:,} bytes received")
+            self._save(response, new, 0)
+            if not has_sha256(new, self.sha256):
+                raise self._wrong_bytes()
+            new.replace(self.partial)
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _save(self, response: requests.Response, path: Path, start: int) -> None:
+        """Write the answer to `path`, after its first `start` bytes; a web page is removed again."""
+        try:
+            with open(path, "ab" if start else "wb") as file:
+                self._save_body(response, file)
+        except (_Interrupted, DownloadError):
+            self._refuse_page(response, path, start)
+            raise
+        self._refuse_page(response, path, start)
+
+    def _refuse_page(self, response: requests.Response, path: Path, start: int) -> None:
+        if _has_page(path, start):
+            if start:
+                os.truncate(path, start)
+            else:
+                path.unlink()
+            raise self._page(response)
+
+    def _save_body(self, response: requests.Response, file: BinaryIO) -> None:
+        bar = tqdm(desc="Downloading", total=self.size, unit="B", unit_scale=True, leave=False, mininterval=1)
+        with bar:
+            bar.update(file.tell())
+            try:
+                # Unlike response.iter_content, raw.stream also returns the bytes received just before a cut.
+                for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                    if self.size is not None and file.tell() > self.size:
+                        # The check of the SHA-256 refuses a file that is too long.
+                        return
+            except urllib3.exceptions.HTTPError as error:
+                raise _Interrupted(f"{type(error).__name__}") from error
+        # Without a Content-Length header a cut connection looks like a complete answer, unless it came in chunks.
+        if self.size is not None and file.tell() < self.size:
+            if response.status_code == 200 and response.headers.get("Transfer-Encoding") == "chunked":
+                raise self._wrong_bytes(file.tell())
+            raise _Interrupted(f"{file.tell():,} of {self.size:,} bytes received")
+
+    def _wrong_bytes(self, length: int | None = None) -> WrongBytesError:
+        reason = f"its SHA-256 is not {self.sha256}" if length is None else f"{length:,} bytes, not {self.size:,}"
+        return WrongBytesError(f"The file from {self.url} is not the expected file ({reason}); it was removed.")
+
+    def _page(self, response: requests.Response) -> DownloadError:
+        where = "" if response.url == self.url else f" ({response.url[:100]})"
+        return DownloadError(f"{self.url} answers with a web page{where} instead of the file.")
+
+
+def _has_page(path: Path, start: int) -> bool:
+    """Tell whether a web page begins at the position `start` of a file."""
+    if not path.exists():
+        return False
+    with open(path, "rb") as file:
+        file.seek(start)
+        begin = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return begin.startswith(b"<") and (b"<html" in begin or b"<!doctype html" in begin)
 
 
 def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:

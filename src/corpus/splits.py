@@ -6,6 +6,7 @@ all it has read ("time")? A random split flatters a model: tweets by one person,
 one event are in both train and test (Søgaard et al., 2021, "We need to talk about random splits").
 """
 
+import re
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,8 +15,21 @@ import pandas as pd
 SplitBy = Literal["random", "user", "time"]
 SPLITS = ("train", "val", "test")
 SPLITS_OF_BLOCK = np.array(["train"] * 8 + ["val", "test"])
-# The formats of Sentiment140, whose dates are all in one time zone, and of the election tweets.
-DATE_FORMATS = ("%a %b %d %H:%M:%S PDT %Y", "%Y-%m-%d %H:%M:%S")
+# An example of each format that `parse_dates` reads.
+DATE_EXAMPLES = (
+    "Mon Apr 06 22:19:45 PDT 2009",
+    "Mon Apr 06 22:19:45 +0000 2009",
+    "Mon, 06 Apr 2009 22:19:45 +0000",
+    "2009-04-06 22:19:45",
+    "2009-04-06T22:19:45Z",
+    "2009-04-06",
+)
+# All dates of Sentiment140 are in this time zone, so it is read as part of the format.
+SENTIMENT140_DATE = "%a %b %d %H:%M:%S PDT %Y"
+ZONED_DATES = ("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z")
+UTC_NAMES = re.compile(r" ?(?:UTC|GMT)\b")
+# Without this check a bare year would be read as its first of January.
+ISO_DATE = r"\d{4}-\d\d-\d\d"
 
 
 def check_split_by(split_by: str) -> None:
@@ -25,18 +39,25 @@ def check_split_by(split_by: str) -> None:
 
 
 def parse_dates(dates: pd.Series) -> pd.Series:
-    """Parse dates written in one of `DATE_FORMATS` as wall-clock time; any other text becomes NaT.
+    """Parse dates in one of the formats of `DATE_EXAMPLES`, to the second; any other text becomes NaT.
+
+    A date with a time zone (an offset, Z, UTC or GMT) is converted to UTC. A date without one, and one
+    with Sentiment140's PDT, keeps the time that is written.
 
     Args:
         dates: string [rows].
 
     Returns:
-        datetime64 [rows] with the index of `dates`.
+        datetime64[s] [rows] with the index of `dates`.
     """
-    parsed = pd.Series(pd.NaT, index=dates.index, dtype="datetime64[s]")
-    for date_format in DATE_FORMATS:
-        parsed = parsed.fillna(pd.to_datetime(dates, format=date_format, errors="coerce"))
-    return parsed
+    texts = dates.reset_index(drop=True)
+    parsed = pd.to_datetime(texts, format=SENTIMENT140_DATE, errors="coerce").astype("datetime64[s]")
+    texts = texts[parsed.isna()].str.strip().str.replace(UTC_NAMES, " +0000", regex=True)
+    iso = texts.str.match(ISO_DATE).fillna(False).astype(bool)
+    for date_format, candidates in [*((form, texts[~iso]) for form in ZONED_DATES), ("ISO8601", texts[iso])]:
+        found = pd.to_datetime(candidates, format=date_format, errors="coerce", utc=True)
+        parsed = parsed.fillna(found.dt.tz_localize(None).astype("datetime64[s]"))
+    return parsed.set_axis(dates.index)
 
 
 def split_keys(tweets: pd.DataFrame, split_by: SplitBy) -> pd.Series:
@@ -113,16 +134,17 @@ def assign_splits_by(keys: pd.Series, split_by: SplitBy, seed: int) -> np.ndarra
 
 
 def row_counts(
-    splits: np.ndarray, bad_rows: int, fewer_than_two_words: int, duplicates: int, **without_key: int
+    splits: np.ndarray, unused_rows: dict[str, int], fewer_than_two_words: int, duplicates: int, **without_key: int
 ) -> dict[str, int]:
     """Count the rows that were read, removed at each step, and kept in each split.
 
     Args:
         splits: splits of the rows that were kept, made by `assign_splits_by`.
+        unused_rows: rows that gave no tweet, see `src.corpus.load.Corpus.unused_rows`.
         **without_key: number of rows without a user or a date, e.g. `without_user=3`.
     """
     removed = {
-        "bad_rows": bad_rows,
+        **unused_rows,
         "fewer_than_two_words": fewer_than_two_words,
         **without_key,
         "duplicates": duplicates,

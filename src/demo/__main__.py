@@ -5,9 +5,9 @@ import sys
 
 import uvicorn
 
-from src.demo.completers import newest_completers
+from src.demo.completers import page_models
 from src.demo.server import LOCAL_HOSTS, create_app
-from src.runs import RunError
+from src.runs import RunError, named_run
 
 
 def main() -> None:
@@ -15,13 +15,22 @@ def main() -> None:
         prog="python -m src.demo", description="A web page on which models complete your text."
     )
     parser.add_argument("--port", type=int, default=8000, help="port of the page")
+    parser.add_argument("--run", help="folder of an LSTM run, or its name in the models folder; default: the best run")
     parser.add_argument("--models-dir", default="models", help="folder of the run folders")
     arguments = parser.parse_args()
     try:
-        completers = newest_completers(arguments.models_dir)
-    except RunError as error:
+        lstm_dir = named_run(arguments.run, arguments.models_dir) if arguments.run is not None else None
+        models = page_models(arguments.models_dir, lstm_dir)
+    except (RunError, OSError) as error:
         sys.exit(str(error))
-    uvicorn.run(create_app(completers), host=LOCAL_HOSTS[0], port=arguments.port, log_level="warning")
+    # Standard error can show every character: it escapes those that the console lacks.
+    for model in models:
+        if model.side_by_side:
+            print(f"{model.name}: {model.about}", file=sys.stderr)
+    if others := sum(not model.side_by_side for model in models):
+        print(f"{others} other run{'s' * (others > 1)} can be chosen on the page", file=sys.stderr)
+    print(f"http://{LOCAL_HOSTS[0]}:{arguments.port} (Ctrl+C stops it)", file=sys.stderr)
+    uvicorn.run(create_app(models), host=LOCAL_HOSTS[0], port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":

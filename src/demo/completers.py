@@ -1,38 +1,72 @@
-"""Load the newest models for the page."""
+"""The models of the page."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from src.completion.completer import Completer
 from src.completion.prefix_memory import PrefixMemory
+from src.demo.server import PageModel
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.lstm_model import load_lstm_lm
 from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
-from src.runs import find_run, find_runs
+from src.runs import best_run, best_runs, describe_run, read_meta
 from src.text.prefixes import TweetCompleter
 
 
-def newest_completers(models_dir: str | Path = "models") -> dict[str, TweetCompleter]:
-    """Load the LSTM, its int8 export and, if there is one, the fine-tuned transformer.
+def page_models(
+    models_dir: str | Path = "models", lstm_dir: str | Path | None = None, transformer_dir: str | Path | None = None
+) -> list[PageModel]:
+    """Return the LSTM, its int8 export, the fine-tuned transformer if there is one, and all their other runs.
 
-    The LSTM is exported if it has not been exported yet.
+    The first three are loaded, and the LSTM is exported if it has not been exported yet. The other runs are loaded
+    when the page asks for them.
 
-    Returns:
-        completers by the names that the page shows.
+    Args:
+        models_dir: folder of the run folders.
+        lstm_dir: run folder of the LSTM; None: the best one, see `src.runs.best_runs`.
+        transformer_dir: run folder of the transformer; None: the best one, if there is one.
 
     Raises:
-        RunError: there is no LSTM.
-        WriteError: the disk is full, so the LSTM can't be exported.
+        RunError: there is no LSTM, or a run can't be read.
+        OSError: the LSTM can't be exported, for example because the disk is full, or the transformer can't be loaded.
     """
-    run_dir = find_run("lstm_lm", models_dir=models_dir)
+    lstm_dir = Path(lstm_dir or best_run("lstm_lm", models_dir=models_dir))
+    transformer_dir = transformer_dir or next(iter(best_runs(*PRETRAINED_NAMES, models_dir=models_dir)), None)
+    lstm, about = load_lstm(lstm_dir), describe_run(lstm_dir)
+    if not (lstm_dir / INT8_FILE).is_file():
+        export_onnx(lstm_dir)
+    exported = OnnxLSTM(lstm_dir)
+    models = [
+        PageModel("LSTM", about, lambda: lstm),
+        PageModel("LSTM int8", f"int8 export of {about}", lambda: exported),
+    ]
+    if transformer_dir is not None:
+        transformer = load_transformer(transformer_dir)
+        models.append(PageModel(read_meta(transformer_dir)["name"], describe_run(transformer_dir), lambda: transformer))
+    return models + other_runs(models_dir, [lstm_dir, transformer_dir])
+
+
+def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> list[PageModel]:
+    """Return the runs of the LSTM and of the transformer that are not among the folders `shown`, best first."""
+    loaders = ((load_lstm, ("lstm_lm",)), (load_transformer, PRETRAINED_NAMES))
+    shown = [Path(path).resolve() for path in shown if path is not None]
+    return [
+        PageModel(path.name, describe_run(path), partial(load, path), side_by_side=False)
+        for load, names in loaders
+        for path in best_runs(*names, models_dir=models_dir)
+        if path.resolve() not in shown
+    ]
+
+
+def load_lstm(run_dir: str | Path) -> TweetCompleter:
+    """Load an LSTM that remembers the text being typed."""
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-    if not (run_dir / INT8_FILE).is_file():
-        export_onnx(run_dir)
-    completers: dict[str, TweetCompleter] = {
-        "LSTM": Completer(model, tokenizer, memory=PrefixMemory(model)),
-        "LSTM int8": OnnxLSTM(run_dir),
-    }
-    for transformer_dir in find_runs(*PRETRAINED_NAMES, models_dir=models_dir)[:1]:
-        lm = load_pretrained(transformer_dir)
-        completers[lm.name] = Completer(lm.model, lm.tokenizer, memory=PrefixMemory(lm.model))
-    return completers
+    return Completer(model, tokenizer, memory=PrefixMemory(model))
+
+
+def load_transformer(run_dir: str | Path) -> TweetCompleter:
+    """Load a fine-tuned transformer that remembers the text being typed."""
+    lm = load_pretrained(run_dir)
+    return Completer(lm.model, lm.tokenizer, memory=PrefixMemory(lm.model))

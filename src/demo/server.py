@@ -6,7 +6,8 @@ page withdraws its question, which is then not answered.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -39,6 +40,23 @@ SECURITY_HEADERS = {
 }
 
 
+@dataclass(frozen=True)
+class PageModel:
+    """A model of the page.
+
+    Attributes:
+        name: what the page calls it.
+        about: which run it is, what that was trained on and how well it scored, in words.
+        load: returns its completer; called when the page first asks the model.
+        side_by_side: the page shows it beside other models; otherwise only if it is chosen alone.
+    """
+
+    name: str
+    about: str
+    load: Callable[[], TweetCompleter]
+    side_by_side: bool = True
+
+
 class Question(BaseModel):
     """The text in the box, and the name of the model that completes it."""
 
@@ -57,8 +75,9 @@ class Answer(BaseModel):
 class ModelQueue:
     """Lets a model answer one question at a time."""
 
-    def __init__(self, completer: TweetCompleter):
-        self.completer, self.lock, self.waiting = completer, asyncio.Lock(), 0
+    def __init__(self, model: PageModel):
+        self.model, self.lock, self.waiting = model, asyncio.Lock(), 0
+        self.completer: TweetCompleter | None = None
 
     async def answer(self, text: str, is_withdrawn: Callable[[], Awaitable[bool]]) -> Answer:
         """Answer a question in its turn.
@@ -68,7 +87,7 @@ class ModelQueue:
             is_withdrawn: tells whether the page has withdrawn the question, for example for a newer one.
 
         Raises:
-            HTTPException: too many questions wait, or this one was withdrawn.
+            HTTPException: too many questions wait, this one was withdrawn, or the model can't be loaded.
         """
         if self.waiting >= MAX_WAITING:
             raise HTTPException(503, "Too many questions are waiting; try again in a moment.")
@@ -77,12 +96,20 @@ class ModelQueue:
             async with self.lock:
                 if await is_withdrawn():
                     raise HTTPException(408, "The question was withdrawn.")
+                if self.completer is None:
+                    self.completer = await run_in_threadpool(self.load)
                 started = time.perf_counter()
                 suggestions, typed = await run_in_threadpool(suggest, self.completer, text)
                 milliseconds = 1e3 * (time.perf_counter() - started)
         finally:
             self.waiting -= 1
         return Answer(suggestions=suggestions, typed=typed, milliseconds=milliseconds)
+
+    def load(self) -> TweetCompleter:
+        try:
+            return self.model.load()
+        except Exception as error:  # The libraries raise errors of many types for a broken file.
+            raise HTTPException(500, f"{self.model.name} can't be loaded: {error}") from error
 
 
 def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str]:
@@ -129,28 +156,35 @@ def refuse(scheme: str, method: str, headers: Headers) -> JSONResponse | None:
     return None
 
 
-def create_app(completers: dict[str, TweetCompleter]) -> FastAPI:
+def refusal_reason(error: RequestValidationError) -> str:
+    """Say what is wrong with a question, without repeating it: it may contain anything."""
+    problems = {problem["type"] for problem in error.errors()}
+    if "string_unicode" in problems:
+        return "The question contains half a character, such as half an emoji: send complete characters."
+    if "string_too_long" in problems:
+        return f"A text has at most {MAX_CHARACTERS:,} characters."
+    return "A question is a JSON object with a model and a text, both strings."
+
+
+def create_app(models: Sequence[PageModel]) -> FastAPI:
     """Return the app that serves the page and answers its questions.
 
     Args:
-        completers: the models, by the names that the page shows.
+        models: the models, in the order in which the page shows them; their names differ.
     """
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
-    queues = {name: ModelQueue(completer) for name, completer in completers.items()}
+    queues = {model.name: ModelQueue(model) for model in models}
 
     app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
 
     @app.exception_handler(RequestValidationError)
     def refuse_question(request: Request, error: RequestValidationError) -> JSONResponse:
-        # FastAPI's own response would repeat the question, which may contain anything.
-        return JSONResponse(
-            {"detail": f"A question has a model and a text of at most {MAX_CHARACTERS:,} characters."}, 422
-        )
+        return JSONResponse({"detail": refusal_reason(error)}, 422)
 
     @app.get("/models")
-    def models() -> list[str]:
-        return list(queues)
+    def list_models() -> list[dict[str, str | bool]]:
+        return [{"name": one.name, "about": one.about, "side_by_side": one.side_by_side} for one in models]
 
     @app.post("/suggestions")
     async def suggestions(question: Question, request: Request) -> Answer:

@@ -78,7 +78,7 @@ class OnnxLSTM:
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1.
-            PrefixError: a prefix has no letters or digits, or is only a half-typed word.
+            PrefixError: a prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
         """
         check_request(n, max_new_tokens)
         split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]

@@ -79,7 +79,12 @@ def evaluate(system: System, texts: Sequence[str]) -> Evaluation:
 
     Args:
         texts: cleaned texts of at least two words, such as those of `evaluation_texts`.
+
+    Raises:
+        ValueError: there are no texts.
     """
+    if len(texts) == 0:
+        raise ValueError(f"no texts to evaluate {system.name} on: give at least one")
     pairs = as_pairs(texts)
     contexts, targets = [pair.context for pair in pairs], [pair.target for pair in pairs]
     completions = system.complete(contexts)

@@ -4,6 +4,7 @@ The bootstrap draws the pairs again, with replacement, and recomputes the score 
 interval is the middle 95% of these scores (Efron, 1979, "Bootstrap methods").
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -22,7 +23,14 @@ class Estimate:
     high: float
     n: int
 
+    @classmethod
+    def from_record(cls, record: dict) -> "Estimate":
+        """An estimate out of a JSON file, where null stands for NaN."""
+        return cls(**{name: math.nan if number is None else number for name, number in record.items()})
+
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "undefined"
         digits = 3 if abs(self.high) < 10 else 0
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 

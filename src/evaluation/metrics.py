@@ -15,6 +15,8 @@ from src.evaluation.intervals import Ratio
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 FIRST_WORDS = (2, 3, 4, 5)
 ANSWERS_PER_BLOCK = 100
+SCORES = (*ROUGE_TYPES, "exact_match", *(f"exact_match_{n}" for n in FIRST_WORDS))
+COUNTS = ("saved_keystrokes", "characters", "answer_words", "target_words")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def answer_scores(answers: Sequence[str], targets: Sequence[str]) -> pd.DataFram
     """The scores of each answer.
 
     Returns:
-        [answers] rows. Columns in [0, 1]: `rouge1`, `rouge2`, `rougeL`, `exact_match`, and
-        `exact_match_2` to `exact_match_5` (first words; NaN if the target has fewer). Counts:
+        [answers] rows. Columns in [0, 1], float64: `rouge1`, `rouge2`, `rougeL`, `exact_match`, and
+        `exact_match_2` to `exact_match_5` (first words; NaN if the target has fewer). Counts, int64:
         `saved_keystrokes`, `characters` (length of the target), `answer_words`, `target_words`.
 
     Raises:
@@ -109,7 +111,8 @@ def answer_scores(answers: Sequence[str], targets: Sequence[str]) -> pd.DataFram
         }
         for answer, target in zip(answers, targets)
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=[*SCORES, *COUNTS])
+    return table.astype({**dict.fromkeys(SCORES, np.float64), **dict.fromkeys(COUNTS, np.int64)})
 
 
 def next_word_scores(next_words: Sequence[Sequence[str]], targets: Sequence[str]) -> pd.DataFrame:
@@ -119,7 +122,7 @@ def next_word_scores(next_words: Sequence[Sequence[str]], targets: Sequence[str]
         next_words: candidates for the next word of every pair, most probable first.
 
     Returns:
-        [targets] rows with columns `next_word` and `next_word_top3`, 0.0 or 1.0.
+        [targets] rows with columns `next_word` and `next_word_top3`, float64, 0.0 or 1.0.
 
     Raises:
         ValueError: the numbers of candidate lists and targets differ.
@@ -131,7 +134,8 @@ def next_word_scores(next_words: Sequence[Sequence[str]], targets: Sequence[str]
         {
             "next_word": [float(word in words[:1]) for word, words in zip(first_words, next_words)],
             "next_word_top3": [float(word in words[:3]) for word, words in zip(first_words, next_words)],
-        }
+        },
+        dtype=np.float64,
     )
 
 

@@ -39,7 +39,8 @@ class System(Protocol):
     or None if the system has no probabilities.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]: ...
 

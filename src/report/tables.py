@@ -1,5 +1,6 @@
 """The comparison of all systems: its record, its tables and its conclusion."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -18,6 +19,7 @@ COST_TITLES = {
     "megabytes": "MB",
 }
 UNKNOWN = "–"
+TITLE_WIDTH = 12
 # In the names of runs that differ only in their seed: "LSTM, seed 1", "LSTM, seed 2", ...
 SEED_MARK = ", seed "
 COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -64,7 +66,7 @@ def comparison_record(
 def recorded_summaries(record: dict) -> dict[str, Summary]:
     """The summary of every system in a record, by name."""
     return {
-        name: {metric: Estimate(**estimate) for metric, estimate in system["metrics"].items()}
+        name: {metric: Estimate.from_record(estimate) for metric, estimate in system["metrics"].items()}
         for name, system in record["systems"].items()
     }
 
@@ -82,7 +84,7 @@ def coverage_table(record: dict) -> pd.DataFrame:
     """One row per system, one column per coverage: exact match when only the most confident answers are shown."""
     rows = {
         name: {
-            f"{float(coverage):.0%}": str(Estimate(**estimate))
+            f"{float(coverage):.0%}": str(Estimate.from_record(estimate))
             for coverage, estimate in system["exact_match_at_coverage"].items()
         }
         for name, system in record["systems"].items()
@@ -123,6 +125,27 @@ def markdown_table(rows: Sequence[dict]) -> str:
     """A Markdown table with one line per row; the keys of the first row are the header."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain_table(record: dict) -> str:
+    """The main scores and costs of a comparison for a terminal, less than 80 characters wide.
+
+    One line per system; the LSTM's runs with other seeds are left out. Titles are broken between words.
+    """
+    summaries, costs = recorded_summaries(record), cost_table(record)
+    names = [name for name in summaries if SEED_MARK not in name]
+    columns = [("", names)]
+    for metric in MAIN_METRICS:
+        scores = [str(summaries[name].get(metric.id, UNKNOWN)).split(" (")[0] for name in names]
+        columns.append((metric.title, scores))
+    for cost in ("seconds_per_suggestion", "megabytes"):
+        columns.append((COST_TITLES[cost], costs.loc[names, COST_TITLES[cost]].tolist()))
+    titles = [textwrap.wrap(title, TITLE_WIDTH) for title, _ in columns]
+    height = max(map(len, titles))
+    cells = [[""] * (height - len(title)) + title + values for title, (_, values) in zip(titles, columns)]
+    widths = [max(map(len, column)) for column in cells]
+    rows = [[name.ljust(widths[0]), *map(str.rjust, values, widths[1:])] for name, *values in zip(*cells)]
+    return "\n".join("  ".join(row).rstrip() for row in rows)
 
 
 def difference_sentence(a: Evaluation, b: Evaluation, metric_id: str, seed: int) -> str:

@@ -55,7 +55,7 @@ class TweetCompleter(Protocol):
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1.
-            PrefixError: a prefix has no letters or digits, or is only a half-typed word.
+            PrefixError: a prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
         """
         ...
 
@@ -84,11 +84,14 @@ def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
         half_typed: whether the last word may be half-typed.
 
     Raises:
-        PrefixError: the prefix has no letters or digits, or is only a half-typed word.
+        PrefixError: the prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
     """
     cleaned = clean_string(normalize_tweet(prefix))
     if cleaned == "":
-        raise PrefixError(f"prefix {index} ({prefix!r}) has no letters or digits: give at least one word")
+        raise PrefixError(
+            f"prefix {index} ({prefix!r}) has no letters a to z or digits 0 to 9 outside mentions and URLs: "
+            "give at least one word of them"
+        )
     # If the last word is still open, one more letter extends it. Otherwise the letter begins another word or vanishes.
     if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
@@ -97,6 +100,7 @@ def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
         return cleaned, ""
     if words == "":
         raise PrefixError(
-            f"prefix {index} ({prefix!r}) is one half-typed word: give at least one complete word before it"
+            f"prefix {index} ({prefix!r}) has no complete word of letters a to z or digits 0 to 9 before the "
+            f"half-typed {letters!r}: give at least one"
         )
     return words, letters

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +22,7 @@ from src.device import has_fast_bf16
 from src.files import explain_full_disk, write_json
 from src.next_token_dataset import NextTokenDataset
 from src.training.checkpoints import RESULT_FILE, open_checkpoints, seconds_until, training_identity
-from src.training.trainer import ProgressBar, TargetLossTrainer
+from src.training.trainer import ProgressBar, TargetLossTrainer, TrainingError
 
 Resume = Literal["auto", "never"]
 # These settings don't change the weights, so a run may be resumed with other values.
@@ -121,7 +122,7 @@ def train(
 
     Raises:
         ValueError: the model scales its logits, or the processes can't divide a batch evenly.
-        TrainingError: the loss is not a finite number.
+        TrainingError: the loss is not a finite number, or a checkpoint is damaged.
         WriteError: the disk is full.
     """
     checkpoint_dir, settings = Path(checkpoint_dir), settings.on(model.device)
@@ -131,8 +132,12 @@ def train(
         return complete_result(trainer, settings, checkpoint_dir)
     if checkpoint is not None:
         trainer.started -= seconds_until(checkpoint)
-    with explain_full_disk(checkpoint_dir):
-        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    try:
+        with explain_full_disk(checkpoint_dir):
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    except pickle.UnpicklingError:
+        # torch's message advises to read the file without its check, which would run code from it.
+        raise TrainingError(f"{checkpoint} is damaged: delete it, and the run starts from the beginning") from None
     model.eval()
     record = {
         "history": training_history(trainer.state.log_history, settings.batch_size),

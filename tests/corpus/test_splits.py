@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.corpus.splits import (
+    DATE_EXAMPLES,
     SPLITS,
     assign_group_splits,
     assign_splits,
@@ -85,11 +86,30 @@ def test_every_date_of_a_split_is_older_than_those_of_the_next(days):
     [
         ("Mon Apr 06 22:19:45 PDT 2009", pd.Timestamp(2009, 4, 6, 22, 19, 45)),
         ("Thu Jun 25 00:00:00 PDT 2009", pd.Timestamp(2009, 6, 25)),
+        ("Mon Apr 06 22:19:45 UTC 2009", pd.Timestamp(2009, 4, 6, 22, 19, 45)),
+        ("Mon Apr 06 22:19:45 GMT 2009", pd.Timestamp(2009, 4, 6, 22, 19, 45)),
+        ("Wed Oct 10 20:19:24 +0000 2018", pd.Timestamp(2018, 10, 10, 20, 19, 24)),
+        ("Wed Oct 10 20:19:24 -0700 2018", pd.Timestamp(2018, 10, 11, 3, 19, 24)),
+        ("Mon, 06 Apr 2009 22:19:45 +0000", pd.Timestamp(2009, 4, 6, 22, 19, 45)),
         ("2016-09-28 00:22:34", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
+        ("2016-09-28T00:22:34Z", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
+        ("2016-09-28T00:22:34.987Z", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
+        ("2016-09-28T00:22:34+02:00", pd.Timestamp(2016, 9, 27, 22, 22, 34)),
+        ("2016-09-28 00:22:34 +0000", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
+        ("2016-09-28 00:22:34 UTC", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
+        ("2016-09-28 00:22:34.987654+00:00", pd.Timestamp(2016, 9, 28, 0, 22, 34)),
+        ("2016-09-28", pd.Timestamp(2016, 9, 28)),
     ],
 )
-def test_dates_are_parsed(text, expected):
-    assert parse_dates(pd.Series([text, ""], index=[5, 5])).tolist() == [expected, pd.NaT]
+@pytest.mark.parametrize("dtype", [object, "str"])
+def test_dates_are_parsed(text, expected, dtype):
+    assert parse_dates(pd.Series([text, ""], index=[5, 5], dtype=dtype)).tolist() == [expected, pd.NaT]
+
+
+def test_every_example_of_a_date_format_is_parsed_also_beside_the_others():
+    parsed = parse_dates(pd.Series(DATE_EXAMPLES))
+    assert parsed.dtype == "datetime64[s]"
+    assert set(parsed) == {pd.Timestamp(2009, 4, 6, 22, 19, 45), pd.Timestamp(2009, 4, 6)}
 
 
 @pytest.mark.parametrize(
@@ -100,11 +120,14 @@ def test_dates_are_parsed(text, expected):
         "yesterday",
         "2009",
         "Mon Apr 06 22:19:45 2009",
-        "Mon Apr 06 22:19:45 UTC 2009",
+        "Mon Apr 06 22:19:45 EST 2009",
         "Mon Apr 31 22:19:45 PDT 2009",
         "Mon Apr 06 25:19:45 PDT 2009",
         "Mon Apr 06 22:19:45 PDT 2009 or so",
-        "2016-09-28",
+        "20160928",
+        "2016-13-28",
+        "2016-09-28 25:00:00",
+        "2016-09-28 00:22:34 or so",
         "28.09.2016 00:22:34",
     ],
 )

@@ -1,15 +1,20 @@
 """What the page's server answers and what it refuses."""
 
 import asyncio
+import shutil
 import threading
 
 import httpx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from src.demo import server
 from src.demo.__main__ import main
-from src.demo.server import MAX_READ, ModelQueue, create_app
+from src.demo.completers import page_models
+from src.demo.server import MAX_CHARACTERS, MAX_READ, ModelQueue, PageModel, create_app
+from src.lstm_model import save_lstm_lm
+from src.runs import RunError, describe_run, run_metadata, write_run_files
 from src.text.prefixes import Completion, PrefixError
 
 LOCAL = "http://127.0.0.1"
@@ -25,12 +30,13 @@ class Repeat:
 
 class Refuse:
     def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
-        raise PrefixError("prefix 0 has no letters or digits")
+        raise PrefixError("prefix 0 has no letters a to z")
 
 
 @pytest.fixture
 def client():
-    return TestClient(create_app({"repeat": Repeat(), "refuse": Refuse()}), base_url=LOCAL)
+    models = [PageModel("repeat", "a parrot", Repeat), PageModel("refuse", "a mule", Refuse, side_by_side=False)]
+    return TestClient(create_app(models), base_url=LOCAL)
 
 
 def ask(client, text, model="repeat", **kwargs):
@@ -69,7 +75,10 @@ def test_a_text_without_a_complete_word_has_no_suggestions(client, text):
 
 
 def test_models_are_listed_and_unknown_ones_are_refused(client):
-    assert client.get("/models").json() == ["repeat", "refuse"]
+    assert client.get("/models").json() == [
+        {"name": "repeat", "about": "a parrot", "side_by_side": True},
+        {"name": "refuse", "about": "a mule", "side_by_side": False},
+    ]
     response = ask(client, "so very", "gpt9")
     assert response.status_code == 404 and "There is no model 'gpt9'" in response.json()["detail"]
 
@@ -111,16 +120,147 @@ def test_a_body_that_is_too_long_or_is_no_question_is_refused(client, content, s
     assert response.status_code == status and response.json()["detail"]
 
 
+NO_QUESTION = "A question is a JSON object with a model and a text, both strings."
+TOO_LONG = "A text has at most 20,000 characters."
+HALF = "The question contains half a character, such as half an emoji: send complete characters."
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (rb'{"model": "repeat", "text": "so \ud83d"}', HALF),
+        (rb'{"model": "repeat", "text": "\udc69 so very"}', HALF),
+        (rb'{"model": "repeat", "text": "so \udc69\ud83d very"}', HALF),
+        (b'{"model": "repeat", "text": "' + b"a" * (MAX_CHARACTERS + 1) + b'"}', TOO_LONG),
+        (b'{"model": "repeat"}', NO_QUESTION),
+        (b'{"model": "repeat", "text": null}', NO_QUESTION),
+        (b"[]", NO_QUESTION),
+        (b"{", NO_QUESTION),
+    ],
+)
+def test_a_refusal_names_what_is_wrong(client, content, reason):
+    response = client.post("/suggestions", content=content, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()) == (422, {"detail": reason})
+
+
+@pytest.mark.parametrize("text", [r"so \ud83d\udc69 very", "so 👩 very"])
+def test_a_complete_emoji_is_no_half_one(client, text):
+    content = f'{{"model": "repeat", "text": "{text}"}}'.encode()
+    response = client.post("/suggestions", content=content, headers={"content-type": "application/json"})
+    assert response.json()["suggestions"][0]["text"] == "so 👩 very|0"
+
+
 def test_a_body_of_unknown_length_is_refused(client):
     assert client.post("/suggestions", content=iter([b"{}"])).status_code == 411
     both = {"content-length": "2", "transfer-encoding": "chunked"}
     assert client.post("/suggestions", content=b"{}", headers=both).status_code == 411
 
 
-def test_without_a_model_the_demo_ends_with_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(tmp_path)])
-    with pytest.raises(SystemExit, match=r"no lstm_lm run in .*: run its notebook first"):
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [([], r"no lstm_lm run in .*: run its notebook first"), (["--run", "nothing"], "there is no run 'nothing'")],
+)
+def test_without_a_model_the_demo_ends_with_one_sentence(tmp_path, monkeypatch, arguments, problem):
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(tmp_path), *arguments])
+    with pytest.raises(SystemExit, match=problem):
         main()
+
+
+def test_a_model_is_loaded_once_when_it_is_first_asked():
+    loaded = []
+
+    def load():
+        loaded.append(1)
+        return Repeat()
+
+    client = TestClient(create_app([PageModel("late", "", load)]), base_url=LOCAL)
+    assert client.get("/models").status_code == 200 and loaded == []
+    for _ in range(2):
+        assert ask(client, "so very", "late").json()["suggestions"][0]["text"] == "so very|0"
+    assert loaded == [1]
+
+
+def test_a_run_that_can_not_be_loaded_is_told_in_words():
+    def load():
+        raise RunError("models/ant-1 has no model.pt: restore it")
+
+    client = TestClient(create_app([PageModel("ant-1", "", load)]), base_url=LOCAL)
+    for _ in range(2):
+        response = ask(client, "so very", "ant-1")
+        assert response.status_code == 500
+        assert response.json() == {"detail": "ant-1 can't be loaded: models/ant-1 has no model.pt: restore it"}
+
+
+# The runs
+
+
+def save_lstm(models_dir, folder, model, tokenizer, bits, corpus="some-tweets", tweets=5_000):
+    run_dir = models_dir / folder
+    run_dir.mkdir()
+    data = {"name": corpus, "source": "some.csv", "sha256": corpus, "counts": {"train": tweets}}
+    meta = run_metadata("lstm_lm", {}, data, {"bits_per_character": {"value": bits}}, duration=1.0)
+    return save_lstm_lm(run_dir, model, tokenizer, meta, [])
+
+
+@pytest.fixture
+def models_dir(tmp_path, tiny_lstm, tokenizer, distilgpt2_path):
+    """Two LSTMs and two transformers, in each case the better one older."""
+    save_lstm(tmp_path, "lstm_lm-20260101-000000", tiny_lstm, tokenizer, bits=1.8)
+    save_lstm(tmp_path, "lstm_lm-20260102-000000", tiny_lstm, tokenizer, bits=2.8, corpus="few-tweets", tweets=9)
+    for day, bits in ((1, 1.7), (2, 2.7)):
+        run_dir = tmp_path / f"distilgpt2-2026010{day}-000000"
+        shutil.copytree(distilgpt2_path, run_dir)
+        write_run_files(run_dir, run_metadata("distilgpt2", {}, {}, {"bits_per_character": {"value": bits}}, 1.0), [])
+    return tmp_path
+
+
+def test_the_page_has_the_best_runs_side_by_side_and_all_others_to_choose(models_dir):
+    models = page_models(models_dir)
+    assert [(model.name, model.side_by_side) for model in models] == [
+        ("LSTM", True),
+        ("LSTM int8", True),
+        ("distilgpt2", True),
+        ("lstm_lm-20260102-000000", False),
+        ("distilgpt2-20260102-000000", False),
+    ]
+    assert [model.about for model in models] == [
+        describe_run(models_dir / "lstm_lm-20260101-000000"),
+        "int8 export of " + describe_run(models_dir / "lstm_lm-20260101-000000"),
+        describe_run(models_dir / "distilgpt2-20260101-000000"),
+        describe_run(models_dir / "lstm_lm-20260102-000000"),
+        describe_run(models_dir / "distilgpt2-20260102-000000"),
+    ]
+    for model in models:
+        [suggestions] = model.load().complete(["so very"], 2)
+        assert len(suggestions) == 2
+
+
+def test_given_runs_are_shown_in_place_of_the_best(models_dir):
+    models = page_models(models_dir, models_dir / "lstm_lm-20260102-000000", models_dir / "distilgpt2-20260102-000000")
+    assert ["20260102" in model.about for model in models] == [True, True, True, False, False]
+    assert [model.name for model in models[3:]] == ["lstm_lm-20260101-000000", "distilgpt2-20260101-000000"]
+
+
+@pytest.mark.parametrize("run", [None, "lstm_lm-20260102-000000"])
+def test_the_command_says_which_runs_it_uses(models_dir, monkeypatch, capsys, run):
+    served = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append((app, options)))
+    chosen = ["--run", run] if run else []
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir), "--port", "8123", *chosen])
+    main()
+    lstm = describe_run(models_dir / (run or "lstm_lm-20260101-000000"))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-5:] == [
+        f"LSTM: {lstm}",
+        f"LSTM int8: int8 export of {lstm}",
+        f"distilgpt2: {describe_run(models_dir / 'distilgpt2-20260101-000000')}",
+        "2 other runs can be chosen on the page",
+        "http://127.0.0.1:8123 (Ctrl+C stops it)",
+    ]
+    [(app, options)] = served
+    assert options["port"] == 8123
+    assert TestClient(app, base_url=LOCAL).get("/models").json()[0]["about"] == lstm
 
 
 def test_nothing_outside_the_page_is_served(client):
@@ -137,7 +277,7 @@ def test_a_question_that_is_withdrawn_while_it_waits_is_not_answered():
             return super().complete(prefixes, n, half_typed)
 
     async def ask_two():
-        queue = ModelQueue(Noted())
+        queue = ModelQueue(PageModel("noted", "", Noted))
 
         async def withdrawn():
             return True
@@ -165,7 +305,7 @@ def test_each_of_200_simultaneous_questions_is_answered_or_politely_refused(monk
             return super().complete(prefixes, n, half_typed)
 
     async def ask_all():
-        transport = httpx.ASGITransport(create_app({"slow": Slow()}))
+        transport = httpx.ASGITransport(create_app([PageModel("slow", "", Slow)]))
         async with httpx.AsyncClient(transport=transport, base_url=LOCAL, timeout=60) as client:
             questions = [{"model": "slow", "text": f"so very {i}"} for i in range(200)]
             asked = [asyncio.create_task(client.post("/suggestions", json=question)) for question in questions]

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from src.demo.background import serve_in_background
-from src.demo.server import create_app
+from src.demo.server import PageModel, create_app
+from src.runs import RunError
 from src.text.prefixes import Completion
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -42,6 +43,10 @@ class SecondThoughts:
         return [[Completion("second thoughts", -0.5)]]
 
 
+def broken():
+    raise RunError("it has no model.pt")
+
+
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
@@ -58,7 +63,14 @@ def made_up():
 @pytest.fixture
 def page(browser, made_up):
     """The page from a server in a thread, with the focus on its text box."""
-    app = create_app({"first": made_up, "second": SecondThoughts()})
+    app = create_app(
+        [
+            PageModel("first", "first-1, trained on 7 tweets", lambda: made_up),
+            PageModel("second", "second-1, trained on 8 tweets", SecondThoughts),
+            PageModel("first-2", "first-2, trained on <b>9</b> tweets", SecondThoughts, side_by_side=False),
+            PageModel("broken-3", "broken-3", broken, side_by_side=False),
+        ]
+    )
     address, stop = serve_in_background(app)
     page = browser.new_page()
     errors = []
@@ -159,6 +171,34 @@ def test_models_are_switched_and_shown_side_by_side(page):
     assert page.locator("textarea").nth(1).input_value() == "so very tod"
     page.keyboard.press("Tab")
     assert page.locator("textarea").nth(1).input_value() == text_of(page) == "so very today"
+
+
+def test_the_run_of_each_model_is_named_and_another_run_can_be_chosen(page):
+    type_text(page, "so very ")
+    expect(page.locator(".about")).to_have_text("first-1, trained on 7 tweets")
+    assert page.locator("#model option").all_text_contents() == [
+        "first",
+        "second",
+        "side by side",
+        "first-2",
+        "broken-3",
+    ]
+    assert page.locator("#model optgroup").get_attribute("label") == "other runs"
+    page.locator("#model").select_option("first-2")
+    expect(page.locator(".about")).to_have_text("first-2, trained on <b>9</b> tweets")
+    expect(page.locator(".box h2")).to_have_text(["first-2"])
+    expect(ghost(page)).to_have_text("second thoughts")
+    page.locator("#model").select_option("side by side")
+    expect(page.locator(".box h2")).to_have_text(["first", "second"])
+    expect(page.locator(".about")).to_have_text(["first-1, trained on 7 tweets", "second-1, trained on 8 tweets"])
+
+
+def test_a_run_that_can_not_be_loaded_is_told_in_words(page):
+    type_text(page, "so very ")
+    page.locator("#model").select_option("broken-3")
+    expect(page.locator("#error")).to_have_text("broken-3 can't be loaded: it has no model.pt")
+    page.locator("#model").select_option("first")
+    expect(page.locator("#error")).to_be_hidden()
 
 
 def test_a_late_answer_does_not_replace_a_newer_one(page, made_up):

@@ -67,12 +67,14 @@ def test_a_suggestion_has_at_most_max_new_tokens(completer):
         (
             {"prefixes": ["so very", "!!!"]},
             PrefixError,
-            r"prefix 1 \('!!!'\) has no letters or digits: give at least one word",
+            r"prefix 1 \('!!!'\) has no letters a to z or digits 0 to 9 outside mentions and URLs: give at least one "
+            "word of them",
         ),
         (
             {"prefixes": ["ver"], "half_typed": True},
             PrefixError,
-            r"prefix 0 \('ver'\) is one half-typed word: give at least one complete word before it",
+            r"prefix 0 \('ver'\) has no complete word of letters a to z or digits 0 to 9 before the half-typed 'ver': "
+            "give at least one",
         ),
     ],
 )

@@ -58,6 +58,12 @@ def evaluation_of(answers, targets, confidence=None, likelihood=None, name="syst
 # Texts and pairs
 
 
+@pytest.mark.parametrize("texts", [[], (), np.array([], dtype=object), pd.Series([], dtype=object)])
+def test_an_evaluation_on_nothing_is_refused(texts):
+    with pytest.raises(ValueError, match=r"^no texts to evaluate parrot on: give at least one$"):
+        evaluate(Parrot([]), texts)
+
+
 def test_evaluation_texts_are_long_enough_seeded_and_not_repeated(cleaned_texts):
     long_enough = {text for text in cleaned_texts if len(text.split(" ")) >= 4}
     chosen = evaluation_texts(cleaned_texts, 20, seed=1)

@@ -19,6 +19,7 @@ from src.evaluation.metrics import (
     next_word_scores,
     perplexity_per_word,
     saved_keystrokes,
+    score_ratios,
 )
 from tests.budget import examples
 
@@ -95,6 +96,15 @@ def test_every_pair_needs_one_answer(num_answers):
         answer_scores(["x"] * num_answers, ["b", "d"])
     with pytest.raises(ValueError, match=f"next words of {num_answers} pairs for 2 targets"):
         next_word_scores([["x"]] * num_answers, ["b", "d"])
+
+
+def test_no_answers_have_the_columns_of_answers():
+    for none, one in (
+        (answer_scores([], []), answer_scores(["to bed"], ["to bed"])),
+        (next_word_scores([], []), next_word_scores([["to"]], ["to bed"])),
+    ):
+        assert len(none) == 0 and none.dtypes.equals(one.dtypes)
+    assert all(math.isnan(ratio.value) for ratio in score_ratios(answer_scores([], [])).values())
 
 
 def test_next_words_count_for_the_first_three_only():

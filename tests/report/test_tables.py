@@ -1,6 +1,7 @@
 """The record of a comparison, and the tables and sentences made from it."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.metrics import METRICS, answer_scores, next_word_scores
+from src.files import write_json
 from src.report.readme import results_section
 from src.report.tables import (
     COVERAGES,
@@ -19,6 +21,7 @@ from src.report.tables import (
     coverage_table,
     difference_sentence,
     markdown_table,
+    plain_table,
     recorded_summaries,
     score_table,
     seed_table,
@@ -73,6 +76,17 @@ def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
     assert costs.loc["baseline"].tolist() == ["0.001", "–", "–"]
 
 
+def test_the_plain_table_fits_a_terminal(record):
+    record["systems"]["LSTM, seed 1"] = record["systems"]["LSTM"]
+    assert plain_table(record).splitlines() == [
+        "                               next-word  perplexity  seconds per",
+        "             ROUGE-1  ROUGE-2   accuracy    per word   suggestion   MB",
+        "baseline       0.050    0.050      0.050           –        0.001    –",
+        "LSTM           0.100    0.100      0.100        1024         0.01   20",
+        "transformer    0.300    0.300      0.300         181          0.5  500",
+    ]
+
+
 def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(record):
     lines = results_section(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
@@ -111,6 +125,16 @@ def test_a_summary_survives_the_record():
     summary = evaluation("LSTM", 0.25, bits=2.0).summary(seed=0)
     record = json.loads(json.dumps({"systems": {"LSTM": {"metrics": as_record(summary)}}}))
     assert recorded_summaries(record) == {"LSTM": summary}
+
+
+def test_an_undefined_score_survives_the_record_and_is_shown_as_such(tmp_path):
+    undefined = Estimate(math.nan, math.nan, math.nan, 0)
+    record = {"systems": {"LSTM": {"metrics": as_record({"distinct_2": undefined})}}}
+    written = write_json(tmp_path / "comparison.json", record).read_text()
+    assert "NaN" not in written
+    found = recorded_summaries(json.loads(written))
+    assert str(found["LSTM"]["distinct_2"]) == "undefined" and math.isnan(found["LSTM"]["distinct_2"].high)
+    assert score_table(found).loc["LSTM", METRICS["distinct_2"].title] == "undefined"
 
 
 def test_the_coverage_table_has_a_column_per_coverage(record):

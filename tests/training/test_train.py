@@ -1,5 +1,6 @@
 """Training: the loss falls, the best weights are kept, equal seeds give equal weights, interrupted runs resume."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -385,6 +386,19 @@ def test_an_incomplete_checkpoint_is_skipped(datasets, tmp_path, monkeypatch):
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half a fi")
     assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
+
+
+@pytest.mark.parametrize("file", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_damaged_checkpoint_is_refused_without_advice_to_read_it(datasets, tmp_path, monkeypatch, file):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 10)
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    (tmp_path / "checkpoint-8" / file).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(TrainingError, match=r"checkpoint-8 is damaged: delete it, and the run starts from") as refusal:
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    assert refusal.value.__suppress_context__
+    shutil.rmtree(tmp_path / "checkpoint-8")
+    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 0
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from src.corpus.load import read_sentiment140
-from src.corpus.sentiment140 import CorpusFormatError
+from src.corpus.rows import CorpusFormatError
 from src.data_utils import prepare_tweets
 from src.examples import MESSY_TWEETS
 
@@ -38,7 +38,7 @@ def lines(made_up_tweets) -> list[str]:
         f'"0","{i}","Mon Apr 06 22:{i // 60 % 60:02}:{i % 60:02} PDT 2009","NO_QUERY","user{i % 50}","{text}"'
         for i, text in enumerate(text.replace('"', "") for text in texts)
     ]
-    return [*rows, '"7","1","","NO_QUERY","someone","bad polarity"', *rows[:5]]
+    return [*rows, '"7","one","","NO_QUERY","someone","no id"', *rows[:5]]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,9 @@ def read_and_die(path, marker, read=script.read_tweets):
 
 def test_nothing_is_lost_when_a_worker_is_killed(client, paths, corpus, tmp_path, monkeypatch):
     remembered = tmp_path / "killed"
-    monkeypatch.setattr(script, "read_tweets", lambda path: read_and_die(path, (paths[3], str(remembered))))
+    monkeypatch.setattr(
+        script, "read_tweets", lambda path, text_column: read_and_die(path, (paths[3], str(remembered)))
+    )
     assert_same(script.clean_with_dask(paths, seed=0), prepare_tweets(corpus, seed=0))
     assert remembered.exists()
 

@@ -16,8 +16,9 @@ class Box {
     this.ghost = copy.querySelector(".ghost");
     this.latency = copy.querySelector(".latency");
     this.alternatives = copy.querySelector(".alternatives");
-    copy.querySelector("h2").textContent = model;
-    this.model = model;
+    copy.querySelector("h2").textContent = model.name;
+    copy.querySelector(".about").textContent = model.about;
+    this.model = model.name;
     this.newestQuestion = 0;
     this.request = null;
     this.suggestions = [];
@@ -147,7 +148,8 @@ function showError(message) {
 
 function rebuild(models) {
   const text = boxes.length ? boxes[0].text.value : "";
-  const chosen = settings.model.value === everyModel ? models : [settings.model.value];
+  const chosen = models.filter((model) =>
+    settings.model.value === everyModel ? model.side_by_side : model.name === settings.model.value);
   // Answers to the removed boxes are ignored.
   for (const box of boxes) box.newestQuestion += 1;
   boxes.splice(0, boxes.length, ...chosen.map((model) => new Box(model)));
@@ -163,9 +165,23 @@ function rebuild(models) {
   boxes[0].text.focus();
 }
 
+// Other runs have their own group in the list.
+function listModels(models) {
+  const options = (some) => some.map((model) => new Option(model.name));
+  const main = models.filter((model) => model.side_by_side);
+  const others = models.filter((model) => !model.side_by_side);
+  settings.model.append(...options(main));
+  if (main.length > 1) settings.model.add(new Option(everyModel));
+  if (others.length === 0) return;
+  const group = document.createElement("optgroup");
+  group.label = "other runs";
+  group.append(...options(others));
+  settings.model.append(group);
+}
+
 async function start() {
   const models = await (await fetch("models")).json();
-  for (const name of models.length > 1 ? [...models, everyModel] : models) settings.model.add(new Option(name));
+  listModels(models);
   settings.model.addEventListener("change", () => rebuild(models));
   settings.threshold.addEventListener("input", () => {
     document.getElementById("threshold-value").textContent = `${settings.threshold.value}%`;

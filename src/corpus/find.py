@@ -1,0 +1,100 @@
+"""Look for the best corpus in a folder, and tell why each other file was not taken."""
+
+import hashlib
+import re
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+from src.corpus.opening import SENTIMENT140_CSV, training_members
+from src.corpus.read import OWN_TWEETS, SENTIMENT140, parts_of, read_batches
+from src.corpus.rows import CorpusFormatError
+
+# Subfolders are searched to this depth.
+MAX_DEPTH = 6
+# What this project or a download writes into the folder is never a raw corpus and is not named.
+OWN_FILES = {"readme.md", "tweets_cleaned.csv"}
+OWN_SUFFIXES = {".gguf", ".tab", ".part", ".partial", ".lock"}
+# Files with another ending, such as pictures, are not opened.
+SUFFIXES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".js", ".zip", ".parquet"}
+SUFFIXES |= {".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".xlsx", ".xls", ".arrow", ".sqlite", ".db"}
+TEST_SPLIT = re.compile(r"(?:test|val|validation)\b", re.IGNORECASE)
+
+
+def find_corpus(folder: Path, text_column: str | None = None) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the best corpus in `folder` and its subfolders, and for each other file the reason why it isn't taken.
+
+    The best is Sentiment140 under its own name, then a zip file that holds it, then its parquet files from the model
+    hub, then any other file in its format, then the tweets of a personal archive. Of several, the largest is taken.
+    With `text_column`, only files that have this column are taken.
+    """
+    found, not_taken, seen = [], [], set()
+    for path in _files(folder):
+        if path in seen:
+            continue
+        try:
+            parts, corpus_name = _inspect(path, text_column)
+        except CorpusFormatError as error:
+            not_taken.append((path, str(error)))
+        except OSError as error:
+            not_taken.append((path, f"{path.name} can't be read ({error.strerror})"))
+        else:
+            seen.update(parts)
+            found.append((_rank(path, corpus_name), -sum(part.stat().st_size for part in parts), path))
+    best = min(found)[2] if found else None
+    not_taken += [(path, f"{path.name} is not as good or as large as {best.name}") for _, _, path in sorted(found)[1:]]
+    return best, tuple(_with_folder(path.parent.relative_to(folder), reason) for path, reason in not_taken)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files that may be raw corpora, in the order of their paths."""
+    patterns = ["/".join("*" * depth) for depth in range(1, MAX_DEPTH + 1)]
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    return sorted(
+        path
+        for path in paths
+        if path.is_file()
+        and path.name.lower() not in OWN_FILES
+        and path.suffix.lower() not in OWN_SUFFIXES
+        and not any(name.startswith((".", "__MACOSX")) for name in path.relative_to(folder).parts)
+    )
+
+
+def _inspect(path: Path, text_column: str | None) -> tuple[list[Path], str]:
+    """Return the parts of the corpus at `path` and its name, after a look at its first rows.
+
+    Raises:
+        CorpusFormatError: it is no corpus that can be taken without being asked for.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise CorpusFormatError(f"{path.name} does not end like a file of tweets")
+    if suffix == ".parquet" and (TEST_SPLIT.match(path.name) or TEST_SPLIT.fullmatch(path.parent.name)):
+        raise CorpusFormatError(f"{path.name} is the test split of a data set; the training split is used")
+    with closing(read_batches(path, hashlib.sha256(), text_column)) as batches:
+        corpus_name = next(batches).corpus_name
+    if suffix == ".txt" and corpus_name == OWN_TWEETS and text_column is None:
+        raise CorpusFormatError(f"{path.name} may be any text; to read each line as a tweet, set corpus_path to it")
+    return parts_of(path), corpus_name
+
+
+def _rank(path: Path, corpus_name: str) -> int:
+    """Return the place in the order that `find_corpus` explains, 0 for the best."""
+    name = path.name.lower()
+    is_zip_of_training = False
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            is_zip_of_training = bool(training_members(archive))
+    order = [
+        name == SENTIMENT140_CSV,
+        name == f"{SENTIMENT140_CSV}.zip",
+        is_zip_of_training,
+        corpus_name == SENTIMENT140 and name.endswith(".parquet"),
+        corpus_name == SENTIMENT140,
+        True,
+    ]
+    return order.index(True)
+
+
+def _with_folder(folder: Path, reason: str) -> str:
+    return reason if folder == Path() else f"in {folder.as_posix()}, {reason}"
