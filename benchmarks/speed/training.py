@@ -69,7 +69,7 @@ USUAL = Loop(
     loss_on="target",
     num_sampled_tokens=0,
 )
-USUAL_LOOP = "usual loop: 30,522 pieces, 256/512, batch 256"
+USUAL_LOOP = "usual loop: 30,522 tokens, 256/512, batch 256"
 ONE_AFTER_THE_OTHER = {
     "tokenized once": {"tokenized_once": True},
     "batches of similar length": {"similar_lengths": True},
@@ -77,7 +77,7 @@ ONE_AFTER_THE_OTHER = {
     "AdamW in one pass": {"fused": True},
     "bf16": {"bf16": True},
     "loss on all tokens, sampled softmax": {"loss_on": "all", "num_sampled_tokens": 2_000},
-    "own tokenizer, 12,000 pieces": {"vocab_size": 12_000},
+    "own tokenizer, 12,000 tokens": {"vocab_size": 12_000},
     "256/640, batch 128: the notebook's": {"hidden_dim": 640, "batch_size": 128},
 }
 
@@ -96,7 +96,7 @@ LAST_STEPS = "the notebook's last steps: loss on targets"
 LOOPS = {
     **LADDER,
     LAST_STEPS: Loop(loss_on="target", num_sampled_tokens=0),
-    "the notebook's with the whole vocabulary": Loop(num_sampled_tokens=0),
+    "the notebook's with the full vocabulary": Loop(num_sampled_tokens=0),
     "the notebook's in float32": Loop(bf16=False),
 }
 # With batches of similar length the longest ones, which need most memory, are rare.

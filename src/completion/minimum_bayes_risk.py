@@ -1,4 +1,4 @@
-"""Utilities for minimum Bayes risk decoding (Kumar and Byrne, 2004; Eikema and Aziz, 2020).
+"""The utility function of minimum Bayes risk decoding (Kumar and Byrne, 2004; Eikema and Aziz, 2020).
 
 This decoding chooses the sample that is most similar to all samples, here by ROUGE.
 """

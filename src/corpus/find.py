@@ -64,13 +64,13 @@ def _inspect(path: Path, text_column: str | None) -> tuple[list[Path], str]:
     """Return the parts of the corpus at `path` and its name, after a look at its first rows.
 
     Raises:
-        CorpusFormatError: it is no corpus that can be taken without being asked for.
+        CorpusFormatError: the file is not a corpus, or it is used only if `corpus_path` names it.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise CorpusFormatError(f"{path.name} does not end like a file of tweets")
+        raise CorpusFormatError(f"{path.name} has an ending that is not supported")
     if suffix == ".parquet" and (TEST_SPLIT.match(path.name) or TEST_SPLIT.fullmatch(path.parent.name)):
-        raise CorpusFormatError(f"{path.name} is the test split of a data set; the training split is used")
+        raise CorpusFormatError(f"{path.name} is a test or validation split; only training splits are used")
     with closing(read_batches(path, hashlib.sha256(), text_column)) as batches:
         corpus_name = next(batches).corpus_name
     if suffix == ".txt" and corpus_name == OWN_TWEETS and text_column is None:

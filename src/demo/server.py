@@ -1,7 +1,7 @@
 """The server of the page. It answers requests from this machine only.
 
-Each model answers one question at a time. If too many wait, new ones are refused at once. If more has been typed, the
-page withdraws its question, which is then not answered.
+Each model answers one question at a time. If too many wait, new ones are refused at once. When the user types more, the
+page cancels its earlier question; if that one is still waiting, it is not answered.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""An n-gram language model with transformers' interface: it can be sampled from and searched with.
+"""An n-gram language model with transformers' interface, so that `generate` can sample and search with it.
 
 Interpolated Kneser-Ney smoothing (Kneser and Ney, 1995) with three discounts (Chen and Goodman,
 1998) over the tokens of a tokenizer: no word is unknown and every text has a probability.
@@ -28,7 +28,7 @@ FALLBACK_DISCOUNTS = np.array([0.0, 0.5, 1.0, 1.5])
 
 
 class KneserNeyConfig(PreTrainedConfig):
-    """Sizes of a `KneserNeyLM`; `num_ngrams` is their number for each length, from 1 to the order."""
+    """Sizes of a `KneserNeyLM`; `num_ngrams` lists the number of n-grams of each length, from 1 to the order."""
 
     model_type = "kneser_ney"
 
@@ -94,7 +94,8 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
             attention_mask: int64 [batch, length], 1 for a token and 0 for a pad, on either side.
             logits_to_keep: number of last positions to return; 0 returns all.
             labels, num_items_in_batch: as in `next_token_loss`.
-            **kwargs: `return_dict`; False returns a tuple. What `refuse_unknown` lets pass.
+            **kwargs: `return_dict` (False returns a tuple), and what has no effect here; `refuse_unknown` rejects
+                the rest.
 
         Returns:
             `logits`, float32 [batch, positions, vocab], and `loss` if there are labels.
@@ -128,7 +129,7 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
 
     def _contexts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Contexts of the last 0 to order - 1 tokens at each position, int64 [batch, length, order]."""
-        # In the counts every text follows an end, so here a row does too, and pads become ends.
+        # The counts have an end token before every text. So one is put before each row, and pads are replaced by it.
         if attention_mask is not None:
             input_ids = input_ids.masked_fill(attention_mask == 0, self.config.eos_token_id)
         tokens = pad(input_ids, (1, 0), value=self.config.eos_token_id)
@@ -172,7 +173,7 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
     def prepare_inputs_for_generation(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
     ) -> dict:
-        # There is no state: the next token depends on the last order - 1 tokens only.
+        # There is no state: the next token depends on the last order - 1 tokens. One more gives order 1 an input, too.
         recent = slice(-len(self.config.num_ngrams), None)
         mask = None if attention_mask is None else attention_mask[:, recent]
         return {"input_ids": input_ids[:, recent], "attention_mask": mask, "logits_to_keep": 1}

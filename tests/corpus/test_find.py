@@ -81,7 +81,7 @@ def test_the_shards_of_the_hub_are_taken_together_and_not_the_test_split(tmp_pat
     corpus = load_corpus(data_dir=tmp_path)
     assert list(corpus.tweets["text"]) == ["one", "two"]
     assert corpus.not_taken == (
-        "in sentiment140, test-00000-of-00001.parquet is the test split of a data set; the training split is used",
+        "in sentiment140, test-00000-of-00001.parquet is a test or validation split; only training splits are used",
     )
 
 
@@ -109,7 +109,7 @@ def test_whatever_is_not_taken_is_named_with_the_reason(tmp_path):
         "in deep, tweets.csv is UTF-16 text",
         "mine.csv, line 1: 2 columns instead of 6 (3 of the first 3 rows are bad",
         "notes.txt may be any text",
-        "photo.png does not end like a file of tweets",
+        "photo.png has an ending that is not supported",
         "tweets.csv.gz is a gzip file",
     ]
 

@@ -162,7 +162,7 @@ def test_every_run_of_words_of_a_training_text_is_found(training_texts, data):
 
 
 def made_up_texts(num_texts, seed):
-    """Texts of 13 words on average whose words are as unevenly frequent as real ones."""
+    """Texts of 13 words on average. Word frequencies follow a Zipf distribution, as in real text."""
     rng = np.random.default_rng(seed)
     vocabulary = np.array([f"w{i}" for i in range(30_000)])
     lengths = rng.integers(2, 25, num_texts)
