@@ -62,6 +62,7 @@ def run_command(*arguments):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_console_that_knows_only_ascii_is_enough(two_runs):
     models_dir, _, weak = two_runs
     done = run_command("naïve ☕ the weather", "--run", weak.name, "--models-dir", str(models_dir))

@@ -98,6 +98,7 @@ def test_any_question_is_answered_or_refused(client, question):
     assert answer.status_code == 200 or 400 <= answer.status_code < 500
 
 
+@pytest.mark.slow
 @examples(5)
 @given(st.binary(max_size=100))
 def test_any_bytes_are_refused(client, content):

@@ -93,6 +93,7 @@ def test_the_record_is_json_with_at_most_20_bad_rows(tmp_path):
     assert str(tmp_path) not in json.dumps(record)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SAMPLE.is_file(), reason="the Sentiment140 sample is not available")
 def test_the_real_sample_reads_without_a_bad_row():
     read = read_sentiment140(SAMPLE)

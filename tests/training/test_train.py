@@ -155,6 +155,7 @@ def test_eval_steps_is_a_number_of_steps_or_a_share_of_them(datasets, tokenizer,
     assert [row["step"] for row in result.history] == evaluated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_model", [make_lstm, make_gpt2])
 def test_bf16_trains_in_mixed_precision_to_nearly_the_loss_of_float32(make_model, datasets, tmp_path, monkeypatch):
     dtypes = set()
@@ -388,6 +389,7 @@ def test_an_incomplete_checkpoint_is_skipped(datasets, tmp_path, monkeypatch):
     assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
 def test_a_damaged_checkpoint_is_refused_without_advice_to_read_it(datasets, tmp_path, monkeypatch, file):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):

@@ -163,6 +163,7 @@ def test_notebooks_run_in_this_environment_whatever_kernels_are_installed(tmp_pa
     assert "noise" not in shown and "start-up" not in shown and errors == ""
 
 
+@pytest.mark.slow
 def test_a_python_that_does_not_start_says_why(tmp_path, monkeypatch):
     (tmp_path / "noise").mkdir()
     (tmp_path / "noise/ipykernel.py").write_text("raise ImportError('of another Python')")
