@@ -29,7 +29,7 @@ demo: $(VENV)/installed  ## Serve a page to type in, at http://127.0.0.1:8000
 	$(BIN)/python -m src.demo
 
 test: $(VENV)/installed-dev  ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-fast: $(VENV)/installed-dev  ## Run the quick tests, in a minute or two
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -113,14 +113,20 @@ def one_try() -> Iterator[list[str]]:
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Silence what huggingface_hub, and transformers on its behalf, log about single requests."""
+    """Silence what huggingface_hub, and transformers on its behalf, log about single requests, and its telemetry.
+
+    For telemetry it asks the hub a question of its own before the first request, even before it reads local files only.
+    If the hub's address can't be looked up, that question may wait forever.
+    """
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "transformers.utils.hub")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
+    telemetry, constants.HF_HUB_DISABLE_TELEMETRY = constants.HF_HUB_DISABLE_TELEMETRY, True
     try:
         yield
     finally:
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)
 
