@@ -22,6 +22,10 @@ COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
 
 
+# Two runs whose records agree in these have the same training, validation and test tweets.
+IDENTITY_OF_SPLIT = ("sha256", "cleaning", "split_by", "split_seed")
+
+
 class RunError(ValueError):
     """A run folder is missing, incomplete or not the one that is needed."""
 
@@ -67,8 +71,8 @@ def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None 
     Args:
         *names: e.g. "lstm_lm", or the pattern "lstm_seed*".
         data: a record made by `src.data_utils.corpus_record`. If given, only runs trained on the same
-            corpus with the same split and seed are returned: any other run may have been trained on
-            tweets of this test split.
+            corpus with the same cleaning, split and seed are returned: any other run may have been trained
+            on tweets of this test split.
 
     Raises:
         RunError: the `meta.json` of one of the folders can't be read.
@@ -98,8 +102,8 @@ def find_run(
         return found[0]
     condition = ""
     if data is not None:
-        split = f'split_by="{data["split_by"]}" and split seed {data["split_seed"]}'
-        condition = f" trained on {data['source']} with {split}"
+        split = f'split_by="{data["split_by"]}", split seed {data["split_seed"]}'
+        condition = f" trained on {data['source']} with {split} and version {data.get('cleaning')} of the cleaning"
     raise RunError(f"no {' or '.join(names)} run{condition} in {run_dir or models_dir}: run its notebook first")
 
 
@@ -197,7 +201,7 @@ def _tweets_learned(meta: dict) -> int:
 
 def _was_trained_on(run_dir: Path, data: dict | None) -> bool:
     trained_on = read_meta(run_dir).get("data", {})
-    return data is None or all(trained_on.get(key) == data[key] for key in ("sha256", "split_by", "split_seed"))
+    return data is None or all(trained_on.get(key) == data.get(key) for key in IDENTITY_OF_SPLIT)
 
 
 def read_meta(run_dir: str | Path) -> dict:
