@@ -47,7 +47,12 @@ from src.runs import RunError, read_meta, warn_of_other_versions, write_run_file
 
 
 class LSTMConfig(PreTrainedConfig):
-    """Sizes and dropout probability of an `LSTMLM`; the defaults are those of the committed run."""
+    """Sizes and dropout probability of an `LSTMLM`; the defaults are those of the committed run.
+
+    Attributes:
+        bos_token_id: the token that every training text began with; None: there was none, and the model has never
+            predicted a first word.
+    """
 
     model_type = "lstm_lm"
     # What the library's Trainer does not gather when it evaluates.
@@ -59,6 +64,7 @@ class LSTMConfig(PreTrainedConfig):
     num_layers: int = 1
     dropout: float = 0.3
     pad_token_id: int | None = 0
+    bos_token_id: int | None = None
     eos_token_id: int | None = 2
     tie_word_embeddings: bool = True
 
@@ -137,7 +143,8 @@ class LSTMBackbone(LSTMPreTrainedModel):
         Args:
             input_ids: int64 [batch, length].
             attention_mask: int64 [batch, length], 1 for a token and 0 for a pad on either side; None: no pads.
-            state: hidden and cell state to continue from, each [layers, batch, hidden_dim]; None: zeros.
+            state: hidden and cell state to continue from, each [layers, batch, hidden_dim]; None: each row is the
+                beginning of a text. One without `bos_token_id` is read as if it stood there.
 
         Raises:
             ValueError: a shape, dtype or mask value is wrong, or a row has no tokens.
@@ -150,10 +157,28 @@ class LSTMBackbone(LSTMPreTrainedModel):
             attention_mask = checked_mask(attention_mask, input_ids)
             if not bool(attention_mask.all()):
                 return self._forward_padded(input_ids, attention_mask, state)
+        state = state or self._initial_state(input_ids[:, 0])
         embedded = self.dropout(self.embedding(input_ids))
         by_token = 1 in input_ids.shape and not self.training and embedded.device.type == "cpu"
         output, state = token_by_token(self.lstm, embedded, state) if by_token else self.lstm(embedded, state)
         return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
+
+    def _initial_state(self, first_ids: torch.Tensor) -> State | None:
+        """Return the state after `bos_token_id` for the rows that do not begin with it, and zeros for those that do.
+
+        Args:
+            first_ids: int64 [batch], the first token of each row.
+
+        Returns:
+            None stands for zeros in all rows.
+        """
+        bos = self.config.bos_token_id
+        if bos is None or bool((begins := first_ids == bos).all()):
+            return None
+        _, state = self.lstm(self.embedding(first_ids.new_full((1, 1), bos)))
+        return tuple(
+            tensor.expand(-1, len(first_ids), -1).masked_fill(begins[None, :, None], 0).contiguous() for tensor in state
+        )
 
     def _forward_padded(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, state: State | None) -> LSTMOutput:
         """Move the tokens of each row to its left, pack them, run the LSTM, and move the outputs back.
@@ -166,7 +191,9 @@ class LSTMBackbone(LSTMPreTrainedModel):
         if bool((lengths == 0).any()):
             raise ValueError(f"row {int(lengths.argmin())} of the batch has no tokens: give every row at least one")
         tokens_first = attention_mask.argsort(dim=1, descending=True, stable=True)
-        embedded = self.dropout(self.embedding(input_ids.gather(1, tokens_first)))
+        input_ids = input_ids.gather(1, tokens_first)
+        state = state or self._initial_state(input_ids[:, 0])
+        embedded = self.dropout(self.embedding(input_ids))
         packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
         packed_output, state = self.lstm(packed, state)
         output, _ = pad_packed_sequence(packed_output, batch_first=True, total_length=input_ids.shape[1])
@@ -190,6 +217,7 @@ class LSTMLM(LSTMPreTrainedModel, CheckedGenerationMixin):
         self.generation_config = GenerationConfig(
             max_new_tokens=DEFAULT_LENGTHS["max_new_tokens"],
             pad_token_id=config.pad_token_id,
+            bos_token_id=config.bos_token_id,
             eos_token_id=config.eos_token_id,
         )
         self.post_init()

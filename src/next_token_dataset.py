@@ -8,6 +8,8 @@ the first three (75%, rounded down) are the context:
     input_ids     the      weather today  is       lovely
     label         weather  today   is     lovely   [EOS]
     trained on    no       no      yes    yes      yes
+
+With a `bos_id`, that token comes first, so a model can also learn which words tweets begin with.
 """
 
 from collections.abc import Iterable, Iterator, Sized
@@ -45,12 +47,13 @@ class NextTokenDataset(Dataset):
             `split_x_target_by_words` cuts. "none": nothing is masked.
         folder: the ids are written there while texts are read, then memory-mapped, as by `load`.
             None keeps them in memory.
+        bos_id: id put before every text, part of its context and of `max_len`; None: nothing is put there.
 
     Attributes:
         token_ids: int32 [tokens], all texts with their ends.
         offsets: int64 [texts + 1], where each text starts in `token_ids`.
         context_lengths: int64 [texts], number of tokens in each context. None where `collate_batch`
-            can compute them: the unit is tokens and no text was cut to `max_len`.
+            can compute them: the unit is tokens, there is no `bos_id`, and no text was cut to `max_len`.
 
     Items are `{"input_ids": ids[:-1], "labels": ids[1:]}`, int64 tensors of the same length, with the
     int `context_length` where the dataset has `context_lengths`.
@@ -68,16 +71,19 @@ class NextTokenDataset(Dataset):
         max_len: int | None = None,
         context_unit: ContextUnit = "tokens",
         folder: str | Path | None = None,
+        bos_id: int | None = None,
     ):
         if max_len is not None and max_len < 2:
             raise ValueError(f"max_len is {max_len}, but a token and its end need at least 2")
         if context_unit not in get_args(ContextUnit):
             raise ValueError(f"context_unit is {context_unit!r}: choose one of {get_args(ContextUnit)}")
         with _token_file(folder) as file:
-            kept, lengths, context_lengths = _write_token_ids(file, texts, tokenizer, eos_id, max_len, context_unit)
+            kept, lengths, context_lengths = _write_token_ids(
+                file, texts, tokenizer, eos_id, max_len, context_unit, bos_id
+            )
             self.offsets = np.concatenate([[0], np.cumsum(kept + 1)])
             self.context_lengths = None
-            if context_unit != "tokens" or (kept < lengths).any():
+            if context_unit != "tokens" or bos_id is not None or (kept < lengths).any():
                 self.context_lengths = np.maximum(context_lengths - (lengths - kept), 0)
             if folder is None:
                 self.token_ids = np.frombuffer(file.getbuffer(), np.int32)
@@ -151,13 +157,15 @@ def _write_token_ids(
     eos_id: int,
     max_len: int | None,
     context_unit: ContextUnit,
+    bos_id: int | None,
 ) -> np.ndarray:
-    """Tokenize texts and write their ids, int32, each text followed by `eos_id`.
+    """Tokenize texts and write their ids, int32, each text after `bos_id` and followed by `eos_id`.
 
     Returns:
         int64 [3, texts]: how many tokens of each text are written, how many there are, and how many
-        of these are context. The end is not counted.
+        of these are context. The beginning is counted, the end is not.
     """
+    bos = [] if bos_id is None else [bos_id]
     counts = [np.zeros((3, 0), dtype=np.int64)]
     for batch in _batches(texts):
         ids, context_lengths = _tokenize(batch, tokenizer, context_unit)
@@ -165,9 +173,11 @@ def _write_token_ids(
             i = ids.index([])
             index = sum(each.shape[1] for each in counts) + i
             raise ValueError(f"text {index} has no tokens ({batch[i]!r}); drop empty texts first")
+        ids = [bos + text_ids for text_ids in ids]
         kept = ids if max_len is None else [text_ids[1 - max_len :] for text_ids in ids]
         file.write(np.fromiter(chain.from_iterable((*one, eos_id) for one in kept), np.int32).tobytes())
-        counts.append(np.array([[len(one) for one in kept], [len(one) for one in ids], context_lengths]))
+        lengths = [len(bos) + length for length in context_lengths]
+        counts.append(np.array([[len(one) for one in kept], [len(one) for one in ids], lengths]))
     return np.concatenate(counts, axis=1)
 
 

@@ -56,7 +56,7 @@ def token_datasets(
 ) -> list[NextTokenDataset]:
     """The training and the validation dataset, cut into context and target by words."""
     return [
-        NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
+        NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words", bos_id=tokenizer.bos_token_id)
         for texts in (train_texts, val_texts)
     ]
 
@@ -64,7 +64,7 @@ def token_datasets(
 def new_lstm(tokenizer: PreTrainedTokenizerBase, config: LSTMConfig, seed: int) -> LSTMLM:
     """Make an untrained LSTM with the sizes of `config`, for a tokenizer. Seeds Python, NumPy and torch."""
     transformers.set_seed(seed)
-    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     return LSTMLM(replace(config, vocab_size=len(tokenizer), **ids))
 
 

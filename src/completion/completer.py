@@ -7,10 +7,12 @@ from itertools import groupby
 
 import torch
 from tqdm import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import ModelOutput
 
 from src.completion.decoding import (
     GREEDY,
+    WORDS,
     Continuation,
     Decoding,
     Method,
@@ -22,11 +24,12 @@ from src.completion.decoding import (
 from src.completion.minimum_bayes_risk import mean_utilities
 from src.completion.prefix_memory import PrefixMemory
 from src.completion.sampling import Choose
-from src.completion.step import read_prompts
+from src.completion.step import RowReader, read_prompts
 from src.completion.word_constraint import WordConstraint, word_starts
 from src.corpus.tokenization import encode
 from src.text.cleaning import clean_string
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
+from src.text.word_search import WordSearch
 
 # Number of prompts decoded together; fewer if each has many continuations.
 BATCH_SIZE = 64
@@ -50,7 +53,7 @@ class Prompt:
 class Completer:
     """A language model that completes tweets: a `src.text.prefixes.TweetCompleter`.
 
-    "greedy" begins with the n most probable first tokens and continues greedily from each, so the first
+    "words" gives n different next words, best first, each with its continuation. "greedy" begins with the n most probable first tokens and continues greedily from each, so the first
     suggestion is the same for every n. "beam" has at least n beams. "nucleus" draws at least 2 n samples
     if n > 1. If these give fewer than n different texts, wider searches add more.
 
@@ -71,13 +74,19 @@ class Completer:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        decoding: Decoding = GREEDY,
+        decoding: Decoding = WORDS,
         memory: PrefixMemory | None = None,
     ):
         if memory is not None and memory.model is not model:
             raise ValueError("the memory belongs to another model: make one for each model")
         self.model, self.tokenizer, self.decoding, self.memory = model, tokenizer, decoding, memory
         self.word_starts = word_starts(tokenizer, model.config.vocab_size)
+        self.word_search = WordSearch(self.word_starts, tokenizer.eos_token_id, decoding.min_probability)
+        self.bos_ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+
+    @property
+    def completes_first_words(self) -> bool:
+        return bool(self.bos_ids)
 
     @torch.inference_mode()
     def complete(
@@ -88,14 +97,14 @@ class Completer:
         If a prefix is longer than the model can read, only its end is read.
 
         Returns:
-            n completions for each prefix, best first: "greedy" by the probability of the first token, "beam"
+            n completions for each prefix, best first: "words" by the probability of the next word, "greedy" by the probability of the first token, "beam"
             and "nucleus" by confidence, "mbr" by utility. There are fewer only if the widest search finds no
             others, e.g. because spellings of a half-typed word that differ only in capitals fill all beams.
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1; n is more than the samples of "mbr"; there is a memory
                 and not exactly one prefix; the model is in training mode or has too few positions.
-            PrefixError: a prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
+            PrefixError: as from `src.text.prefixes.split_prefix`.
         """
         check_request(n, max_new_tokens)
         self._check(prefixes, n)
@@ -119,8 +128,8 @@ class Completer:
             raise ValueError("the model is in training mode, which applies dropout: call model.eval() first")
 
     def _prompts(self, prefixes: Sequence[str], half_typed: bool, max_new_tokens: int) -> list[Prompt]:
-        split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
-        token_ids = encode(self.tokenizer, [words for words, _ in split])
+        split = [split_prefix(prefix, i, half_typed, self.completes_first_words) for i, prefix in enumerate(prefixes)]
+        token_ids = [self.bos_ids + ids for ids in encode(self.tokenizer, [words for words, _ in split])]
         prompts = [Prompt(ids, typed, token_limit(max_new_tokens, typed)) for ids, (_, typed) in zip(token_ids, split)]
         num_positions = getattr(self.model.config, "max_position_embeddings", None)
         if num_positions is None:
@@ -133,6 +142,8 @@ class Completer:
         ]
 
     def _complete_batch(self, prompts: list[Prompt], n: int, choose: Choose) -> list[list[Completion]]:
+        if self.decoding.method == "words":
+            return self._suggest_words(prompts, n)
         found: list[dict[str, Completion]] = [{} for _ in prompts]
         for method, k in self._attempts(n):
             lacking = [i for i, suggestions in enumerate(found) if len(suggestions) < n]
@@ -158,8 +169,7 @@ class Completer:
 
     def _decode(self, prompts: list[Prompt], method: Method, k: int, choose: Choose) -> list[list[Continuation]]:
         """Return at most k continuations of each prompt; all prompts have the same `max_new_tokens`."""
-        token_ids = {"input_ids": [prompt.token_ids for prompt in prompts]}
-        padded = self.tokenizer.pad(token_ids, padding_side="left", return_tensors="pt").to(self.model.device)
+        padded = self._pad(prompts)
         batch = PromptBatch(
             **padded,
             logits_processor=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
@@ -169,8 +179,25 @@ class Completer:
         k = min(k, self.model.config.vocab_size)
         if method == "beam":
             return beam_search(self.model, batch, k)
-        read = partial(read_prompts, self.model) if self.memory is None else self.memory.read
-        return continue_rows(self.model, batch, k, choose, read(**padded))
+        return continue_rows(self.model, batch, k, choose, self._read(padded))
+
+    def _suggest_words(self, prompts: list[Prompt], n: int) -> list[list[Completion]]:
+        padded = self._pad(prompts)
+        outputs = self._read(padded)
+        logits = outputs.logits[:, -1].float().cpu().numpy()
+        typed = [prompt.typed for prompt in prompts]
+        read = RowReader(self.model, **padded, outputs=outputs)
+        found = self.word_search.suggest(logits, typed, n, prompts[0].max_new_tokens, read)
+        decode = partial(self.tokenizer.decode, skip_special_tokens=True)
+        return [[one.completion(decode) for one in suggestions] for suggestions in found]
+
+    def _pad(self, prompts: list[Prompt]) -> BatchEncoding:
+        token_ids = {"input_ids": [prompt.token_ids for prompt in prompts]}
+        return self.tokenizer.pad(token_ids, padding_side="left", return_tensors="pt").to(self.model.device)
+
+    def _read(self, padded: BatchEncoding) -> ModelOutput:
+        """Return the model's outputs after the prompts."""
+        return read_prompts(self.model, **padded) if self.memory is None else self.memory.read(**padded)
 
     def _ranked(self, continuations: list[Continuation], method: Method) -> list[Completion]:
         """Return the completions, best first by the criterion of the method, then by confidence."""
@@ -192,7 +219,7 @@ def complete(
     tokenizer: PreTrainedTokenizerBase,
     prefixes: Sequence[str],
     n: int = 1,
-    decoding: Decoding = GREEDY,
+    decoding: Decoding = WORDS,
     half_typed: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     memory: PrefixMemory | None = None,

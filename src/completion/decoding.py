@@ -14,8 +14,9 @@ from transformers.utils import ModelOutput
 
 from src.completion.sampling import Choose, most_probable, sampler
 from src.completion.step import read, reading_kwargs, take_rows
+from src.text.word_search import BEAMS_PER_SUGGESTION, MIN_PROBABILITY
 
-Method = Literal["greedy", "beam", "nucleus", "mbr"]
+Method = Literal["words", "greedy", "beam", "nucleus", "mbr"]
 Utility = Literal["rouge1", "rouge1+rouge2"]
 # Defaults of `num_samples` and `top_p` for the methods whose default is not 1.
 NUM_SAMPLES = {"mbr": 16}
@@ -27,7 +28,8 @@ class Decoding:
     """How suggestions are found. A method reads only its own settings.
 
     Attributes:
-        method: "greedy" takes the most probable token at every step, "beam" keeps the most
+        method: "words" suggests different next words, the most probable ones (`src.text.word_search`), and
+            continues each greedily. "greedy" takes the most probable token at every step, "beam" keeps the most
             probable beginnings, "nucleus" samples (Holtzman et al., 2020), and "mbr" samples and
             chooses by minimum Bayes risk (Kumar and Byrne, 2004; Eikema and Aziz, 2020): the
             sample with the highest mean utility against all samples.
@@ -39,6 +41,7 @@ class Decoding:
             "mbr"); by default 0.9 for "nucleus" and 1, all tokens, for "mbr".
         utility: F1 over words (ROUGE-1), or the mean of ROUGE-1 and F1 over pairs of words (ROUGE-2) ("mbr").
         seed: seed of the samples ("nucleus", "mbr").
+        min_probability: a suggestion ends before the first word, after its own, with a smaller probability ("words").
 
     Raises:
         ValueError: a setting is out of its range.
@@ -51,6 +54,7 @@ class Decoding:
     top_p: float | None = None
     utility: Utility = "rouge1"
     seed: int = 0
+    min_probability: float = 0.0
 
     def __post_init__(self):
         for name, choices in {"method": get_args(Method), "utility": get_args(Utility)}.items():
@@ -66,6 +70,8 @@ class Decoding:
             raise ValueError(f"temperature is {self.temperature}: choose a number above 0")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}: choose a number above 0 and at most 1")
+        if not 0 <= self.min_probability <= 1:
+            raise ValueError(f"min_probability is {self.min_probability}: choose a number from 0 to 1")
 
     @property
     def is_random(self) -> bool:
@@ -75,16 +81,20 @@ class Decoding:
         """Return the number of continuations of each prefix among which n suggestions are chosen."""
         if self.method == "nucleus" and n > 1:
             return max(self.num_samples, 2 * n)
-        return {"greedy": n, "beam": max(self.num_beams, n)}.get(self.method, self.num_samples)
+        return {"words": BEAMS_PER_SUGGESTION * n + n, "greedy": n, "beam": max(self.num_beams, n)}.get(
+            self.method, self.num_samples
+        )
 
     def __str__(self) -> str:
         """Name the method and all of its settings except the seed, e.g. "mbr 16, T=0.7, top-p=1, rouge1"."""
         sampling = f"{self.method} {self.num_samples}, T={self.temperature:g}, top-p={self.top_p:g}"
-        names = {"greedy": "greedy", "beam": f"beam {self.num_beams}", "nucleus": sampling}
+        words = f"words, p>={self.min_probability:g}" if self.min_probability else "words"
+        names = {"words": words, "greedy": "greedy", "beam": f"beam {self.num_beams}", "nucleus": sampling}
         return names.get(self.method, f"{sampling}, {self.utility}")
 
 
 GREEDY = Decoding("greedy")
+WORDS = Decoding("words", min_probability=MIN_PROBABILITY)
 
 
 class LogitsProcessor(Protocol):

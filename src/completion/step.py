@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Collection
 from functools import lru_cache
 
+import numpy as np
 import torch
 from transformers import Cache, PreTrainedModel
 from transformers.utils import ModelOutput
@@ -53,6 +54,30 @@ def take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
     if (state := taken.get("state")) is not None:
         taken["state"] = tuple(tensor[:, rows] for tensor in state)
     return taken
+
+
+class RowReader:
+    """Reads prompts and then one token at a time in any of the rows: the `Read` of `src.text.word_search`.
+
+    Args:
+        input_ids, attention_mask: int64 [batch, length], prompts padded on the left.
+        outputs: the model's outputs after the prompts, as from `read_prompts`.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor, outputs: ModelOutput
+    ):
+        self.model, self.input_ids = model, input_ids
+        model_kwargs = reading_kwargs(model, attention_mask)
+        self.model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
+
+    def __call__(self, rows: list[int], token_ids: list[int]) -> np.ndarray:
+        rows, tokens = (torch.tensor(numbers, device=self.input_ids.device) for numbers in (rows, token_ids))
+        self.input_ids = torch.cat([self.input_ids[rows], tokens[:, None]], dim=1)
+        model_kwargs = take_rows(self.model_kwargs, rows)
+        outputs = read(self.model, self.input_ids, model_kwargs, next_sequence_length=1)
+        self.model_kwargs = self.model._update_model_kwargs_for_generation(outputs, model_kwargs)
+        return outputs.logits[:, -1].float().cpu().numpy()
 
 
 @lru_cache

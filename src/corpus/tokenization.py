@@ -42,6 +42,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         tokenizer_object=tokenizer,
         pad_token=PAD,
         unk_token=UNK,
+        # Every tweet begins after the end of another.
+        bos_token=EOS,
         eos_token=EOS,
         padding_side="left",
         model_input_names=["input_ids", "attention_mask"],

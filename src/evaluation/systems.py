@@ -156,7 +156,7 @@ class OnnxSystem:
         context_ids, text_ids = (
             self.model.tokenizer.encode(string, add_special_tokens=False).ids for string in (pair.context, text)
         )
-        scores, state = self.model.read(context_ids)
+        scores, state = self.model.read([*self.model.bos_ids, *context_ids])
         nll = 0.0
         for token in [*text_ids[len(context_ids) :], self.model.eos_id]:
             nll += np.logaddexp.reduce(scores) - scores[token]
@@ -176,7 +176,9 @@ def target_likelihood(
         [texts] rows with columns `nll` (nats), and `words` and `characters` of the target, where
         the end of the text counts as one word and as one character.
     """
-    dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id, context_unit="words")
+    dataset = NextTokenDataset(
+        texts, tokenizer, tokenizer.eos_token_id, context_unit="words", bos_id=tokenizer.bos_token_id
+    )
     nll, _ = dataset_nll(model, dataset, batch_size, tokenizer.pad_token_id)
     return likelihood_table(texts, nll)
 

@@ -69,7 +69,9 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         """
         if order < 1:
             raise ValueError(f"order is {order}: an n-gram has at least one token")
-        codes, counts = count_ngrams(dataset.token_ids, vocab_size, eos_token_id, order)
+        # Counting puts an end before every text, so one that stands there already is left out.
+        starts = dataset.offsets[:-1][dataset.token_ids[dataset.offsets[:-1]] == eos_token_id]
+        codes, counts = count_ngrams(np.delete(dataset.token_ids, starts), vocab_size, eos_token_id, order)
         sizes = {"vocab_size": vocab_size, "num_ngrams": [len(level) for level in counts]}
         model = cls(KneserNeyConfig(**sizes, pad_token_id=pad_token_id, eos_token_id=eos_token_id)).eval()
         shares, backoffs = estimate(codes // vocab_size, counts, len(model.backoffs))

@@ -127,6 +127,9 @@ def _from_transformers(name_or_path: str | Path, name: str, source: str, **kwarg
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # As for the LSTM, every tweet begins after the end of another.
+    tokenizer.bos_token = tokenizer.eos_token
+    model.config.bos_token_id = tokenizer.bos_token_id
     return PretrainedLM(name, source, model, tokenizer)
 
 

@@ -20,10 +20,13 @@ class Completion:
             word, the first of them begins with its letters.
         confidence: mean log-probability of the tokens in nats, at most 0, including the end of the tweet.
             Each probability is normalised over the tokens that may come next (see `WordStarts`).
+        next_word_probability: probability, from 0 to 1, that the first of these words is the next word, given
+            the typed letters; None where the decoding does not compute it.
     """
 
     text: str
     confidence: float
+    next_word_probability: float | None = None
 
 
 class PrefixError(ValueError):
@@ -31,7 +34,13 @@ class PrefixError(ValueError):
 
 
 class TweetCompleter(Protocol):
-    """Completes tweets: a torch model (`Completer`) or an exported one (`OnnxLSTM`)."""
+    """Completes tweets: a torch model (`Completer`) or an exported one (`OnnxLSTM`).
+
+    Attributes:
+        completes_first_words: it can complete an empty prefix and a half-typed first word.
+    """
+
+    completes_first_words: bool
 
     def complete(
         self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
@@ -55,7 +64,7 @@ class TweetCompleter(Protocol):
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1.
-            PrefixError: a prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
+            PrefixError: as from `split_prefix`.
         """
         ...
 
@@ -73,7 +82,7 @@ def token_limit(max_new_tokens: int, typed: str) -> int:
     return max(max_new_tokens, len(typed) + 1)
 
 
-def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
+def split_prefix(prefix: str, index: int, half_typed: bool, first_words: bool) -> tuple[str, str]:
     """Split a prefix into its complete words, cleaned, and the letters of a half-typed last word, or "".
 
     A last word of more than `MAX_LETTERS` letters counts as complete.
@@ -82,25 +91,27 @@ def split_prefix(prefix: str, index: int, half_typed: bool) -> tuple[str, str]:
         prefix: the text as it was typed.
         index: its position among the prefixes, for the error message.
         half_typed: whether the last word may be half-typed.
+        first_words: whether there may be no complete word.
 
     Raises:
-        PrefixError: the prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
+        PrefixError: the prefix has only letters other than a to z, or no complete word where one is needed.
     """
-    cleaned = clean_string(normalize_tweet(prefix))
-    if cleaned == "":
+    normalized = normalize_tweet(prefix)
+    cleaned = clean_string(normalized)
+    if cleaned == "" and (not first_words or any(map(str.isalnum, normalized))):
         raise PrefixError(
             f"prefix {index} ({prefix!r}) has no letters a to z or digits 0 to 9 outside mentions and URLs: "
             "give at least one word of them"
         )
     # If the last word is still open, one more letter extends it. Otherwise the letter begins another word or vanishes.
-    if not half_typed or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
+    if not half_typed or cleaned == "" or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
     words, _, letters = cleaned.rpartition(" ")
     if len(letters) > MAX_LETTERS:
         return cleaned, ""
-    if words == "":
+    if words == "" and not first_words:
         raise PrefixError(
-            f"prefix {index} ({prefix!r}) has no complete word of letters a to z or digits 0 to 9 before the "
-            f"half-typed {letters!r}: give at least one"
+            f"prefix {index} ({prefix!r}) has no complete word before the half-typed {letters!r}, and this model was "
+            "not trained to complete a first word: give a complete word, or train a new run"
         )
     return words, letters

@@ -3,6 +3,9 @@
 import string
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+import numpy as np
 
 LAST_CHARACTER = "\U0010ffff"
 TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -40,6 +43,37 @@ class WordStarts:
                 (marked if token.startswith(mark) else unmarked).append((letters, i))
         self.first, self.inside = map(sorted, (marked, unmarked) if is_byte_level else (unmarked, marked))
 
+    def spellings(self, rest: str, new_ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids that may come next in the first word of a suggestion.
+
+        Args:
+            rest: letters of the half-typed word that `new_ids` do not spell yet, or "".
+            new_ids: ids of the suggestion so far.
+
+        Returns:
+            ids that spell all of the rest, int64, and ids that spell only its beginning, int64.
+        """
+        return self._spellings(rest, not new_ids, is_after_space=list(new_ids) == [self.space_id])
+
+    @lru_cache(maxsize=1024)  # noqa: B019 There is one object per tokenizer.
+    def _spellings(self, rest: str, is_first: bool, is_after_space: bool) -> tuple[np.ndarray, np.ndarray]:
+        tokens = self.first if is_first else self.inside
+        found = self._beginning_with(tokens, rest)
+        spelling = [i for letters, i in found if letters[0].isdigit() or not is_after_space]
+        shorter = [i for end in range(1, len(rest)) for i in self._equal_to(tokens, rest[:end])]
+        if is_first and self.space_id is not None and (rest == "" or rest[0].isdigit()):
+            shorter.append(self.space_id)
+        return np.array(spelling, dtype=np.int64), np.array(shorter, dtype=np.int64)
+
+    @staticmethod
+    def _beginning_with(tokens: list[tuple[str, int]], letters: str) -> list[tuple[str, int]]:
+        start, stop = (bisect_left(tokens, (letters + last,)) for last in ("", LAST_CHARACTER))
+        return tokens[start:stop]
+
+    @classmethod
+    def _equal_to(cls, tokens: list[tuple[str, int]], letters: str) -> list[int]:
+        return [i for text, i in cls._beginning_with(tokens, letters) if text == letters]
+
     def candidates(self, typed: str, new_ids: Sequence[int]) -> list[int] | None:
         """Return the ids that may come next in a suggestion; None if all may.
 
@@ -72,9 +106,7 @@ class WordStarts:
         Args:
             tokens: sorted pairs of a token's letters and its id.
         """
-        for end in range(len(letters), -1, -1):
-            start, stop = (bisect_left(tokens, (letters[:end] + last,)) for last in ("", LAST_CHARACTER))
-            found = [i for text, i in tokens[start:stop] if end == len(letters) or text == letters[:end]]
-            if found:
-                return found
-        return []
+        if found := WordStarts._beginning_with(tokens, letters):
+            return [i for _, i in found]
+        ends = range(len(letters) - 1, 0, -1)
+        return next((found for end in ends if (found := WordStarts._equal_to(tokens, letters[:end]))), [])
