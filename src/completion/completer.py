@@ -53,9 +53,10 @@ class Prompt:
 class Completer:
     """A language model that completes tweets: a `src.text.prefixes.TweetCompleter`.
 
-    "words" gives n different next words, best first, each with its continuation. "greedy" begins with the n most probable first tokens and continues greedily from each, so the first
-    suggestion is the same for every n. "beam" has at least n beams. "nucleus" draws at least 2 n samples
-    if n > 1. If these give fewer than n different texts, wider searches add more.
+    "words" gives the n most probable next words, each with its continuation. "greedy" begins with the n most
+    probable first tokens and continues greedily from each, so the first suggestion is the same for every n.
+    "beam" has at least n beams. "nucleus" draws at least 2 n samples if n > 1. If one of the last three gives fewer
+    than n different texts, wider searches add more.
 
     Samples depend on the seed, `BATCH_SIZE` and the other prefixes of a call. No decoding touches the
     global random state.
@@ -81,7 +82,7 @@ class Completer:
             raise ValueError("the memory belongs to another model: make one for each model")
         self.model, self.tokenizer, self.decoding, self.memory = model, tokenizer, decoding, memory
         self.word_starts = word_starts(tokenizer, model.config.vocab_size)
-        self.word_search = WordSearch(self.word_starts, tokenizer.eos_token_id, decoding.min_probability)
+        self.word_search = WordSearch(self.word_starts, tokenizer.eos_token_id)
         self.bos_ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 
     @property
@@ -97,8 +98,9 @@ class Completer:
         If a prefix is longer than the model can read, only its end is read.
 
         Returns:
-            n completions for each prefix, best first: "words" by the probability of the next word, "greedy" by the probability of the first token, "beam"
-            and "nucleus" by confidence, "mbr" by utility. There are fewer only if the widest search finds no
+            n completions for each prefix, best first: "words" by the probability of the next word, "greedy" by the
+            probability of the first token, "beam" and "nucleus" by confidence, "mbr" by utility. There are fewer only
+            if the widest search finds no
             others, e.g. because spellings of a half-typed word that differ only in capitals fill all beams.
 
         Raises:
@@ -112,9 +114,15 @@ class Completer:
         batch_size = max(1, min(BATCH_SIZE, 4 * BATCH_SIZE // self.decoding.num_continuations(n)))
         batches = similar_batches(prompts, batch_size)
         choose = token_choice(self.decoding, self.model.device)
+        min_probability = self.decoding.min_probability if half_typed else 0.0
         completions: list[list[Completion]] = [[] for _ in prompts]
         for batch in tqdm(batches, "completing", leave=False, position=0, mininterval=1, disable=len(batches) < 2):
-            for i, suggestions in zip(batch, self._complete_batch([prompts[i] for i in batch], n, choose)):
+            batch_prompts = [prompts[i] for i in batch]
+            if self.decoding.method == "words":
+                found = self._suggest_words(batch_prompts, n, min_probability)
+            else:
+                found = self._complete_batch(batch_prompts, n, choose)
+            for i, suggestions in zip(batch, found):
                 completions[i] = suggestions
         return completions
 
@@ -142,8 +150,6 @@ class Completer:
         ]
 
     def _complete_batch(self, prompts: list[Prompt], n: int, choose: Choose) -> list[list[Completion]]:
-        if self.decoding.method == "words":
-            return self._suggest_words(prompts, n)
         found: list[dict[str, Completion]] = [{} for _ in prompts]
         for method, k in self._attempts(n):
             lacking = [i for i, suggestions in enumerate(found) if len(suggestions) < n]
@@ -181,13 +187,13 @@ class Completer:
             return beam_search(self.model, batch, k)
         return continue_rows(self.model, batch, k, choose, self._read(padded))
 
-    def _suggest_words(self, prompts: list[Prompt], n: int) -> list[list[Completion]]:
+    def _suggest_words(self, prompts: list[Prompt], n: int, min_probability: float) -> list[list[Completion]]:
         padded = self._pad(prompts)
         outputs = self._read(padded)
         logits = outputs.logits[:, -1].float().cpu().numpy()
         typed = [prompt.typed for prompt in prompts]
         read = RowReader(self.model, **padded, outputs=outputs)
-        found = self.word_search.suggest(logits, typed, n, prompts[0].max_new_tokens, read)
+        found = self.word_search.suggest(logits, typed, read, n, prompts[0].max_new_tokens, min_probability)
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [[one.completion(decode) for one in suggestions] for suggestions in found]
 

@@ -41,7 +41,8 @@ class Decoding:
             "mbr"); by default 0.9 for "nucleus" and 1, all tokens, for "mbr".
         utility: F1 over words (ROUGE-1), or the mean of ROUGE-1 and F1 over pairs of words (ROUGE-2) ("mbr").
         seed: seed of the samples ("nucleus", "mbr").
-        min_probability: a suggestion ends before the first word, after its own, with a smaller probability ("words").
+        min_probability: while a text is being typed, a suggestion goes on after its first word as long as each
+            word has at least this probability ("words").
 
     Raises:
         ValueError: a setting is out of its range.
@@ -54,7 +55,7 @@ class Decoding:
     top_p: float | None = None
     utility: Utility = "rouge1"
     seed: int = 0
-    min_probability: float = 0.0
+    min_probability: float = MIN_PROBABILITY
 
     def __post_init__(self):
         for name, choices in {"method": get_args(Method), "utility": get_args(Utility)}.items():
@@ -81,20 +82,18 @@ class Decoding:
         """Return the number of continuations of each prefix among which n suggestions are chosen."""
         if self.method == "nucleus" and n > 1:
             return max(self.num_samples, 2 * n)
-        return {"words": BEAMS_PER_SUGGESTION * n + n, "greedy": n, "beam": max(self.num_beams, n)}.get(
-            self.method, self.num_samples
-        )
+        numbers = {"words": (BEAMS_PER_SUGGESTION + 1) * n, "greedy": n, "beam": max(self.num_beams, n)}
+        return numbers.get(self.method, self.num_samples)
 
     def __str__(self) -> str:
         """Name the method and all of its settings except the seed, e.g. "mbr 16, T=0.7, top-p=1, rouge1"."""
         sampling = f"{self.method} {self.num_samples}, T={self.temperature:g}, top-p={self.top_p:g}"
-        words = f"words, p>={self.min_probability:g}" if self.min_probability else "words"
-        names = {"words": words, "greedy": "greedy", "beam": f"beam {self.num_beams}", "nucleus": sampling}
+        names = {"words": "words", "greedy": "greedy", "beam": f"beam {self.num_beams}", "nucleus": sampling}
         return names.get(self.method, f"{sampling}, {self.utility}")
 
 
 GREEDY = Decoding("greedy")
-WORDS = Decoding("words", min_probability=MIN_PROBABILITY)
+WORDS = Decoding("words")
 
 
 class LogitsProcessor(Protocol):

@@ -117,7 +117,7 @@ def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str
     if len(text) > MAX_READ:
         text = text[-MAX_READ:].partition(" ")[2]
     try:
-        _, typed = split_prefix(text, 0, half_typed=True)
+        _, typed = split_prefix(text, 0, half_typed=True, first_words=completer.completes_first_words)
         return completer.complete([text], NUM_SUGGESTIONS, half_typed=True)[0], typed
     except PrefixError:
         return [], ""

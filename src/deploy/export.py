@@ -1,7 +1,7 @@
 """Export the LSTM for onnxruntime: `model.onnx` in float32 and `model.int8.onnx`, a quarter of its size.
 
-The same graph reads a prefix and takes a step. Its inputs are tokens of one text and a state; its outputs are the
-logits after the last token and the new state. The int8 model is quantised dynamically, with one scale for each
+The same graph reads a prefix and takes a step. Its inputs are tokens of one or more texts and a state; its outputs are
+the logits after the last tokens and the new state. The int8 model is quantised dynamically, with one scale for each
 output of a matrix. It reads embeddings from the weights of the output layer, so that tied weights are stored once.
 """
 
@@ -35,11 +35,11 @@ class NextLogits(torch.nn.Module):
         """Read tokens.
 
         Args:
-            input_ids: int64 [1, length].
-            hidden, cell: float32 [layers, 1, hidden_dim].
+            input_ids: int64 [rows, length].
+            hidden, cell: float32 [layers, rows, hidden_dim].
 
         Returns:
-            logits after the last token, float32 [1, vocab], and the new `hidden` and `cell`.
+            logits after the last token, float32 [rows, vocab], and the new `hidden` and `cell`.
         """
         output, state = self.backbone.lstm(self.backbone.embedding(input_ids), (hidden, cell))
         return self.lm_head(self.backbone.projection(output[:, -1])), *state
@@ -66,19 +66,24 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
 
 def export_float32(model: LSTMLM, path: Path) -> None:
     """Write the ONNX graph of `NextLogits(model)` to `path`."""
-    state: State = (torch.zeros(model.config.num_layers, 1, model.config.hidden_dim),) * 2
+    # Two rows: with one, the exporter would fix their number.
+    state: State = (torch.zeros(model.config.num_layers, 2, model.config.hidden_dim),) * 2
     with warnings.catch_warnings():
         # This exporter is deprecated, but onnxruntime can't quantise the LSTM that its successor writes.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             NextLogits(model).eval(),
-            (torch.zeros(1, 3, dtype=torch.long), *state),
+            (torch.zeros(2, 3, dtype=torch.long), *state),
             path,
             dynamo=False,
             opset_version=OPSET,
             input_names=["input_ids", "hidden", "cell"],
             output_names=["logits", "next_hidden", "next_cell"],
-            dynamic_axes={"input_ids": {1: "length"}},
+            dynamic_axes={
+                "input_ids": {0: "rows", 1: "length"},
+                **{name: {1: "rows"} for name in ("hidden", "cell", "next_hidden", "next_cell")},
+                "logits": {0: "rows"},
+            },
         )
 
 

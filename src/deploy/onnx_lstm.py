@@ -1,8 +1,8 @@
 """Completions from an exported LSTM with onnxruntime and tokenizers alone, without torch."""
 
 import json
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,18 +10,22 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from src.text.cleaning import clean_string
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
+from src.text.word_search import MIN_PROBABILITY, WordSearch
 from src.text.word_starts import WordStarts
 
 ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 Precision = Literal["float32", "int8"]
 FILES = {"float32": ONNX_FILE, "int8": INT8_FILE}
 State = tuple[np.ndarray, np.ndarray]
+# Beginnings of the text being typed whose states are kept, 60 KB each.
+MAX_PREFIXES = 64
 
 
 class OnnxLSTM:
-    """An exported LSTM that completes tweets greedily: a `src.text.prefixes.TweetCompleter`.
+    """An exported LSTM that completes tweets: a `src.text.prefixes.TweetCompleter`.
+
+    It keeps what it has read of the last texts, so a keystroke within a word reads nothing again.
 
     Args:
         run_dir: a run folder to which `src.deploy.export.export_onnx` has written the model.
@@ -29,42 +33,47 @@ class OnnxLSTM:
 
     Raises:
         FileNotFoundError: the model has not been exported yet.
+        ValueError: it was exported by an earlier version of this project.
     """
 
     def __init__(self, run_dir: str | Path, precision: Precision = "int8"):
         path = Path(run_dir) / FILES[precision]
+        advice = f"write it with src.deploy.export.export_onnx({str(run_dir)!r})"
         if not path.is_file():
-            raise FileNotFoundError(
-                f"There is no {path}: write it with src.deploy.export.export_onnx({str(run_dir)!r})"
-            )
+            raise FileNotFoundError(f"There is no {path}: {advice}")
         options = onnxruntime.SessionOptions()
         # The other cores stay free for the application, such as the demo page.
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options)
+        self.num_layers, num_rows, self.hidden_dim = self.session.get_inputs()[1].shape
+        if num_rows == 1:
+            raise ValueError(f"{path} is of an earlier version and reads one row at a time: {advice}")
         self.tokenizer = Tokenizer.from_file(str(Path(run_dir) / "tokenizer.json"))
         special_tokens = json.loads((Path(run_dir) / "special_tokens_map.json").read_text(encoding="utf-8"))
         self.eos_id = self.tokenizer.token_to_id(special_tokens["eos_token"])
+        bos_token = special_tokens.get("bos_token")
+        self.bos_ids = [] if bos_token is None else [self.tokenizer.token_to_id(bos_token)]
         tokens = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
-        starts, self.all_ids = WordStarts(tokens, special_tokens.values()), np.arange(len(tokens))
+        self.word_search = WordSearch(WordStarts(tokens, special_tokens.values()), self.eos_id)
+        self.prefixes: dict[tuple[int, ...], tuple[np.ndarray, State]] = {}
 
-        @lru_cache(maxsize=1024)
-        def candidates(typed: str, new_ids: tuple[int, ...]) -> np.ndarray:
-            ids = starts.candidates(typed, new_ids)
-            return self.all_ids if ids is None else np.array(ids, dtype=np.int64)
+    @property
+    def completes_first_words(self) -> bool:
+        return bool(self.bos_ids)
 
-        self.candidates = candidates
-        self.state_shape = self.session.get_inputs()[1].shape
+    def read(self, input_ids: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+        """Read one or more tokens in each row, from a state or from the beginning of a text.
 
-    def read(self, token_ids: Sequence[int], state: State | None = None) -> tuple[np.ndarray, State]:
-        """Read one or more tokens, from a state or from the beginning of a text.
+        Args:
+            input_ids: int64 [rows, length].
+            state: float32 [layers, rows, hidden_dim] each.
 
         Returns:
-            logits after the last token, float32 [vocab], and the state there, float32 [layers, 1, hidden_dim] each.
+            logits after the last token, float32 [rows, vocab], and the state there.
         """
-        hidden, cell = state or (np.zeros(self.state_shape, dtype=np.float32),) * 2
-        inputs = {"input_ids": np.array([token_ids], dtype=np.int64), "hidden": hidden, "cell": cell}
-        logits, hidden, cell = self.session.run(None, inputs)
-        return logits[0], (hidden, cell)
+        hidden, cell = state or (np.zeros((self.num_layers, len(input_ids), self.hidden_dim), dtype=np.float32),) * 2
+        logits, hidden, cell = self.session.run(None, {"input_ids": input_ids, "hidden": hidden, "cell": cell})
+        return logits, (hidden, cell)
 
     def complete(
         self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
@@ -72,70 +81,45 @@ class OnnxLSTM:
         """Complete each prefix with new words, in n different ways, as `TweetCompleter` says.
 
         Returns:
-            n completions for each prefix, best first by the probability of their first token. If fewer than n tokens
-            can spell a half-typed word, suggestions differ in later tokens, and those with the most probable
-            tokens come first. There is no beam search.
+            n completions for each prefix with different next words, the most probable word first.
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1.
-            PrefixError: a prefix has no letters a to z or digits 0 to 9, or none before a half-typed word.
+            PrefixError: as from `src.text.prefixes.split_prefix`.
         """
         check_request(n, max_new_tokens)
-        split = [split_prefix(prefix, i, half_typed) for i, prefix in enumerate(prefixes)]
-        return [self._suggestions(words, typed, n, token_limit(max_new_tokens, typed)) for words, typed in split]
+        split = [split_prefix(prefix, i, half_typed, self.completes_first_words) for i, prefix in enumerate(prefixes)]
+        min_probability = MIN_PROBABILITY if half_typed else 0.0
+        limits = [(n, token_limit(max_new_tokens, typed), min_probability) for _, typed in split]
+        return [self._suggestions(words, typed, *limit) for (words, typed), limit in zip(split, limits)]
 
-    def _suggestions(self, words: str, typed: str, n: int, max_new_tokens: int) -> list[Completion]:
-        suggestions: dict[str, Completion] = {}
-        beginnings = [([], 0.0, *self.read(self.tokenizer.encode(words, add_special_tokens=False).ids))]
-        while beginnings and len(suggestions) < n:
-            new_ids, total, logits, state = beginnings.pop(0)
-            ids, log_probabilities = self._log_probabilities(logits, typed, new_ids)
-            for i in best_first(log_probabilities):
-                extended, extended_total = [*new_ids, int(ids[i])], total + float(log_probabilities[i])
-                completion = self._continue(extended, extended_total, state, typed, max_new_tokens)
-                if completion.text:
-                    suggestions.setdefault(completion.text, completion)
-                if len(suggestions) == n:
-                    break
-                # Too few tokens can spell the half-typed word, so suggestions must differ in later tokens.
-                if len(ids) < n and extended[-1] != self.eos_id:
-                    beginnings.append((extended, extended_total, *self.read(extended[-1:], state)))
-        return list(suggestions.values())
+    def _suggestions(
+        self, words: str, typed: str, n: int, max_new_tokens: int, min_probability: float
+    ) -> list[Completion]:
+        token_ids = self.bos_ids + self.tokenizer.encode(words, add_special_tokens=False).ids
+        logits, state = self._read_prefix(tuple(token_ids))
 
-    def _continue(self, new_ids: list[int], total: float, state: State, typed: str, max_new_tokens: int) -> Completion:
-        """Continue greedily.
+        def read(rows: list[int], token_ids: list[int]) -> np.ndarray:
+            nonlocal state
+            row_state = tuple(tensor[:, rows] for tensor in state)
+            logits, state = self.read(np.array(token_ids, dtype=np.int64)[:, None], row_state)
+            return logits
 
-        Args:
-            new_ids: ids of the suggestion so far.
-            total: sum of their log-probabilities.
-            state: the state before the last of them.
-        """
-        new_ids = new_ids.copy()
-        while new_ids[-1] != self.eos_id and len(new_ids) < max_new_tokens:
-            logits, state = self.read(new_ids[-1:], state)
-            ids, log_probabilities = self._log_probabilities(logits, typed, new_ids)
-            best = log_probabilities.argmax()
-            new_ids.append(int(ids[best]))
-            total += float(log_probabilities[best])
-        return Completion(clean_string(self.tokenizer.decode(new_ids, skip_special_tokens=True)), total / len(new_ids))
+        [found] = self.word_search.suggest(logits, [typed], read, n, max_new_tokens, min_probability)
+        decode = partial(self.tokenizer.decode, skip_special_tokens=True)
+        return [suggestion.completion(decode) for suggestion in found]
 
-    def _log_probabilities(self, logits: np.ndarray, typed: str, new_ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ids that may come next and their log-probabilities, normalised over these ids.
-
-        Returns:
-            int64 [candidates] and float32 [candidates].
-        """
-        ids = self.candidates(typed, tuple(new_ids))
-        # Selecting all ids would cost as much as the rest of this function.
-        logits = logits if ids is self.all_ids else logits[ids]
-        logits = logits - logits.max()
-        return ids, logits - np.log(np.exp(logits).sum())
-
-
-def best_first(values: np.ndarray) -> Iterator[int]:
-    """Yield the indices of values, largest first. Few are needed, and finding these is faster than sorting."""
-    remaining = values.copy()
-    for _ in range(len(remaining)):
-        best = int(remaining.argmax())
-        yield best
-        remaining[best] = -np.inf
+    def _read_prefix(self, token_ids: tuple[int, ...]) -> tuple[np.ndarray, State]:
+        """Return logits and state after a prefix. What was read of its longest known beginning is not read again."""
+        ends = range(len(token_ids), 0, -1)
+        known = next((end for end in ends if token_ids[:end] in self.prefixes), 0)
+        logits, state = self.prefixes.pop(token_ids[:known], (None, None))
+        if known:
+            # Moved to the end of the dict, so the beginning that was used last is forgotten last.
+            self.prefixes[token_ids[:known]] = logits, state
+        if known < len(token_ids):
+            logits, state = self.read(np.array([token_ids[known:]], dtype=np.int64), state)
+            self.prefixes[token_ids] = logits, state
+        if len(self.prefixes) > MAX_PREFIXES:
+            del self.prefixes[next(iter(self.prefixes))]
+        return logits, state

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src.completion.completer import Completer
-from src.completion.decoding import GREEDY, Decoding
+from src.completion.decoding import GREEDY, WORDS, Decoding
 from src.data_utils import split_x_target_by_words
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.next_token_dataset import NextTokenDataset
@@ -81,7 +81,7 @@ class ModelSystem:
         return best_completions(Completer(self.model, self.tokenizer, self.decoding), prefixes)
 
     def next_words(self, prefixes: Sequence[str]) -> list[list[str]]:
-        return first_words(Completer(self.model, self.tokenizer, GREEDY), prefixes)
+        return first_words(Completer(self.model, self.tokenizer, WORDS), prefixes)
 
     def likelihood(self, texts: Sequence[str]) -> pd.DataFrame:
         return target_likelihood(self.model, self.tokenizer, texts)
@@ -135,11 +135,11 @@ class ConstantAnswer:
 
 @dataclass(frozen=True, eq=False)
 class OnnxSystem:
-    """An LSTM exported to ONNX that answers with greedy decoding."""
+    """An LSTM exported to ONNX."""
 
     name: str
     model: OnnxLSTM
-    decoding: ClassVar[Decoding] = GREEDY
+    decoding: ClassVar[Decoding] = WORDS
 
     def complete(self, prefixes: Sequence[str]) -> list[Completion]:
         return [best_completions(self.model, [prefix])[0] for prefix in progress(prefixes, "completing")]
@@ -156,11 +156,11 @@ class OnnxSystem:
         context_ids, text_ids = (
             self.model.tokenizer.encode(string, add_special_tokens=False).ids for string in (pair.context, text)
         )
-        scores, state = self.model.read([*self.model.bos_ids, *context_ids])
+        scores, state = self.model.read(np.array([[*self.model.bos_ids, *context_ids]]))
         nll = 0.0
         for token in [*text_ids[len(context_ids) :], self.model.eos_id]:
-            nll += np.logaddexp.reduce(scores) - scores[token]
-            scores, state = self.model.read([token], state)
+            nll += np.logaddexp.reduce(scores[0]) - scores[0, token]
+            scores, state = self.model.read(np.array([[token]]), state)
         return float(nll)
 
 

@@ -75,33 +75,38 @@ class WordSearch:
     Args:
         starts: the vocabulary's word starts.
         eos_id: the token that ends a tweet.
-        min_probability: a continuation ends before the first word that has a smaller probability.
-        length_weight: words are ranked by their probability times this power of the number of letters that they save.
     """
 
-    def __init__(self, starts: WordStarts, eos_id: int, min_probability: float, length_weight: float = LENGTH_WEIGHT):
+    def __init__(self, starts: WordStarts, eos_id: int):
         self.starts, self.eos_id = starts, eos_id
-        self.min_probability, self.length_weight = min_probability, length_weight
         self.inside = np.array([i for _, i in starts.inside], dtype=np.int64)
         self.is_inside = np.zeros(len(starts.letters), dtype=bool)
         self.is_inside[self.inside] = True
 
     def suggest(
-        self, logits: np.ndarray, typed: Sequence[str], n: int, max_new_tokens: int, read: Read
+        self,
+        logits: np.ndarray,
+        typed: Sequence[str],
+        read: Read,
+        n: int,
+        max_new_tokens: int,
+        min_probability: float = 0.0,
     ) -> list[list[Suggestion]]:
         """Suggest n words for each prompt, with their continuations.
 
         Args:
             logits: float32 [prompts, vocab], after the prompts.
             typed: letters of the half-typed word of each prompt, or "".
+            read: reads the tokens of all prompts together.
             n: number of suggestions for each prompt.
             max_new_tokens: maximum number of tokens of a suggestion.
-            read: reads the tokens of all prompts together.
+            min_probability: a suggestion goes on after its first word as long as each word has this probability.
 
         Returns:
             at most n suggestions for each prompt, best first; their log-probabilities are given the typed letters.
         """
-        searches = [PromptSearch(self, row, letters, n, max_new_tokens) for row, letters in enumerate(typed)]
+        limits = n, max_new_tokens, min_probability
+        searches = [PromptSearch(self, row, letters, *limits) for row, letters in enumerate(typed)]
         for _ in range(max_new_tokens + 1):
             log_probabilities = log_softmax(logits)
             paths = [path for search in searches for path in search.advance(log_probabilities)]
@@ -116,8 +121,9 @@ class WordSearch:
 class PromptSearch:
     """The search for one prompt's next words."""
 
-    def __init__(self, search: WordSearch, row: int, typed: str, n: int, max_new_tokens: int):
-        self.search, self.typed, self.n, self.max_new_tokens = search, typed, n, max_new_tokens
+    def __init__(self, search: WordSearch, row: int, typed: str, n: int, max_new_tokens: int, min_probability: float):
+        self.search, self.typed = search, typed
+        self.n, self.max_new_tokens, self.min_probability = n, max_new_tokens, min_probability
         self.beginnings = [Path(row, [], 0.0)]
         self.found: dict[str, Suggestion] = {}
         self.typed_log_probability = -math.inf
@@ -160,7 +166,7 @@ class PromptSearch:
         saved = len(suggestion.word) - len(self.typed)
         if saved == 0:
             return math.inf
-        return -suggestion.word_log_probability - self.search.length_weight * math.log(saved)
+        return -suggestion.word_log_probability - LENGTH_WEIGHT * math.log(saved)
 
     def _add_word(self, path: Path, after: np.ndarray) -> None:
         """Count a spelling of a word that ends here."""
@@ -206,7 +212,7 @@ class PromptSearch:
             word += suggestion.last_word_log_probability
         else:
             suggestion.token_ids, suggestion.log_probability = path.token_ids, path.log_probability
-        if not is_wanted or math.exp(word) < self.search.min_probability:
+        if not is_wanted or math.exp(word) < self.min_probability:
             return
         longer = Path(path.row, [*path.token_ids, token], path.log_probability + float(after[token]))
         if token == self.search.eos_id:
