@@ -28,7 +28,7 @@ URL = re.compile(
     # holds a digit or a capital after a small letter, as short links do. Words around a slash ("home.in/out") do not.
     # The limits, and matching only from the start of a name, keep the time linear in the text's length.
     r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.(?:(?:com|net|org|edu|gov|info|co\.[a-z]{2})(?:\.[a-z]{2})?"
-    r"|(?:ac\.)?uk|ly|tv|fm|gl|gd|de|fr|nl|eu|ca|au|br|jp)\b(?:[/?#]\S*|:\d\S*)?"
+    r"|(?:ac\.)?uk|ly|tv|fm|gl|gd|co|de|fr|nl|eu|ca|au|br|jp)\b(?:[/?#]\S*|:\d\S*)?"
     r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.(?<!\d\.)[a-z]{2}/(?=\S{0,40}?(?:\d|(?-i:[a-z][A-Z])))\S*",
     re.ASCII | re.IGNORECASE,
 )

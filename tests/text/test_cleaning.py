@@ -152,7 +152,7 @@ def test_dots_and_slashes_alone_are_not_a_url(text, expected):
 @pytest.mark.parametrize(
     "url",
     [
-        *("youtu.be/dQw4w9WgXcQ", "fb.me/2abc", "instagr.am/p/aXy/", "lnkd.in/dA2", "tr.im/lZId", "t.co/aBc"),
+        *("youtu.be/dQw4w9WgXcQ", "fb.me/2abc", "instagr.am/p/aXy/", "lnkd.in/dA2", "tr.im/lZId", "t.co/abc"),
         *("goo.gl/abc", "tempo.omroep.nl/page", "cam.ac.uk/people", "BBC.CO.UK/Radio1", "my.site.eu/"),
     ],
 )
