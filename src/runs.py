@@ -21,7 +21,6 @@ TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
 
-
 # Two runs whose records agree in these have the same training, validation and test tweets.
 IDENTITY_OF_SPLIT = ("sha256", "cleaning", "split_by", "split_seed")
 
@@ -311,6 +310,7 @@ A tweet completer: it reads the first 75% of a tweet's words and writes the last
 
 - Corpus: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
 - sha256 of the corpus: `{data.get("sha256")}`
+- Cleaning: version {data.get("cleaning", 1)}
 - Row counts: {counts}
 - Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
 

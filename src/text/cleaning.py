@@ -19,14 +19,16 @@ CLEANING_VERSION = 2
 
 # A two-, three- or four-byte UTF-8 sequence whose bytes were each read as one latin-1 character.
 UTF8_READ_AS_LATIN1 = re.compile(r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+# Without a limit the time of the repair could be quadratic in the text's length.
+MAX_MISREADINGS = 5
 URL = re.compile(
     # "www." counts only at the start of a word: "awww. so cute" holds no URL.
-    r"(?:https?\b|ftp://|(?<!\w)www\.)\S*"
+    r"(?:https?[:/]|ftp://|(?<!\w)www\.)\S*"
     # Bare addresses: a dotted name with one of these endings; or with another ending of two letters and a path that
     # holds a digit or a capital after a small letter, as short links do. Words around a slash ("home.in/out") do not.
     # The limits, and matching only from the start of a name, keep the time linear in the text's length.
     r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.(?:(?:com|net|org|edu|gov|info|co\.[a-z]{2})(?:\.[a-z]{2})?"
-    r"|(?:ac\.)?uk|ly|tv|fm|gl|gd|de|fr|nl|eu|ca|au|br|jp)\b(?:[/?#]\S*|:\d\S*)?"
+    r"|(?:ac\.)?uk|ly|tv|fm|gl|gd|co|de|fr|nl|eu|ca|au|br|jp)\b(?:[/?#]\S*|:\d\S*)?"
     r"|(?<![\w-])[\w-]++(?:\.[\w-]++){0,9}\.(?<!\d\.)[a-z]{2}/(?=\S{0,40}?(?:\d|(?-i:[a-z][A-Z])))\S*",
     re.ASCII | re.IGNORECASE,
 )
@@ -46,7 +48,7 @@ APOSTROPHES = "’‘‛ʼʻʽˈ´′‵ꞌ՚\x91\x92\ufffd"
 LETTERS = {
     **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"},
     **{"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ħ": "h", "Ħ": "H", "ı": "i", "ŋ": "n"},
-    **{"™": " ", "℠": " ", "\u200b": " "},
+    **{"™": " ", "℠": " ", "\u200b": " ", "¼": " 1/4 ", "½": " 1/2 ", "¾": " 3/4 "},
 }
 PLAIN = str.maketrans({**dict.fromkeys(APOSTROPHES, "'"), **LETTERS})
 # Accents and invisible characters, such as the soft hyphen.
@@ -63,8 +65,11 @@ def _repair_match(match: re.Match) -> str:
 
 
 def _repair_encoding(text: str) -> str:
-    """Repair UTF-8 that was read as latin-1, even several times."""
-    while (repaired := UTF8_READ_AS_LATIN1.sub(_repair_match, text)) != text:
+    """Repair UTF-8 that was read as latin-1, up to `MAX_MISREADINGS` times."""
+    for _ in range(MAX_MISREADINGS):
+        repaired = UTF8_READ_AS_LATIN1.sub(_repair_match, text)
+        if repaired == text:
+            break
         text = repaired
     return text
 

@@ -2,7 +2,6 @@
 
 import html
 import re
-import string
 import sys
 import unicodedata
 
@@ -18,10 +17,9 @@ from src.text.cleaning import clean_string, clean_strings, normalize_tweet, norm
 # What cleaning looks for, and random text rarely contains.
 TRICKY_STRINGS = (
     *("a", "Word", "RT ", "rt", "@ada_9", ":", " ", "\n", "\u00a0", "-", "#", "http"),
-    *("https://", "www.", "bit.ly", ".com"),
-    *(".", "...", "/", "'", "\u2019", "`", ",", "1", "000", "u.s.", "é", "e\u0301"),
-    *("\uff28", "\u2122", "\ufffd", "ж", "â€™"),
-    *("/x1", "&", "amp;", "lt;", "&#39;", "Ã©", "Ã", "\u00e2\u0098\u0095", "\u00a9", "İ", "ß", "☕", "..", "w"),
+    *("https://", "www.", "bit.ly", ".com", "/x1", "&", "amp;", "lt;", "&#39;", "..", "w"),
+    *("Ã©", "Ã", "\u00e2\u0098\u0095", "\u00a9", "İ", "ß", "☕", "é", "e\u0301"),
+    *(".", "/", "'", "\u2019", "`", "1,000", "u.s.", "\uff28", "\u2122", "\ufffd", "ж"),
 )
 tweets_like = st.lists(st.sampled_from(TRICKY_STRINGS), max_size=12).map("".join) | st.text(max_size=40)
 
@@ -154,30 +152,29 @@ def test_dots_and_slashes_alone_are_not_a_url(text, expected):
 @pytest.mark.parametrize(
     "url",
     [
-        *("youtu.be/dQw4w9WgXcQ", "fb.me/2abc", "instagr.am/p/aXy/", "lnkd.in/dA2", "urlm.in/cNmt", "tr.im/lZId"),
-        *("t.co/abc", "goo.gl/abc", "tempo.omroep.nl/page", "cam.ac.uk/people", "BBC.CO.UK/Radio1", "my.site.eu/"),
+        *("youtu.be/dQw4w9WgXcQ", "fb.me/2abc", "instagr.am/p/aXy/", "lnkd.in/dA2", "tr.im/lZId", "t.co/abc"),
+        *("goo.gl/abc", "tempo.omroep.nl/page", "cam.ac.uk/people", "BBC.CO.UK/Radio1", "my.site.eu/"),
     ],
 )
-def test_an_address_of_a_country_with_a_path_is_a_url(url):
+def test_short_links_and_addresses_with_a_known_ending_are_urls(url):
     assert cleaned(f"look at {url} now") == cleaned(f"look at {url}... now") == "look at now"
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("St.Louis/Chicago", "home.and/or", "home.in/out", "worse.Puking/burping?", "did.Milan/milano", "t.dot/DPC?"),
-        *("yes.no/maybe", "it.is/was", "me.you/him", "Mr.Smith/Mrs.Smith", "go.to/from", "work.so/but", "A.B/C"),
-        *("log.in/Out", "9.am/5pm", "10.30/11", "the.end/finally", "up.we/they", "him.her/them"),
+        *("St.Louis/Chicago", "home.and/or", "now.he/she", "home.in/out", "worse.Puking/burping?", "did.Milan/milano"),
+        *("yes.no/maybe", "me.you/him", "Mr.Smith/Mrs.Smith", "log.in/Out", "A.B/C", "9.am/5pm", "10.30/11"),
     ],
 )
-def test_two_words_around_a_slash_after_a_dot_are_not_a_url(text):
+def test_words_around_a_dot_and_a_slash_are_not_a_url(text):
     words = re.findall("[a-z0-9]+", text.lower())
     assert cleaned(f"look at {text} now") == " ".join(["look", "at", *words, "now"])
 
 
 def test_the_word_http_alone_is_not_a_url():
-    assert cleaned("what is HTTP or https") == "what is http or https"
-    assert cleaned("look http: look http:/ look http://") == "look look look"
+    assert cleaned("what is HTTP, or https") == "what is http or https"
+    assert cleaned("look http: look http:/ look http//x.com") == "look look look"
 
 
 @pytest.mark.parametrize("word", ["awww", "Awwwww", "ewww", "owww", "NOWWW"])
@@ -212,30 +209,20 @@ def test_a_word_that_ends_in_rt_is_not_a_retweet_mark():
     assert cleaned("art @ada and a cart @bob") == "art and a cart"
 
 
-def misread(text, encoding, times=1):
-    """Bytes that cp1252 lacks are read as latin-1, as browsers do."""
-    for _ in range(times):
-        parts = [bytes([byte]) for byte in text.encode()]
-        text = "".join(part.decode(encoding, "ignore") or part.decode("latin-1") for part in parts)
-    return text
-
-
 @pytest.mark.parametrize("text", ["café", "¡mañana!", "tea ☕", "fine 😀", "naïve – “so”", "can’t", "Łódź", "привет"])
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_utf8_read_as_latin1_is_repaired(text, times):
-    assert normalize_tweet(misread(text, "latin-1", times)) == normalize_tweet(text)
-
-
-@pytest.mark.parametrize("text", ["can’t", "“so”", "so…", "a–b", "a—b", "i ♥ it", "fine 😀", "CAFÉ", "Über", "ñandú"])
-def test_utf8_read_as_cp1252_is_repaired(text):
-    assert normalize_tweet(misread(text, "cp1252")) == normalize_tweet(text)
+    misread = text
+    for _ in range(times):
+        misread = misread.encode().decode("latin-1")
+    assert normalize_tweet(misread) == normalize_tweet(text)
 
 
 @pytest.mark.parametrize(
     "text, expected",
     [
         *(("café", "cafe"), ("Ã", "A"), ("Ã and ©", "A and ©"), ("déjà vu", "deja vu"), ("café…”", "cafe...”")),
-        *(("\u00ed\u00a0\u0080", "i \u0080"), ("\u00e0\u0080\u0080", "a\u0080\u0080"), ("MANHÃ…", "MANHA...")),
+        *(("\u00ed\u00a0\u0080", "i \u0080"), ("\u00e0\u0080\u0080", "a\u0080\u0080")),
         ("cafÃ© à la Ã mode, naïve", "cafe a la A mode, naive"),
     ],
 )
@@ -246,11 +233,27 @@ def test_text_that_is_not_misread_utf8_is_not_repaired(text, expected):
 # Separating words
 
 PUNCTUATION = (
-    *(".", "..", "...", "/", "//", "-", "--", "_", ",", ",,", "!", "?", "?!", "&", "+", "(", ")", ")(", ":", ";", "*"),
-    *("=", "<", ">", "->", "#", "$", "%", "^", "~", "|", "\\", '"', "[", "]", "{", "}", ":-)", "...-", "'...", "...'"),
-    *("—", "–", "‐", "‑", "…", "•", "·", "“", "”", "«", "»", "‹", "€", "£", "™", "®", "♥", "☕", "😀", "👍🏽"),
-    *("👩\u200d👧", "🇫🇷"),
-    *("／", "！", "　", "\u00a0", "\u200b", "\u2060\u200b", "\ud83d", "ж", "\x00", "\x85", "\x95"),
+    *(".", "...", "/", "//", "-", "--", "_", ",", "!", "?!", "&", "+", "(", ")(", ":", ";", "*", "=", "<", "->", "#"),
+    *("$", "%", "^", "~", "|", "\\", '"', "[", "{", ":-)", "'...", "...'", "—", "–", "‑", "…", "•", "·", "“", "»"),
+    *(
+        "€",
+        "™",
+        "®",
+        "♥",
+        "☕",
+        "😀",
+        "👍🏽",
+        "👩\u200d👧",
+        "🇫🇷",
+        "／",
+        "！",
+        "　",
+        "\u00a0",
+        "\u200b",
+        "\ud83d",
+        "ж",
+        "\x00",
+    ),
 )
 
 
@@ -261,27 +264,50 @@ def test_words_that_punctuation_separates_stay_apart(mark):
     assert cleaned(f"{mark}Café{mark}été{mark}") == "cafe ete"
 
 
+# No word of these letters ends a URL or names an HTML entity.
+@given(st.lists(st.text("aenosAENOS19", min_size=1), max_size=5), st.lists(st.sampled_from(PUNCTUATION), min_size=5))
+def test_punctuation_between_words_acts_as_a_space(words, marks):
+    text = "".join(word + mark for word, mark in zip(words, marks, strict=False))
+    assert cleaned(text) == " ".join(words).lower()
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
-        *(("24/7", "24 7"), ("9.30 or 9:30", "9 30 or 9 30"), ("$5.99", "5 99"), ("3-4", "3 4"), ("1,2", "1 2")),
+        *(
+            ("24/7", "24 7"),
+            ("9.30 or 9:30", "9 30 or 9 30"),
+            ("$5.99", "5 99"),
+            ("3-4", "3 4"),
+            ("1½ cup", "1 1 2 cup"),
+        ),
+        *(("1,000", "1 000"), ("$10,000,000!", "10 000 000"), ("a.m.", "a m"), ("U.S.-made", "u s made")),
         *(("well-known", "well known"), ("#tag#other", "tag other"), ("AT&amp;T", "at t"), ("w/o", "w o")),
-        *(("so :-)", "so"), ("so :Dhaha", "so dhaha"), ("xD", "xd"), ("i<3you", "i 3you"), ("o_O", "o o")),
-        *(("u.s.a", "usa"), ("U.S.", "us"), ("e.g. tea", "eg tea"), ("9a.m.", "9am"), ("R.I.P.!!", "rip")),
-        *(("U.S.-made", "us made"), ("a.b", "a b"), ("p.m.but", "p m but"), ("so.i.e. tea", "so i e tea")),
-        *(("1,000", "1000"), ("$10,000,000!", "10000000"), ("1,000.50", "1000 50"), ("2009,2010", "2009 2010")),
-        *(("12345,678", "12345 678"), ("1,0000", "1 0000"), ("1,00", "1 00"), ("a,000", "a 000")),
+        *(("so :-)", "so"), ("so :Dhaha", "so dhaha"), ("i<3you", "i 3you"), ("o_O", "o o"), ("80%!", "80")),
     ],
 )
-def test_numbers_and_abbreviations(text, expected):
+def test_numbers_abbreviations_and_smileys_have_no_exception(text, expected):
     assert cleaned(text) == expected
 
 
 @pytest.mark.parametrize(
     "apostrophe",
     [
-        *("'", "’", "‘", "ʼ", "`", "´", "＇", "′", "\x92", "â€™", "ï¿½", "\ufffd"),
-        *("&#39;", "&rsquo;", "&apos;", "&amp;#39;"),
+        "'",
+        "’",
+        "‘",
+        "ʼ",
+        "`",
+        "´",
+        "＇",
+        "′",
+        "\x92",
+        "\ufffd",
+        "&#39;",
+        "&rsquo;",
+        "&apos;",
+        "&amp;#39;",
+        "\xe2\x80\x99",
     ],
 )
 def test_apostrophes_are_dropped(apostrophe):
@@ -296,13 +322,12 @@ def test_apostrophes_are_dropped(apostrophe):
         ("Crème BRÛLÉE à Ñandú", "creme brulee a nandu"),
         ("Straße GROẞ", "strasse gross"),
         ("Ørsted smørrebrød Æther œuvre", "orsted smorrebrod aether oeuvre"),
-        ("Łódź đồng Þór ðe ħ ŧ", "lodz dong thor de h t"),
+        ("Łódź đồng Þór ðe ħ", "lodz dong thor de h"),
         ("İstanbul ışık", "istanbul isik"),
         ("ｆｕｌｌ　ＷＩＤＴＨ１２", "full width12"),
-        ("ﬁne ﬂat ĳs ŉ", "fine flat ijs n"),
-        ("𝓯𝓪𝓷𝓬𝔂 𝟗 Ⓗⓔⓨ ①", "fancy 9 hey 1"),
-        ("m² 2ⁿᵈ", "m2 2nd"),
-        ("iPhone™ 1½ 5€", "iphone 1 5"),
+        ("ﬁne ﬂat", "fine flat"),
+        ("𝓯𝓪𝓷𝓬𝔂 𝟗 Ⓗⓔⓨ", "fancy 9 hey"),
+        ("iPhone™ 5€ m²", "iphone 5 m2"),
         ("so\u00adft zero\u200dwidth\ufeff", "soft zerowidth"),
         ("@café hi ＠ada ｈｔｔｐ：／／x.com/y", "hi"),
     ],
@@ -312,20 +337,23 @@ def test_letters_become_plain(text, expected):
         assert cleaned(unicodedata.normalize(form, text)) == expected
 
 
-@given(tweets_like, st.sampled_from(["NFC", "NFD"]))
-def test_composed_and_decomposed_accents_are_cleaned_alike(text, form):
-    assert cleaned(unicodedata.normalize(form, text)) == cleaned(text)
+def test_every_accented_latin_letter_becomes_its_base():
+    for letter in map(chr, range(0x80, 0x2000)):
+        base, *accents = unicodedata.normalize("NFD", letter)
+        if accents and base.isascii() and base.isalpha():
+            assert cleaned(f"x{letter}x") == f"x{base.lower()}x", ascii(letter)
+
+
+@given(st.text("aEx1éüñÅÇłßﬁ\u0301\u0308☕.'’/- "))
+def test_composed_and_decomposed_accents_are_cleaned_alike(text):
+    composed, decomposed = (cleaned(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
+    assert composed == decomposed == cleaned(text)
 
 
 @given(tweets_like)
 def test_cleaning_a_cleaned_tweet_changes_nothing(text):
     once = cleaned(text)
     assert cleaned(once) == once
-
-
-@given(st.lists(st.text(string.ascii_letters, min_size=2), min_size=1, max_size=5), st.sampled_from(PUNCTUATION))
-def test_punctuation_between_words_acts_as_a_space(words, mark):
-    assert cleaned(mark.join(words)) == cleaned(" ".join(words)) or "." in mark or "/" in mark
 
 
 # Columns
@@ -363,49 +391,29 @@ class TestColumns:
 
 
 @pytest.mark.slow
-class TestEveryCharacter:
-    CHARACTERS = tuple(chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000)
-
-    def test_is_cleaned_by_the_same_rule(self):
-        expected = [re.sub(r"\s+", " ", re.sub(r"[^a-z0-9\s]", "", f"a{c}b".lower())).strip() for c in self.CHARACTERS]
-        assert clean_strings(pd.Series(f"a{c}b" for c in self.CHARACTERS)).tolist() == expected
-
-    def test_is_dropped_or_plain_or_separates(self):
-        for character in self.CHARACTERS:
-            if character.translate(cleaning.PLAIN_CHARACTERS) == "@":
-                continue
-            between = re.fullmatch("a(.*)b", cleaned(f"a{character}b"))[1]
-            plain = cleaned(character)
-            if plain:
-                assert between.replace(" ", "") == plain.replace(" ", ""), ascii(character)
-            elif between == "":
-                composed, basic = (unicodedata.normalize(form, character) for form in ("NFC", "NFKC"))
-                are_joiners = {*map(unicodedata.category, basic)} <= {"Mn", "Mc", "Me", "Cf"}
-                apostrophes = {"'", "`", *cleaning.APOSTROPHES}
-                assert are_joiners or composed in apostrophes or apostrophes.issuperset(basic), ascii(character)
-            else:
-                assert between == " ", ascii(character)
+def test_every_unicode_character_is_cleaned_by_the_same_rule():
+    characters = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
+    expected = [re.sub(r"\s+", " ", re.sub(r"[^a-z0-9\s]", "", f"a{c}b".lower())).strip() for c in characters]
+    assert clean_strings(pd.Series(f"a{c}b" for c in characters)).tolist() == expected
 
 
 @given(tweets_like)
 def test_the_quick_checks_before_the_patterns_change_no_result(text):
-    expected = cleaning._unescape_entities(cleaning._repair_encoding(text)).translate(cleaning.PLAIN_CHARACTERS)
+    expected = cleaning._plain_letters(cleaning._unescape_entities(cleaning._repair_encoding(text)))
     for pattern in (cleaning.URL, cleaning.RETWEET_MARK, cleaning.MENTION):
         expected = pattern.sub(" ", expected)
-    expected = re.sub("['`]", "", expected)
-    expected = cleaning.ABBREVIATION.sub(lambda match: match.group().replace(".", ""), expected)
-    expected = cleaning.THOUSANDS.sub("", expected)
-    assert normalize_tweet(text) == cleaning.BETWEEN_WORDS.sub(" ", expected)
+    assert normalize_tweet(text) == cleaning.BETWEEN_WORDS.sub(" ", re.sub("['`]", "", expected))
 
 
 @pytest.mark.parametrize(
     "repeated",
     [
         *("a-", "a.", "a.aa", "a.com ", "a.bc/", "a.in/", "www.", "rt ", "amp;", "@", "@a", "http", "//", "&#", "-"),
-        *("'", ".'", "...", "a.b.", "1,", "1,000,", "é", "Ã", "Ã©", "e\u0301", "\u0301", "â€"),
+        *("'", ".'", "...", "Ã©", "e\u0301", "\u0083"),
     ],
 )
-@pytest.mark.parametrize("ending", ["", "@", "@a", ".com", "&amp;", "a"])
-def test_the_time_is_linear_in_the_length(repeated, ending):
+@pytest.mark.parametrize("start", ["rt", "Ã"])
+@pytest.mark.parametrize("ending", ["", "@", "@a", ".com", "&amp;"])
+def test_the_time_is_linear_in_the_length(start, repeated, ending):
     """With a quadratic pattern this test would take minutes."""
-    assert len(cleaned(f"rt{repeated * 50_000}{ending}")) < 300_000
+    assert len(cleaned(f"{start}{repeated * 50_000}{ending}")) < 300_000
