@@ -63,7 +63,7 @@ class TrainingSettings:
     max_grad_norm: float = 1.0
     eval_steps: float = 0.125
     patience: int = 2
-    all_tokens_share: float = 0.75
+    all_tokens_share: float = 1.0
     num_sampled_tokens: int = 2_000
     bf16: bool | None = None
     num_workers: int = 0
