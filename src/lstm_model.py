@@ -43,15 +43,14 @@ from src.models.inputs import (
     refuse_unsupported,
 )
 from src.models.lstm_cpu import State, lay_out_for_few_rows, token_by_token
+from src.models.lstm_weights import contiguous, initialise_weights
 from src.runs import RunError, read_meta, warn_of_other_versions, write_run_files
 
 
 class LSTMConfig(PreTrainedConfig):
     """Sizes and dropout probability of an `LSTMLM`; the defaults are those of the committed run.
 
-    Attributes:
-        bos_token_id: the token that every training text began with; None: there was none, and the model has never
-            predicted a first word.
+    `bos_token_id` is the token before every training text; None: the model has never predicted a first word.
     """
 
     model_type = "lstm_lm"
@@ -98,19 +97,7 @@ class LSTMPreTrainedModel(PreTrainedModel):
     base_model_prefix = "backbone"
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=self.config.embedding_dim**-0.5)
-        elif isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LSTM):
-            for name, parameter in module.named_parameters():
-                if "bias_ih" in name:
-                    nn.init.zeros_(parameter)
-                    # Forget gates start open (Jozefowicz et al., 2015).
-                    with torch.no_grad():
-                        parameter[module.hidden_size : 2 * module.hidden_size].fill_(1.0)
-                elif "bias_hh" in name:
-                    nn.init.zeros_(parameter)
+        initialise_weights(module, self.config.embedding_dim**-0.5)
 
 
 class LSTMBackbone(LSTMPreTrainedModel):
@@ -164,14 +151,7 @@ class LSTMBackbone(LSTMPreTrainedModel):
         return LSTMOutput(last_hidden_state=self.dropout(self.projection(output)), state=state)
 
     def _initial_state(self, first_ids: torch.Tensor) -> State | None:
-        """Return the state after `bos_token_id` for the rows that do not begin with it, and zeros for those that do.
-
-        Args:
-            first_ids: int64 [batch], the first token of each row.
-
-        Returns:
-            None stands for zeros in all rows.
-        """
+        """Zeros for rows that begin with `bos_token_id`, else the state after it; `first_ids` is int64 [batch]."""
         bos = self.config.bos_token_id
         if bos is None or bool((begins := first_ids == bos).all()):
             return None
@@ -282,10 +262,7 @@ class LSTMLM(LSTMPreTrainedModel, CheckedGenerationMixin):
         self, save_directory: str | Path, state_dict: dict[str, torch.Tensor] | None = None, **kwargs
     ) -> None:
         """Save in transformers' format. safetensors refuses the layout of `lay_out_for_few_rows`, so it is undone."""
-        state_dict = state_dict or self.state_dict()
-        # Tied weights have the same address, so they stay tied.
-        contiguous = {tensor.data_ptr(): tensor.contiguous() for tensor in state_dict.values()}
-        state_dict = {name: contiguous[tensor.data_ptr()] for name, tensor in state_dict.items()}
+        state_dict = contiguous(state_dict or self.state_dict())
         super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
 
 

@@ -548,6 +548,7 @@ def test_a_run_has_its_files(run_dir, tokenizer):
         "num_layers": 2,
         "dropout": 0.0,
         "pad_token_id": 0,
+        "bos_token_id": None,
         "eos_token_id": 2,
         "tie_word_embeddings": True,
     }
@@ -555,7 +556,7 @@ def test_a_run_has_its_files(run_dir, tokenizer):
     assert (run_dir / "README.md").read_text().startswith("# lstm_lm\n")
     tokens = (run_dir / "vocab.txt").read_text().splitlines()
     assert tokens == tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[EOS]"}
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[EOS]", "eos_token": "[EOS]"}
     assert json.loads((run_dir / "special_tokens_map.json").read_text()) == special
 
 
@@ -563,6 +564,30 @@ def test_the_tokenizer_of_a_run_opens_without_a_network(run_dir, tokenizer, clea
     loaded = AutoTokenizer.from_pretrained(run_dir)
     assert loaded(cleaned_texts)["input_ids"] == tokenizer(cleaned_texts)["input_ids"]
     assert loaded.get_vocab() == tokenizer.get_vocab()
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@torch.no_grad()
+def test_a_text_without_the_token_that_begins_one_is_read_as_if_it_stood_there(num_layers):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 50, "embedding_dim": 8, "hidden_dim": 12, "num_layers": num_layers}
+    model = LSTMLM(LSTMConfig(**sizes, bos_token_id=2)).eval()
+    ids = torch.tensor([[7, 8, 9, 10], [11, 12, 2, 13]])
+    with_bos = torch.cat([torch.full((2, 1), 2), ids], dim=1)
+    expected = model(with_bos).logits[:, 1:]
+    assert torch.allclose(model(ids).logits, expected, atol=1e-5)
+    assert torch.allclose(model(ids[:1]).logits, expected[:1], atol=1e-5)
+    mixed = torch.tensor([[2, 7, 8, 9], [7, 8, 9, 0], [0, 0, 2, 7], [0, 7, 8, 9]])
+    logits = model(mixed, attention_mask=(mixed != 0).long()).logits
+    assert torch.allclose(logits[0, 1:], expected[0, :3], atol=1e-5)
+    assert torch.allclose(logits[1, :3], expected[0, :3], atol=1e-5)
+    assert torch.allclose(logits[2, 3], expected[0, 0], atol=1e-5)
+    assert torch.allclose(logits[3, 1:], expected[0, :3], atol=1e-5)
+    generated = model.generate(ids, max_new_tokens=5)
+    assert torch.equal(generated[:, 4:], model.generate(with_bos, max_new_tokens=5)[:, 5:])
+    without = LSTMLM(LSTMConfig(**sizes)).eval()
+    without.load_state_dict(model.state_dict())
+    assert not torch.allclose(without(ids).logits, expected, atol=1e-3)
 
 
 @torch.no_grad()
@@ -579,8 +604,7 @@ def test_the_committed_run_has_the_default_sizes():
     root = Path(__file__).parents[1]
     run_dir = re.search(r'run_dir = "(models/lstm_lm-[^"]+)"', (root / "README.md").read_text())[1]
     sizes = json.loads((root / run_dir / "meta.json").read_text())["model"]
-    assert LSTMConfig.from_dict(sizes).dropout == 0.3
-    for name in LSTMConfig.__annotations__:
+    for name in LSTMConfig.__annotations__.keys() - {"bos_token_id"}:
         assert getattr(LSTMConfig(), name) == sizes[name], name
 
 

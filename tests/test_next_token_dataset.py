@@ -313,3 +313,35 @@ def test_the_order_depends_on_the_seed_and_the_epoch_only():
     assert sampled_batches(lengths, 16, seed=3, epoch=2) == first
     assert sampled_batches(lengths, 16, seed=4, epoch=2) != first
     assert sampled_batches(lengths, 16, seed=3, epoch=3) != first
+
+
+@pytest.mark.parametrize("context_unit", ["tokens", "words", "none"])
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_with_a_beginning_token_the_first_word_has_a_label_and_the_other_labels_are_the_same(
+    tokenizer, cleaned_texts, context_unit, in_folder, tmp_path
+):
+    eos_id = tokenizer.eos_token_id
+    plain = NextTokenDataset(cleaned_texts, tokenizer, eos_id, context_unit=context_unit)
+    folder = tmp_path if in_folder else None
+    begun = NextTokenDataset(cleaned_texts, tokenizer, eos_id, None, context_unit, folder, bos_id=eos_id)
+    assert (begun.lengths == plain.lengths + 1).all()
+    for i in range(len(plain)):
+        before, after = collate_batch([plain[i]]), collate_batch([begun[i]])
+        ids, labels = (before[name][0].tolist() for name in ("input_ids", "labels"))
+        assert after["input_ids"][0].tolist() == [eos_id, *ids]
+        assert after["labels"][0].tolist() == [ids[0] if context_unit == "none" else IGNORE_INDEX, *labels]
+        assert unmask_context(after)["labels"][0].tolist() == [*ids, eos_id]
+
+
+def test_the_first_word_of_a_text_without_context_is_a_target(tokenizer):
+    eos_id = tokenizer.eos_token_id
+    dataset = NextTokenDataset(["today"], tokenizer, eos_id, bos_id=eos_id)
+    batch = collate_batch([dataset[0]])
+    assert batch["labels"][0].tolist() == [*tokenizer("today")["input_ids"], eos_id]
+
+
+def test_a_text_cut_to_its_end_loses_its_beginning_token(tokenizer):
+    eos_id = tokenizer.eos_token_id
+    short, long = NextTokenDataset(["tea", "so very happy today"], tokenizer, eos_id, max_len=4, bos_id=eos_id)
+    assert short["input_ids"][0] == eos_id and eos_id not in long["input_ids"]
+    assert len(long["input_ids"]) == 3

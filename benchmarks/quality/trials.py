@@ -13,26 +13,24 @@ from dataclasses import asdict, dataclass, replace
 from itertools import count
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler
 from tqdm import tqdm
 
 from benchmarks.common import RESULTS_DIR, prepared_corpus
-from benchmarks.quality.variants import SPELLINGS, trial_loss, vary, with_noise, with_start_token
+from benchmarks.quality.variants import SPELLINGS, trial_loss, vary, with_noise
 from src.corpus.tokenization import train_tokenizer
 from src.data_utils import PreparedTweets, split_x_target_by_words
 from src.evaluation.intervals import estimate
 from src.evaluation.metrics import bits_per_character, perplexity_per_word
 from src.evaluation.selection import validation_texts
-from src.evaluation.systems import target_likelihood
 from src.files import json_text
 from src.lstm_model import LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.recipe import new_lstm
 from src.training.batches import SimilarLengthSampler
-from src.training.loss import dataset_nll, token_frequencies
+from src.training.loss import token_frequencies
 
 LOG = RESULTS_DIR / "trials.jsonl"
 TURNS = 5
@@ -65,7 +63,7 @@ class Trial:
     label_smoothing: float = 0.0
     num_samples: int = 0
     num_samples_on_target: int | None = None
-    start_token: bool = False
+    start_token: bool = True
     learning_rate: float = 2e-3
     batch_size: int = 128
     pool_batches: int = 50
@@ -125,7 +123,7 @@ TRIALS = {
     "half, layer norm": replace(HALF, layer_norm=True),
     "half, label smoothing 0.1": replace(HALF, label_smoothing=0.1),
     "half, weight decay 0.1": replace(HALF, weight_decay=0.1),
-    "half, start token": replace(HALF, start_token=True),
+    "half, no start token": replace(HALF, start_token=False),
     "half, batches of any length": replace(HALF, pool_batches=1),
     "half, pools of 4 batches": replace(HALF, pool_batches=4),
     "half, digits as zeros": replace(HALF, spelling="digits as zeros"),
@@ -157,9 +155,11 @@ class TrialRun:
         self.trial = trial
         train_texts = [SPELLINGS[trial.spelling](text) for text in tweets.texts("train", trial.num_train)]
         self.tokenizer = train_tokenizer(train_texts, trial.vocab_size)
-        eos_id = self.tokenizer.eos_token_id
+        if not trial.start_token:
+            self.tokenizer.bos_token = None
+        ids = {"eos_id": self.tokenizer.eos_token_id, "bos_id": self.tokenizer.bos_token_id}
         self.datasets = {
-            unit: NextTokenDataset(train_texts, self.tokenizer, eos_id, context_unit=unit) for unit in ("none", "words")
+            unit: NextTokenDataset(train_texts, self.tokenizer, context_unit=unit, **ids) for unit in ("none", "words")
         }
         config = LSTMConfig(
             embedding_dim=trial.embedding_dim,
@@ -197,8 +197,6 @@ class TrialRun:
         """The loss of one batch, over the targets alone or over all tokens."""
         trial, dataset = self.trial, self.datasets["words" if on_target else "none"]
         batch = collate_batch([dataset[i] for i in indices])
-        if trial.start_token:
-            batch = with_start_token(batch, self.tokenizer.eos_token_id)
         if trial.noise:
             batch = with_noise(batch, self.frequencies, trial.noise)
         num_samples = trial.num_samples
@@ -206,18 +204,6 @@ class TrialRun:
             num_samples = trial.num_samples_on_target
         with torch.autocast("cpu", torch.bfloat16):
             return trial_loss(self.model, batch, trial.label_smoothing, num_samples, self.frequencies)
-
-    def likelihood(self, texts: list[str]) -> pd.DataFrame:
-        """As `target_likelihood`, with a start token before each text if the model was trained with one."""
-        likelihood = target_likelihood(self.model, self.tokenizer, texts)
-        if self.trial.start_token:
-            dataset = NextTokenDataset(texts, self.tokenizer, self.tokenizer.eos_token_id, context_unit="words")
-            starts = np.insert(dataset.token_ids, dataset.offsets[:-1], self.tokenizer.eos_token_id)
-            dataset.token_ids = starts
-            dataset.offsets = dataset.offsets + np.arange(len(dataset.offsets))
-            dataset.context_lengths = dataset.context_lengths + 1
-            likelihood["nll"] = dataset_nll(self.model, dataset, 64, 0)[0]
-        return likelihood
 
 
 def measure_pace(trial: Trial, tweets: PreparedTweets) -> float:
@@ -248,7 +234,7 @@ def run_trial(name: str, tweets: PreparedTweets) -> dict:
     run.train(num_steps)
     core_minutes = (time.process_time() - started) / 60
     texts = validation_texts(tweets, seed=0)
-    likelihood = run.likelihood([SPELLINGS[trial.spelling](text) for text in texts])
+    likelihood = target_likelihood(run.model, run.tokenizer, [SPELLINGS[trial.spelling](text) for text in texts])
     plain = np.array([spelt_alike(split_x_target_by_words(text)[1]) for text in texts])
     return {
         "name": name,

@@ -102,16 +102,6 @@ def vary(model: LSTMLM, trial) -> LSTMLM:
     return model
 
 
-def with_start_token(batch: dict[str, torch.Tensor], start_id: int) -> dict[str, torch.Tensor]:
-    """The batch with a start token before every text; the first token of the text becomes a target."""
-    first = batch["input_ids"][:, :1]
-    return {
-        "input_ids": torch.cat([torch.full_like(first, start_id), batch["input_ids"]], dim=1),
-        "labels": torch.cat([first, batch["labels"]], dim=1),
-        "lengths": batch["lengths"] + 1,
-    }
-
-
 def with_noise(batch: dict[str, torch.Tensor], frequencies: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
     """The batch with a share of its input tokens replaced by random ones, drawn by frequency (Xie et al., 2017)."""
     input_ids = batch["input_ids"]

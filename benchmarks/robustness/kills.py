@@ -80,6 +80,7 @@ def tokenizing_stage(run: SimpleNamespace) -> None:
             run.tokenizer.eos_token_id,
             context_unit="words",
             folder=run.folder / "data" / split,
+            bos_id=run.tokenizer.bos_token_id,
         )
         for split in ("train", "val")
     ]

@@ -103,7 +103,7 @@ def suggestions() -> Tables:
             {"model": name, "peak MB": round(in_own_process(task, str(run_dir)))}
             for name, task in {"LSTM, ONNX int8": "complete_with_onnx", "LSTM, torch": "complete_with_torch"}.items()
         ],
-        "Latency after a keystroke, one thread": suggestion_speed.keystrokes(systems, texts[:NUM_TYPED]),
+        "Latency after a keystroke, one thread": suggestion_speed.keystrokes(systems, run_dir, texts[:NUM_TYPED]),
         "Throughput in batches, all threads": throughput,
     }
 

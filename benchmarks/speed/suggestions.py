@@ -25,6 +25,7 @@ from src.completion.prefix_memory import PrefixMemory
 from src.completion.word_constraint import WordConstraint
 from src.deploy.onnx_lstm import FILES, OnnxLSTM, Precision
 from src.evaluation.systems import ModelSystem
+from src.text.prefixes import TweetCompleter
 
 # Number of suggestions and decoding.
 WAYS = {
@@ -119,12 +120,13 @@ def suggest_by(system: ModelSystem, n: int, decoding: Decoding, prefix: str) -> 
 def suggest_by_onnx(run_dir: Path, precision: Precision) -> Callable[[str], Seconds]:
     model = OnnxLSTM(run_dir, precision)
     # No suggestion ends before its last token.
-    model.eos_id = None
+    model.word_search.eos_id = None
     # Methods of the tokenizer itself can't be replaced.
     model.tokenizer = SimpleNamespace(encode=model.tokenizer.encode, decode=model.tokenizer.decode)
 
     def suggest(prefix: str) -> Seconds:
         tokenizing = timed((model.tokenizer, "encode"), (model.tokenizer, "decode"))
+        model.prefixes.clear()
         with timed((model, "read")) as in_model, tokenizing as in_tokenizer:
             started = time.perf_counter()
             model.complete([prefix], max_new_tokens=NUM_TOKENS)
@@ -141,7 +143,7 @@ def tried_options(lstm: ModelSystem, prefixes: list[str]) -> list[dict]:
         int8_layers = quantize_dynamic(deepcopy(lstm.model), {torch.nn.Linear}, dtype=torch.qint8)
 
     def suggest(model: PreTrainedModel, complete: Callable = Completer.complete) -> None:
-        completer = Completer(model, lstm.tokenizer)
+        completer = Completer(model, lstm.tokenizer, GREEDY)
         for prefix in prefixes:
             complete(completer, [prefix], max_new_tokens=NUM_TOKENS)
 
@@ -165,24 +167,22 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
     return {f"p{q} ms": round(1e3 * float(np.quantile(seconds, q / 100)), 2) for q in (50, 90, 99)}
 
 
-def keystrokes(systems: list[ModelSystem], texts: list[str]) -> list[dict]:
-    """Latency of the greedy suggestion after each letter of typed texts, with and without a memory."""
-    rows = []
-    for system in systems:
-        model, tokenizer = system.model, system.tokenizer
-        seconds: dict[str, list[float]] = {"from the start": [], "with memory": []}
-        for text in texts:
-            completers = {
-                "from the start": Completer(model, tokenizer),
-                "with memory": Completer(model, tokenizer, memory=PrefixMemory(model)),
-            }
-            for end in range(text.index(" ") + 2, len(text) + 1):
-                for name, completer in completers.items():
-                    started = time.perf_counter()
-                    completer.complete([text[:end]], half_typed=True, max_new_tokens=NUM_TOKENS)
-                    seconds[name].append(time.perf_counter() - started)
-        rows += [{"model": system.name, "keystroke": name, **quantiles(values)} for name, values in seconds.items()]
-    return rows
+def keystrokes(systems: list[ModelSystem], run_dir: Path, texts: list[str]) -> list[dict]:
+    """Latency of three suggestions after each letter of typed texts; all models take turns at every key."""
+    completers: dict[tuple[str, str], TweetCompleter] = {}
+    for one in systems:
+        memory = PrefixMemory(one.model)
+        completers[one.name, "from the start"] = Completer(one.model, one.tokenizer)
+        completers[one.name, "with memory"] = Completer(one.model, one.tokenizer, memory=memory)
+    completers |= {(f"LSTM, ONNX {precision}", "with memory"): OnnxLSTM(run_dir, precision) for precision in FILES}
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in completers}
+    for text in texts:
+        for end in range(text.index(" ") + 2, len(text) + 1):
+            for key, completer in completers.items():
+                started = time.perf_counter()
+                completer.complete([text[:end]], 3, half_typed=True)
+                seconds[key].append(time.perf_counter() - started)
+    return [{"model": model, "keystroke": way, **quantiles(times)} for (model, way), times in seconds.items()]
 
 
 def throughput(systems: list[ModelSystem], prefixes: list[str]) -> list[dict]:

@@ -9,6 +9,7 @@ from src.text.cleaning import clean_string, normalize_tweet
 MAX_NEW_TOKENS = 20
 # A longer last word counts as complete.
 MAX_LETTERS = 40
+NO_FIRST_WORDS = "this model was not trained to complete a first word: give a complete word, or train a new run"
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,13 @@ def split_prefix(prefix: str, index: int, half_typed: bool, first_words: bool) -
     """
     normalized = normalize_tweet(prefix)
     cleaned = clean_string(normalized)
-    if cleaned == "" and (not first_words or any(map(str.isalnum, normalized))):
+    if cleaned == "" and any(map(str.isalnum, normalized)):
         raise PrefixError(
             f"prefix {index} ({prefix!r}) has no letters a to z or digits 0 to 9 outside mentions and URLs: "
             "give at least one word of them"
         )
+    if cleaned == "" and not first_words:
+        raise PrefixError(f"prefix {index} ({prefix!r}) has no word, and {NO_FIRST_WORDS}")
     # If the last word is still open, one more letter extends it. Otherwise the letter begins another word or vanishes.
     if not half_typed or cleaned == "" or clean_string(normalize_tweet(prefix + "x")) != cleaned + "x":
         return cleaned, ""
@@ -111,7 +114,6 @@ def split_prefix(prefix: str, index: int, half_typed: bool, first_words: bool) -
         return cleaned, ""
     if words == "" and not first_words:
         raise PrefixError(
-            f"prefix {index} ({prefix!r}) has no complete word before the half-typed {letters!r}, and this model was "
-            "not trained to complete a first word: give a complete word, or train a new run"
+            f"prefix {index} ({prefix!r}) has no complete word before the half-typed {letters!r}, and {NO_FIRST_WORDS}"
         )
     return words, letters

@@ -59,9 +59,9 @@ class WordStarts:
     def _spellings(self, rest: str, is_first: bool, is_after_space: bool) -> tuple[np.ndarray, np.ndarray]:
         tokens = self.first if is_first else self.inside
         found = self._beginning_with(tokens, rest)
-        spelling = [i for letters, i in found if letters[0].isdigit() or not is_after_space]
+        spelling = [i for letters, i in found if rest or letters[0].isdigit() or not is_after_space]
         shorter = [i for end in range(1, len(rest)) for i in self._equal_to(tokens, rest[:end])]
-        if is_first and self.space_id is not None and (rest == "" or rest[0].isdigit()):
+        if is_first and self.space_id is not None:
             shorter.append(self.space_id)
         return np.array(spelling, dtype=np.int64), np.array(shorter, dtype=np.int64)
 

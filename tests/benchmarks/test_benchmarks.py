@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.quality.trials import TRIALS, Trial, learning_rate_share, spelt_alike
-from benchmarks.quality.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise, with_start_token
+from benchmarks.quality.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise
 from benchmarks.speed.data import write_varied_csv
 from benchmarks.speed.finetuning import library_loss
 from benchmarks.speed.memory import in_own_process
@@ -61,15 +61,6 @@ def test_regularisers_are_off_in_evaluation_and_on_in_training(batch, tokenizer)
 def test_layer_norm_changes_the_model(batch, tokenizer):
     plain, normalised = (make_model(replace(PLAIN, layer_norm=on), len(tokenizer)) for on in (False, True))
     assert training_loss(plain, batch) != training_loss(normalised, batch)
-
-
-def test_a_start_token_makes_the_first_token_a_target(batch):
-    started = with_start_token(batch, start_id=2)
-    assert (started["input_ids"][:, 0] == 2).all()
-    assert torch.equal(started["input_ids"][:, 1:], batch["input_ids"])
-    assert torch.equal(started["labels"][:, 0], batch["input_ids"][:, 0])
-    assert torch.equal(started["labels"][:, 1:], batch["labels"])
-    assert torch.equal(started["lengths"], batch["lengths"] + 1)
 
 
 def test_noise_replaces_a_share_of_the_input_tokens_and_nothing_else(batch, dataset, tokenizer):

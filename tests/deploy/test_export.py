@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
 from src.completion.completer import Completer
+from src.completion.decoding import WORDS
 from src.corpus.load import read_sentiment140
 from src.data_utils import prepare_tweets, split_x_target_by_words
 from src.deploy.export import export_onnx
-from src.deploy.onnx_lstm import OnnxLSTM, best_first
+from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.evaluation.evaluate import evaluate, evaluation_texts
 from src.evaluation.systems import ModelSystem, OnnxSystem
 from src.examples import PROMPTS
@@ -44,9 +46,9 @@ def test_there_are_three_suggestions_even_if_one_token_spells_the_typed_letters(
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_reading_token_by_token_equals_reading_all_at_once(run_dir, precision):
     model = OnnxLSTM(run_dir, precision)
-    token_ids, state = [40, 50, 60, 70], None
-    for token in token_ids:
-        logits, state = model.read([token], state)
+    token_ids, state = np.array([[40, 50, 60, 70], [41, 40, 50, 45]]), None
+    for tokens in token_ids.T:
+        logits, state = model.read(tokens[:, None], state)
     expected, expected_state = model.read(token_ids)
     # In int8, the activations of tokens that are read together share a scale.
     tolerance = 1e-5 if precision == "float32" else 0.1 * np.abs(expected).max()
@@ -57,8 +59,8 @@ def test_reading_token_by_token_equals_reading_all_at_once(run_dir, precision):
 def test_int8_logits_correlate_with_float32_after_every_token(run_dir, tokenizer):
     exact, quantised = OnnxLSTM(run_dir, "float32"), OnnxLSTM(run_dir, "int8")
     for token in range(len(tokenizer)):
-        (logits, _), (near, _) = exact.read([token]), quantised.read([token])
-        assert np.corrcoef(logits, near)[0, 1] > 0.99
+        (logits, _), (near, _) = (model.read(np.array([[token]])) for model in (exact, quantised))
+        assert np.corrcoef(logits[0], near[0])[0, 1] > 0.99
 
 
 def test_export_prints_and_logs_nothing(run_dir, caplog, capfd):
@@ -84,11 +86,35 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         export_onnx(tmp_path)
 
 
-def test_best_first_sorts_values_and_does_not_change_them():
-    values = np.random.default_rng(0).permutation(10.0 * np.arange(10))
-    before = values.copy()
-    assert values[list(best_first(values))].tolist() == sorted(values, reverse=True)
-    assert values.tolist() == before.tolist()
+def test_a_text_that_is_typed_gets_the_suggestions_of_a_new_model(run_dir):
+    model = OnnxLSTM(run_dir, "float32")
+    text = "good morning we never want"
+    for end in [*range(len("good m"), len(text) + 1), 12, 8]:
+        [found] = model.complete([text[:end]], 3, half_typed=True)
+        [expected] = OnnxLSTM(run_dir, "float32").complete([text[:end]], 3, half_typed=True)
+        assert [one.text for one in found] == [one.text for one in expected]
+
+
+def test_within_a_word_the_text_is_not_read_again(run_dir, monkeypatch):
+    model = OnnxLSTM(run_dir)
+    lengths, read = [], model.read
+    monkeypatch.setattr(model, "read", lambda ids, state=None: lengths.append(ids.shape[1]) or read(ids, state))
+    for text in ("good morning t", "good morning to", "good morning today ", "good morning today w"):
+        model.complete([text], 3, half_typed=True)
+    prefix_tokens = [length for length in lengths if length > 1]
+    assert len(prefix_tokens) == 1
+
+
+def test_a_model_exported_for_one_row_is_refused(run_dir, tmp_path):
+    for path in run_dir.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    exported = onnx.load(tmp_path / INT8_FILE)
+    for one in exported.graph.input:
+        if one.name in ("hidden", "cell"):
+            one.type.tensor_type.shape.dim[1].dim_value = 1
+    onnx.save(exported, tmp_path / INT8_FILE)
+    with pytest.raises(ValueError, match=r"is of an earlier version and reads one row at a time: write it with"):
+        OnnxLSTM(tmp_path)
 
 
 def test_float32_scores_equal_those_of_torch(run_dir, cleaned_texts):
@@ -96,7 +122,7 @@ def test_float32_scores_equal_those_of_torch(run_dir, cleaned_texts):
     texts = evaluation_texts(cleaned_texts, 40, seed=0)
     expected, found = (
         evaluate(system, texts)
-        for system in (ModelSystem("torch", model, tokenizer), OnnxSystem("onnx", OnnxLSTM(run_dir, "float32")))
+        for system in (ModelSystem("torch", model, tokenizer, WORDS), OnnxSystem("onnx", OnnxLSTM(run_dir, "float32")))
     )
     assert found.answers == expected.answers
     pd.testing.assert_frame_equal(found.scores, expected.scores)
@@ -139,9 +165,9 @@ def test_half_typed_letters_that_the_model_finds_improbable_are_completed(run_di
     model = OnnxLSTM(run_dir, "float32")
     read = model.read
 
-    def read_with_a_favourite(token_ids, state=None):
-        logits, state = read(token_ids, state)
-        logits[model.eos_id] += 500
+    def read_with_a_favourite(input_ids, state=None):
+        logits, state = read(input_ids, state)
+        logits[:, model.eos_id] += 50
         return logits, state
 
     monkeypatch.setattr(model, "read", read_with_a_favourite)

@@ -2,10 +2,12 @@
 
 import inspect
 import math
+from copy import deepcopy
 
 import pytest
 
 from src.completion import Completer
+from src.corpus.tokenization import save_tokenizer
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.lstm_model import load_lstm_lm
 from src.text.prefixes import PrefixError, TweetCompleter
@@ -13,12 +15,31 @@ from src.text.prefixes import PrefixError, TweetCompleter
 PREFIXES = ["The weather TODAY!", "good morning", "we never want to go"]
 
 
-@pytest.fixture(scope="module", params=["torch", "float32", "int8"])
-def completer(request, run_dir):
-    if request.param != "torch":
-        return OnnxLSTM(run_dir, request.param)
+def make_completer(kind, run_dir):
+    if kind != "torch":
+        return OnnxLSTM(run_dir, kind)
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     return Completer(model, tokenizer)
+
+
+KINDS = ["torch", "float32", "int8"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def completer(request, run_dir):
+    return make_completer(request.param, run_dir)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def old_completer(request, run_dir, tokenizer, tmp_path_factory):
+    """A completer from a run folder of before: its tokenizer has no token that begins a text."""
+    folder = tmp_path_factory.mktemp("old")
+    for path in run_dir.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    without = deepcopy(tokenizer)
+    without.bos_token = None
+    save_tokenizer(without, folder)
+    return make_completer(request.param, folder)
 
 
 def test_the_call_has_the_parameters_of_the_protocol(completer):
@@ -51,7 +72,32 @@ def test_suggestions_begin_with_a_half_typed_word(completer):
     for typed, suggestions in zip(letters, found):
         assert len(suggestions) == 3
         assert all(one.text.startswith(typed) for one in suggestions)
-    assert completer.complete(["good morning "], half_typed=True) == completer.complete(["good morning"])
+
+
+def test_while_a_text_is_typed_the_same_suggestion_may_end_sooner(completer):
+    [[typed]], [[complete]] = (
+        completer.complete(["good morning "], half_typed=True),
+        completer.complete(["good morning"]),
+    )
+    assert complete.text.startswith(typed.text)
+    assert typed.next_word_probability == complete.next_word_probability
+
+
+@pytest.mark.parametrize(("prefix", "typed"), [("", ""), ("@ada ", ""), ("!!!", ""), ("to", "to"), ("@ada xqz", "xqz")])
+def test_first_words_are_completed(completer, prefix, typed):
+    assert completer.completes_first_words
+    [found] = completer.complete([prefix], 3, half_typed=True)
+    assert len({one.text.split()[0] for one in found}) == 3
+    assert all(one.text.startswith(typed) and 0 < one.next_word_probability <= 1 for one in found)
+
+
+@pytest.mark.parametrize(("prefix", "half_typed"), [("", False), ("!!!", True), ("to", True)])
+def test_a_run_of_before_says_that_it_completes_no_first_words(old_completer, prefix, half_typed):
+    assert not old_completer.completes_first_words
+    reason = "has no complete word before the half-typed 'to', and this model was not trained to complete a first word"
+    with pytest.raises(PrefixError, match=reason if prefix == "to" else "this model was not trained"):
+        old_completer.complete([prefix], half_typed=half_typed)
+    assert old_completer.complete(["good morning to"], half_typed=True)[0][0].text.startswith("to")
 
 
 def test_a_suggestion_has_at_most_max_new_tokens(completer):
@@ -65,16 +111,10 @@ def test_a_suggestion_has_at_most_max_new_tokens(completer):
         ({"n": 0}, ValueError, "n is 0: ask for at least one suggestion"),
         ({"max_new_tokens": 0}, ValueError, "max_new_tokens is 0: a suggestion has at least one token"),
         (
-            {"prefixes": ["so very", "!!!"]},
+            {"prefixes": ["so very", "привет"]},
             PrefixError,
-            r"prefix 1 \('!!!'\) has no letters a to z or digits 0 to 9 outside mentions and URLs: give at least one "
-            "word of them",
-        ),
-        (
-            {"prefixes": ["ver"], "half_typed": True},
-            PrefixError,
-            r"prefix 0 \('ver'\) has no complete word of letters a to z or digits 0 to 9 before the half-typed 'ver': "
-            "give at least one",
+            r"prefix 1 \('привет'\) has no letters a to z or digits 0 to 9 outside mentions and URLs: give at least "
+            "one word of them",
         ),
     ],
 )

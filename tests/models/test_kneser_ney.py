@@ -47,6 +47,20 @@ def random_texts(num_texts, seed=0):
     return texts
 
 
+def test_a_beginning_token_in_the_dataset_changes_nothing():
+    texts = random_texts(40)
+    with_bos = NextTokenDataset(texts, TOKENIZER, EOS, bos_id=EOS)
+    plain, begun = fit(texts, 4), KneserNeyLM.from_dataset(with_bos, VOCAB_SIZE, PAD, EOS, 4)
+    assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), begun.state_dict().values()))
+    ids = torch.tensor([encode(TOKENIZER, ["a b c d e"])[0]])
+    after_bos = begun(torch.cat([torch.full((1, 1), EOS), ids], dim=1)).logits
+    assert torch.allclose(after_bos[:, 1:], plain(ids).logits, atol=1e-6)
+    first = begun(torch.tensor([[EOS]])).logits[0, 0].exp()
+    counts = Counter(text[0] for text in texts)
+    most_frequent = max(counts, key=counts.get)
+    assert int(first.argmax()) == TOKENIZER.convert_tokens_to_ids(most_frequent)
+
+
 def second_order_texts(num_texts, seed=0):
     """The next letter depends on the last two letters together, not on either of them alone."""
     rng = random.Random(seed)

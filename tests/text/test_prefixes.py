@@ -38,27 +38,41 @@ from src.text.prefixes import PrefixError, split_prefix
     ],
 )
 def test_a_prefix_is_split_before_the_word_that_is_being_typed(prefix, expected):
-    assert split_prefix(prefix, 0, half_typed=True) == expected
-    assert split_prefix(prefix, 0, half_typed=False) == (" ".join(expected).strip(), "")
+    assert split_prefix(prefix, 0, half_typed=True, first_words=False) == expected
+    assert split_prefix(prefix, 0, half_typed=False, first_words=False) == (" ".join(expected).strip(), "")
 
 
-@pytest.mark.parametrize("prefix", ["", "!!!", "☕", "привет мир", "مرحبا ٣", "こんにちは", "@bob", "http://t.co/ab"])
+@pytest.mark.parametrize("prefix", ["привет мир", "مرحبا ٣", "こんにちは"])
 @pytest.mark.parametrize("half_typed", [False, True])
-def test_a_prefix_without_a_letter_that_the_models_know_is_refused_in_true_words(prefix, half_typed):
+@pytest.mark.parametrize("first_words", [False, True])
+def test_a_prefix_in_other_letters_is_refused_in_true_words(prefix, half_typed, first_words):
     with pytest.raises(PrefixError) as refusal:
-        split_prefix(prefix, 3, half_typed)
+        split_prefix(prefix, 3, half_typed, first_words)
     assert str(refusal.value) == (
         f"prefix 3 ({prefix!r}) has no letters a to z or digits 0 to 9 outside mentions and URLs: "
         "give at least one word of them"
     )
 
 
-@pytest.mark.parametrize("prefix", ["wea", "привет wea", "@bob wea"])
-def test_a_prefix_with_only_a_half_typed_word_is_refused_in_true_words(prefix):
+@pytest.mark.parametrize("prefix", ["", "  ", "!!!", "☕", "@bob", "http://t.co/ab"])
+@pytest.mark.parametrize("half_typed", [False, True])
+def test_a_prefix_without_a_word_needs_a_model_that_completes_first_words(prefix, half_typed):
+    assert split_prefix(prefix, 3, half_typed, first_words=True) == ("", "")
     with pytest.raises(PrefixError) as refusal:
-        split_prefix(prefix, 0, half_typed=True)
+        split_prefix(prefix, 3, half_typed, first_words=False)
     assert str(refusal.value) == (
-        f"prefix 0 ({prefix!r}) has no complete word of letters a to z or digits 0 to 9 before the half-typed 'wea': "
-        "give at least one"
+        f"prefix 3 ({prefix!r}) has no word, and this model was not trained to complete a first word: "
+        "give a complete word, or train a new run"
     )
-    assert split_prefix(prefix, 0, half_typed=False) == ("wea", "")
+
+
+@pytest.mark.parametrize("prefix", ["wea", "привет wea", "@bob wea"])
+def test_a_half_typed_first_word_needs_a_model_that_completes_first_words(prefix):
+    assert split_prefix(prefix, 0, half_typed=True, first_words=True) == ("", "wea")
+    with pytest.raises(PrefixError) as refusal:
+        split_prefix(prefix, 0, half_typed=True, first_words=False)
+    assert str(refusal.value) == (
+        f"prefix 0 ({prefix!r}) has no complete word before the half-typed 'wea', and this model was not trained to "
+        "complete a first word: give a complete word, or train a new run"
+    )
+    assert split_prefix(prefix, 0, half_typed=False, first_words=False) == ("wea", "")

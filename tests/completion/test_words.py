@@ -1,0 +1,192 @@
+"""Different next words: their probabilities, their order, and how far each suggestion goes on."""
+
+import math
+
+import pytest
+import torch
+
+from src.completion import WORDS, Completer, Decoding
+from src.text.word_starts import WordStarts
+from tests.completion.made_models import ALL_KINDS
+
+PREFIXES = ["the weather today is so", "good morning", "i am"]
+TYPED = ["", "t", "tod", "weathe", "2", "12b"]
+
+
+def prompt_ids(tokenizer, text):
+    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return bos + tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@torch.no_grad()
+def log_probabilities(model, ids):
+    return model(torch.tensor([ids])).logits[0, -1].log_softmax(dim=0).tolist()
+
+
+class ByHand:
+    """The probability of a word as a sum over all spellings, one forward pass for each."""
+
+    def __init__(self, model, tokenizer):
+        self.model = model
+        tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        starts = WordStarts(tokens, tokenizer.all_special_tokens)
+        self.first, self.inside = starts.first, starts.inside
+        # A lone space comes before a digit.
+        self.first = self.first + ([] if starts.space_id is None else [("", starts.space_id)])
+
+    def word(self, ids, rest, is_first=True, typed=""):
+        """Probability that the word goes on with the letters `rest` and ends."""
+        after = log_probabilities(self.model, ids)
+        if rest == "":
+            return 1 - sum(math.exp(after[i]) for _, i in self.inside)
+        return sum(
+            math.exp(after[i]) * self.word([*ids, i], rest[len(letters) :], is_first=False)
+            for letters, i in (self.first if is_first else self.inside)
+            if rest.startswith(letters) and (letters or typed or rest[0].isdigit())
+        )
+
+    def typed(self, ids, rest, is_first=True):
+        """Probability that a word begins with the letters `rest`."""
+        after = log_probabilities(self.model, ids)
+        total = 0.0
+        for letters, i in self.first if is_first else self.inside:
+            if letters == "":
+                parts = [rest] if rest else list("0123456789")
+                total += math.exp(after[i]) * sum(self.typed([*ids, i], part, is_first=False) for part in parts)
+            elif letters.startswith(rest):
+                total += math.exp(after[i])
+            elif rest.startswith(letters):
+                total += math.exp(after[i]) * self.typed([*ids, i], rest[len(letters) :], is_first=False)
+        return total
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("typed", TYPED)
+def test_the_probability_of_a_word_is_the_sum_over_its_spellings(make, kind, typed, monkeypatch):
+    # So many beams leave hardly anything out.
+    monkeypatch.setattr("src.text.word_search.BEAMS_PER_SUGGESTION", 30)
+    model, tokenizer = make(kind)
+    by_hand = ByHand(model, tokenizer)
+    [found] = Completer(model, tokenizer).complete([f"good morning {typed}"], 3, half_typed=True, max_new_tokens=2)
+    ids = prompt_ids(tokenizer, "good morning")
+    covered = by_hand.typed(ids, typed)
+    words = [one.text.split(" ")[0] for one in found]
+    assert all(word.startswith(typed) for word in words)
+    for one, word in zip(found, words):
+        # Longer words have too many spellings.
+        if len(word) > 7:
+            continue
+        assert one.next_word_probability == pytest.approx(by_hand.word(ids, word, typed=typed) / covered, rel=0.06), (
+            word
+        )
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("typed", TYPED)
+def test_words_are_different_and_sorted_and_a_typed_word_comes_last(make, kind, typed):
+    completer = Completer(*make(kind, eos_bias=2.0))
+    for found in completer.complete([f"{prefix} {typed}" for prefix in PREFIXES], 3, half_typed=True):
+        words = [one.text.split(" ")[0] for one in found]
+        assert len(set(words)) == 3
+        probabilities = [one.next_word_probability for one in found]
+        assert 0 < sum(probabilities) <= 1 + 1e-6
+        rest = [p for word, p in zip(words, probabilities) if word != typed]
+        assert rest == sorted(rest, reverse=True)
+        assert typed not in words[:-1]
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_the_confidence_is_the_mean_log_probability_given_the_typed_letters(make, kind):
+    model, tokenizer = make(kind, eos_bias=1.0)
+    by_hand = ByHand(model, tokenizer)
+    ids = prompt_ids(tokenizer, "good morning")
+    completer = Completer(model, tokenizer)
+    suggested = []
+    search = completer.word_search.suggest
+    completer.word_search.suggest = lambda *arguments: suggested.append(search(*arguments)) or suggested[-1]
+    [[completion]] = completer.complete(["good morning"], max_new_tokens=8)
+    [[[suggestion]]] = suggested
+    total = sum(
+        log_probabilities(model, ids + suggestion.token_ids[:i])[token] for i, token in enumerate(suggestion.token_ids)
+    )
+    expected = (total - math.log(by_hand.typed(ids, ""))) / len(suggestion.token_ids)
+    assert completion.confidence == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_while_a_text_is_typed_a_suggestion_goes_on_as_long_as_its_words_are_probable(make, kind):
+    model, tokenizer = make(kind)
+    texts = {}
+    for threshold in (0.0, 0.01, 1.0):
+        completer = Completer(model, tokenizer, Decoding("words", min_probability=threshold))
+        typed = completer.complete([f"{prefix} " for prefix in PREFIXES], 3, half_typed=True, max_new_tokens=8)
+        texts[threshold] = [one.text for found in typed for one in found]
+        complete = completer.complete(PREFIXES, 3, max_new_tokens=8)
+        assert [one.text for found in complete for one in found] == texts[0.0]
+    assert all(" " not in text for text in texts[1.0])
+    for longest, middle, shortest in zip(*texts.values()):
+        assert longest.startswith(middle) and middle.startswith(shortest)
+    lengths = {threshold: sum(text.count(" ") for text in found) for threshold, found in texts.items()}
+    assert lengths[0.0] >= lengths[0.01] >= lengths[1.0] == 0 < lengths[0.0]
+
+
+def test_words_after_the_first_have_the_probability(make):
+    model, tokenizer = make("lstm")
+    by_hand = ByHand(model, tokenizer)
+    threshold = 0.01
+    completer = Completer(model, tokenizer, Decoding("words", min_probability=threshold))
+    found = completer.complete([f"{prefix} " for prefix in PREFIXES], 8, half_typed=True, max_new_tokens=8)
+    texts = [(prefix, one.text.split(" ")) for prefix, group in zip(PREFIXES, found) for one in group]
+    assert any(len(words) > 1 for _, words in texts)
+    for prefix, words in texts:
+        # A last word may be cut off by the limit of tokens.
+        for i in range(1, len(words) - 1):
+            ids = prompt_ids(tokenizer, " ".join([prefix, *words[:i]]))
+            # The next word is known not to continue the last one.
+            ends = 1 - sum(math.exp(log_probabilities(model, ids)[token]) for _, token in by_hand.inside)
+            spelling = prompt_ids(tokenizer, " ".join([prefix, *words[: i + 1]]))[len(ids) :]
+            paths = [log_probabilities(model, ids + spelling[:j])[token] for j, token in enumerate(spelling)]
+            assert math.exp(sum(paths)) / ends >= threshold - 1e-6
+
+
+# First words
+
+
+def test_a_first_word_is_completed_after_the_token_that_begins_a_text(make):
+    model, tokenizer = make("lstm")
+    completer = Completer(model, tokenizer)
+    by_hand = ByHand(model, tokenizer)
+    for prefix, typed in [("", ""), ("@ada ", ""), ("  ", ""), ("goo", "goo"), ("@ada th", "th")]:
+        [found] = completer.complete([prefix], 3, half_typed=True)
+        assert len(found) == 3
+        covered = by_hand.typed([tokenizer.bos_token_id], typed)
+        for one in found:
+            assert one.text.startswith(typed)
+            word = one.text.split(" ")[0]
+            if len(word) <= 6:
+                expected = by_hand.word([tokenizer.bos_token_id], word) / covered
+                assert one.next_word_probability == pytest.approx(expected, rel=0.2)
+    assert completer.complete([""], 2)[0] == completer.complete(["!!!"], 2)[0]
+
+
+@pytest.mark.parametrize("prefix", ["привет", "مرحبا", "日本語", "²"])
+def test_a_text_in_other_letters_is_not_taken_for_an_empty_one(make, prefix):
+    completer = Completer(*make("lstm"))
+    assert completer.completes_first_words
+    if prefix == "²":
+        assert completer.complete([prefix])[0][0].text
+        return
+    with pytest.raises(ValueError, match="has no letters a to z"):
+        completer.complete([prefix])
+
+
+@pytest.mark.parametrize("prefix, typed", [("", False), ("", True), ("!!!", True), ("goo", True)])
+def test_a_model_without_a_beginning_token_refuses_first_words(make, prefix, typed):
+    completer = Completer(*make("gpt2"))
+    assert not completer.completes_first_words
+    with pytest.raises(ValueError, match="not trained to complete a first word"):
+        completer.complete([prefix], half_typed=typed)
+
+
+def test_words_is_the_default():
+    assert Decoding("words") == WORDS
