@@ -113,11 +113,17 @@ class ModelQueue:
 
 
 def suggest(completer: TweetCompleter, text: str) -> tuple[list[Completion], str]:
-    """Return suggestions, none if the text has no complete word, and the half-typed letters that they begin with."""
-    if len(text) > MAX_READ:
+    """Return suggestions, and the half-typed letters that they begin with.
+
+    There are none for a text that the completer can't complete, such as an empty one if it can't complete first words.
+    """
+    is_cut = len(text) > MAX_READ
+    if is_cut:
         text = text[-MAX_READ:].partition(" ")[2]
     try:
-        _, typed = split_prefix(text, 0, half_typed=True, first_words=completer.completes_first_words)
+        # What is left of a cut text does not begin a tweet.
+        first_words = completer.completes_first_words and not is_cut
+        _, typed = split_prefix(text, 0, half_typed=True, first_words=first_words)
         return completer.complete([text], NUM_SUGGESTIONS, half_typed=True)[0], typed
     except PrefixError:
         return [], ""

@@ -23,19 +23,31 @@ LOCAL = "http://127.0.0.1"
 class Repeat:
     """Suggests the prefix itself, so that a test sees it."""
 
+    completes_first_words = False
+
     def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
         assert half_typed
-        return [[Completion(f"{prefix}|{i}", -0.5 * i) for i in range(n)] for prefix in prefixes]
+        return [[Completion(f"{prefix}|{i}", -0.5 * i, 0.5**i) for i in range(n)] for prefix in prefixes]
+
+
+class FirstWords(Repeat):
+    completes_first_words = True
 
 
 class Refuse:
+    completes_first_words = False
+
     def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
         raise PrefixError("prefix 0 has no letters a to z")
 
 
 @pytest.fixture
 def client():
-    models = [PageModel("repeat", "a parrot", Repeat), PageModel("refuse", "a mule", Refuse, side_by_side=False)]
+    models = [
+        PageModel("repeat", "a parrot", Repeat),
+        PageModel("first", "a lark", FirstWords),
+        PageModel("refuse", "a mule", Refuse, side_by_side=False),
+    ]
     return TestClient(create_app(models), base_url=LOCAL)
 
 
@@ -65,7 +77,7 @@ def ask(client, text, model="repeat", **kwargs):
 def test_the_end_of_a_text_is_completed_and_its_half_typed_word_is_named(client, text, prefix, typed):
     answer = ask(client, text).json()
     assert [one["text"] for one in answer["suggestions"]] == [f"{prefix}|{i}" for i in range(3)]
-    assert [one["confidence"] for one in answer["suggestions"]] == [0, -0.5, -1.0]
+    assert [one["next_word_probability"] for one in answer["suggestions"]] == [1, 0.5, 0.25]
     assert answer["typed"] == typed
     assert answer["milliseconds"] >= 0
 
@@ -77,9 +89,22 @@ def test_a_text_without_a_complete_word_has_no_suggestions(client, text):
     assert ask(client, "so very", "refuse").json()["suggestions"] == []
 
 
+@pytest.mark.parametrize(("text", "typed"), [("", ""), (" \n", ""), ("!!!", ""), ("t", "t"), ("☕ <tea", "tea")])
+def test_a_first_word_is_completed_if_the_model_can(client, text, typed):
+    answer = ask(client, text, "first").json()
+    assert [one["text"] for one in answer["suggestions"]] == [f"{text}|{i}" for i in range(3)]
+    assert answer["typed"] == typed
+
+
+@pytest.mark.parametrize("end", ["", " ", " t"])
+def test_the_end_of_a_very_long_text_is_no_first_word(client, end):
+    assert ask(client, "x" * MAX_READ + "x" + end, "first").json()["suggestions"] == []
+
+
 def test_models_are_listed_and_unknown_ones_are_refused(client):
     assert client.get("/models").json() == [
         {"name": "repeat", "about": "a parrot", "side_by_side": True},
+        {"name": "first", "about": "a lark", "side_by_side": True},
         {"name": "refuse", "about": "a mule", "side_by_side": False},
     ]
     response = ask(client, "so very", "gpt9")
@@ -89,7 +114,7 @@ def test_models_are_listed_and_unknown_ones_are_refused(client):
 def test_the_page_loads_nothing_from_elsewhere(client):
     page = client.get("/")
     assert page.status_code == 200 and "Tweet" in page.text
-    for name in ("page.js", "page.css"):
+    for name in (path.name for path in server.PAGE_DIR.iterdir() if path.name != "index.html"):
         assert client.get(f"/{name}").status_code == 200
         assert "//" not in client.get(f"/{name}").text.replace("// ", "")
     assert "http" not in page.text.replace("http-equiv", "")
