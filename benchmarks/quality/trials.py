@@ -25,6 +25,7 @@ from src.data_utils import PreparedTweets, split_x_target_by_words
 from src.evaluation.intervals import estimate
 from src.evaluation.metrics import bits_per_character, perplexity_per_word
 from src.evaluation.selection import validation_texts
+from src.evaluation.systems import target_likelihood
 from src.files import json_text
 from src.lstm_model import LSTMConfig
 from src.next_token_dataset import NextTokenDataset, collate_batch
