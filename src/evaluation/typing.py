@@ -1,4 +1,4 @@
-"""Type whole tweets key by key with a completer's suggestions, and count the keys that they save.
+"""Type entire tweets key by key with a completer's suggestions, and count the keys that they save.
 
 Before every letter of every word, the person sees n suggestions. If one of them is right, one key takes it and types
 the space after it too. The words before are always the true ones, so what is suggested at a key does not depend on

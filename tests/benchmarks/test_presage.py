@@ -15,8 +15,8 @@ def completer():
 
 
 def test_presage_suggests_different_words_that_begin_with_the_typed_letters(completer):
-    prefixes = ["", "th", "the weather t", "good mor"]
-    for typed, suggestions in zip(["", "th", "t", "mor"], completer.complete(prefixes, n=3, half_typed=True)):
+    prefixes = ["", "th", "the weather t", "good night th"]
+    for typed, suggestions in zip(["", "th", "t", "th"], completer.complete(prefixes, n=3, half_typed=True)):
         words = [suggestion.text for suggestion in suggestions]
         assert len(set(words)) == len(words) == 3
         assert all(word.startswith(typed) and " " not in word for word in words)
