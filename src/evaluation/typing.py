@@ -82,11 +82,7 @@ def record_suggestions(
         ValueError: there are no texts; a text is empty or not cleaned; n or `max_new_tokens` is less than 1.
     """
     check_request(n, max_new_tokens)
-    if len(texts) == 0:
-        raise ValueError("no texts to type: give at least one")
-    for i, text in enumerate(texts):
-        if not text or clean_string(text) != text:
-            raise ValueError(f"text {i} ({text!r}) is empty or not cleaned: clean it with clean_string")
+    _check_texts(texts)
     right_words = np.full((sum(map(count_letters, texts)), n), -1)
     probabilities = np.full(right_words.shape, np.nan)
     row = 0
@@ -107,6 +103,14 @@ def record_suggestions(
     return SuggestionRecord(list(texts), right_words, probabilities)
 
 
+def _check_texts(texts: Sequence[str]) -> None:
+    if len(texts) == 0:
+        raise ValueError("no texts to type: give at least one")
+    for i, text in enumerate(texts):
+        if not text or clean_string(text) != text:
+            raise ValueError(f"text {i} ({text!r}) is empty or not cleaned: clean it with clean_string")
+
+
 def count_letters(text: str) -> int:
     return len(text) - text.count(" ")
 
@@ -119,9 +123,8 @@ def count_right_words(suggestion: Completion, words: Sequence[str]) -> int:
 def type_texts(record: SuggestionRecord, policy: Policy, n: int, threshold: float = 0.0) -> pd.DataFrame:
     """Type texts with recorded suggestions.
 
-    The person takes a suggestion before the first letter at which that saves keys. Taking one costs one key, and also
-    types the space after it. After the last word there is no space: if only the last letter of a text is left, to take
-    it saves nothing, and it is typed.
+    The person takes a suggestion as soon as that saves keys: one key takes it and types the space after it. No space
+    follows the last word, so if only the last letter of a text is left, it is typed.
 
     Args:
         policy: what one key takes.
@@ -143,23 +146,15 @@ def type_texts(record: SuggestionRecord, policy: Policy, n: int, threshold: floa
     right_words = np.where(shown, record.right_words[:, :n], 0)
     right = right_words > 0
     taken = right_words.max(axis=1) if policy == "phrase" else right.any(axis=1).astype(int)
-    num_shown, num_right, taken = shown.sum(axis=1), right.sum(axis=1), taken.tolist()
+    taken, num_shown, num_right = taken.tolist(), shown.sum(axis=1), right.sum(axis=1)
     rows, begin = [], 0
     for text in record.texts:
         end = begin + count_letters(text)
         keys, seen, before_first_letter = type_text(text, taken[begin:end])
-        rows.append(
-            {
-                "characters": len(text),
-                "words": text.count(" ") + 1,
-                "keys": keys,
-                "shown": num_shown[begin:end][seen].sum(),
-                "right": num_right[begin:end][seen].sum(),
-                "before_first_letter": before_first_letter,
-            }
-        )
+        counts = num_shown[begin:end][seen].sum(), num_right[begin:end][seen].sum(), before_first_letter
+        rows.append((len(text), text.count(" ") + 1, keys, *counts))
         begin = end
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["characters", "words", "keys", "shown", "right", "before_first_letter"])
 
 
 def _check(record: SuggestionRecord, policy: str, n: int, threshold: float) -> None:
