@@ -59,7 +59,7 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
             "val_loss_tweets": 16,
             "decoding_pairs": 5,
         },
-        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2]},
+        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4, "slow_typed_tweets": 2},
     }
     for name in NAMES:
         papermill.execute_notebook(
@@ -84,6 +84,9 @@ def test_notebooks_train_save_and_compare(notebook_dir):
     baselines, exported = ["constant answer", "Kneser-Ney n-gram"], ["LSTM, ONNX float32", "LSTM, ONNX int8"]
     assert list(record["systems"]) == [*baselines, "LSTM", *exported, "LSTM with n-grams", "distilgpt2"]
     assert record["num_pairs"] == 10
+    typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
+    assert typed.pop("word list") == 4 and typed.pop("distilgpt2") == 2
+    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", "LSTM with n-grams"], 4)
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
     for run_dir in (lstm_dir, transformer_dir):

@@ -32,7 +32,7 @@ GPU_PARAMETERS = {
         "num_workers": 4,
         "max_pairs": 5_000,
     },
-    "compare": {**FOLDERS, "max_pairs": 20_000, "timed_prefixes": 100},
+    "compare": {**FOLDERS, "max_pairs": 20_000, "slow_typed_tweets": 1_000, "timed_prefixes": 100},
 }
 
 

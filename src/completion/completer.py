@@ -116,7 +116,7 @@ class Completer:
         choose = token_choice(self.decoding, self.model.device)
         min_probability = self.decoding.min_probability if half_typed else 0.0
         completions: list[list[Completion]] = [[] for _ in prompts]
-        for batch in tqdm(batches, "completing", leave=False, position=0, mininterval=1, disable=len(batches) < 2):
+        for batch in tqdm(batches, "completing", leave=False, position=0, mininterval=1, delay=1):
             batch_prompts = [prompts[i] for i in batch]
             if self.decoding.method == "words":
                 found = self._suggest_words(batch_prompts, n, min_probability)

@@ -14,6 +14,8 @@ from src.evaluation.selection import (
     validation_texts,
 )
 from src.evaluation.systems import ConstantAnswer, ModelSystem, OnnxSystem, as_pairs, target_likelihood
+from src.evaluation.typing import record_suggestions, type_texts, typing_difference, typing_record, typing_summary
+from src.evaluation.word_list import WordList
 
 __all__ = [
     "DECODINGS",
@@ -25,6 +27,7 @@ __all__ = [
     "Metric",
     "ModelSystem",
     "OnnxSystem",
+    "WordList",
     "as_pairs",
     "as_record",
     "bits_per_character",
@@ -36,8 +39,13 @@ __all__ = [
     "evaluation_texts",
     "near_duplicates",
     "perplexity_per_word",
+    "record_suggestions",
     "suggestion_seconds",
     "target_likelihood",
+    "type_texts",
+    "typing_difference",
+    "typing_record",
+    "typing_summary",
     "validation_texts",
     "verbatim_share",
 ]

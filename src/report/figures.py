@@ -18,11 +18,14 @@ WIDTH = 6  # inches
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 BLUE, SKY_BLUE, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILION, PURPLE, BLACK = "#E69F00", "#D55E00", "#CC79A7", "#000000"
+GREY = "#767676"
 SYSTEM_COLOURS = {
     "LSTM": BLUE,
     "LSTM with n-grams": GREEN,
     "Kneser-Ney n-gram": ORANGE,
     "constant answer": BLACK,
+    "word list": GREY,
+    "presage": PURPLE,
 }
 LABEL_HEIGHT = 12  # points between labels of lines that end close together
 
@@ -122,6 +125,40 @@ def plot_coverage(evaluations: Sequence[Evaluation]) -> Figure:
         ylabel=title_with_direction(METRICS["exact_match"]),
     )
     axes.set_title("Exact match when only the most confident answers are shown", fontsize="medium")
+    _label_line_ends(axes)
+    return _finished(figure)
+
+
+def plot_typing(record: dict, systems: Sequence[str], n: int) -> Figure:
+    """Keys saved against the suggestions that a person sees for it, one curve per system.
+
+    At the right end of a curve, a system shows n suggestions before every letter, and a key takes one word. To the
+    left, it shows only those of which it is more and more sure.
+
+    Args:
+        record: the record of `src.evaluation.typing.typing_record`.
+        systems: the systems to draw.
+        n: the number of suggestions, 1 or 3.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 4), layout="constrained")
+    most_tweets = max(system["tweets"] for system in record["systems"].values())
+    for name in systems:
+        system = record["systems"][name]
+        curve = pd.DataFrame(system["curves"][str(n)]).iloc[::-1]
+        label = name if system["tweets"] == most_tweets else f"{name} ({system['tweets']} tweets)"
+        axes.plot(
+            curve["suggestions_shown"],
+            curve["keys_saved"] * 100,
+            marker="o",
+            markevery=[-1],
+            color=system_colour(name),
+            label=label,
+        )
+    axes.set(xlabel="suggestions shown while a tweet is typed (left: only the surest ones)", ylabel="% of keys saved ↑")
+    # Room for the labels above the highest curve.
+    axes.set(xlim=(0, None), ylim=(0, max(1.0, 1.1 * axes.dataLim.ymax)))
+    axes.set_title(f"Keys saved by {'one suggestion' if n == 1 else f'{n} suggestions'} before each letter", loc="left")
+    axes.grid(alpha=0.3)
     _label_line_ends(axes)
     return _finished(figure)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from src.evaluation.evaluate import Evaluation, exact_match_at_coverage, paired_difference
 from src.evaluation.intervals import Estimate, Summary, as_record
 from src.evaluation.metrics import METRICS, Metric
+from src.evaluation.typing import TYPING_METRICS
 from src.runs import git_commit, library_versions
 
 COMPARISON_FILE = "comparison.json"
@@ -89,6 +90,28 @@ def coverage_table(record: dict) -> pd.DataFrame:
         }
         for name, system in record["systems"].items()
     }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def typing_table(record: dict) -> pd.DataFrame:
+    """One row per system: keys saved with 1 and 3 suggestions, then what they cost with 3 suggestions, word by word.
+
+    Args:
+        record: the record of `src.evaluation.typing.typing_record`.
+    """
+    rows = {}
+    for name, system in record["systems"].items():
+        row = {"tweets": f"{system['tweets']:,}"}
+        for policy, numbers in (("word", system["word"]), ("phrase", system["phrase"])):
+            for n, result in numbers.items():
+                saved = Estimate.from_record(result["metrics"]["keys_saved"])
+                row[f"keys saved: {policy}, {n} suggestion{'s' if n != '1' else ''}"] = str(saved)
+        shown = system["word"]["3"]
+        more = Estimate.from_record(shown["more_keys_saved"])
+        row[f"word, 3 suggestions: saved beyond the {record['baseline']}"] = str(more)
+        for metric in list(TYPING_METRICS.values())[1:]:
+            row[f"word, 3 suggestions: {metric.title}"] = str(Estimate.from_record(shown["metrics"][metric.id]))
+        rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -19,6 +19,7 @@ from src.report.figures import (
     plot_shares,
     plot_training,
     plot_tweet_lengths,
+    plot_typing,
     system_colour,
 )
 
@@ -181,6 +182,7 @@ def test_there_are_as_many_panels_as_metrics(metric_ids):
 
 def test_systems_of_one_comparison_have_different_colours():
     systems = ["LSTM", "LSTM with n-grams", "Kneser-Ney n-gram", "constant answer", "distilgpt2", "distilgpt2 before"]
+    systems.append("word list")
     assert len(set(map(system_colour, systems))) == len(systems)
     assert system_colour("LSTM, seed 1") == system_colour("LSTM, ONNX int8") != system_colour("LSTM")
     assert system_colour("smollm2-135m after") == system_colour("distilgpt2")
@@ -198,6 +200,43 @@ def test_coverage_draws_the_running_share_of_the_most_confident_answers():
     assert line.get_xdata().tolist() == [0.25, 0.5, 0.75, 1.0]
     assert line.get_ydata().tolist() == pytest.approx([1, 1, 2 / 3, 1 / 2])
     assert notes(axes) == ["LSTM"]
+    assert_closed_and_drawable(figure)
+
+
+def typing_of(tweets, shown, saved):
+    curve = [
+        {"threshold": i / 9, "suggestions_shown": x, "keys_saved": y} for i, (x, y) in enumerate(zip(shown, saved))
+    ]
+    return {"tweets": tweets, "curves": {"3": curve, "1": curve[1:]}}
+
+
+TYPING = {"word list": typing_of(9, [80, 40], [0.4, 0.3]), "distilgpt2": typing_of(2, [60], [0.5])}
+
+
+def test_typing_draws_keys_saved_against_suggestions_shown_with_all_suggestions_at_the_right_end():
+    figure = plot_typing({"systems": TYPING}, ["word list", "distilgpt2"], 3)
+    [axes] = figure.axes
+    curve, point = axes.lines
+    assert list(curve.get_xdata()) == [40, 80] and list(curve.get_ydata()) == [30, 40]
+    assert list(point.get_xdata()) == [60] and list(point.get_ydata()) == [50]
+    # A system that typed fewer tweets than others says so.
+    assert sorted(notes(axes)) == ["distilgpt2 (2 tweets)", "word list"]
+    assert axes.get_title(loc="left") == "Keys saved by 3 suggestions before each letter"
+    assert axes.get_ylim()[0] == 0
+    assert_closed_and_drawable(figure)
+
+
+def test_typing_draws_only_the_systems_and_the_number_of_suggestions_that_are_asked_for():
+    figure = plot_typing({"systems": TYPING}, ["word list"], 1)
+    [line] = figure.axes[0].lines
+    assert list(line.get_xdata()) == [40]
+    assert figure.axes[0].get_title(loc="left") == "Keys saved by one suggestion before each letter"
+
+
+@pytest.mark.parametrize("saved", [[0.0, 0.0], [1.0, 0.0]])
+def test_typing_that_saves_nothing_or_all_can_be_drawn(saved):
+    figure = plot_typing({"systems": {"LSTM": typing_of(3, [0, 0], saved)}}, ["LSTM"], 3)
+    assert figure.axes[0].get_ylim()[1] > 100 * max(saved)
     assert_closed_and_drawable(figure)
 
 

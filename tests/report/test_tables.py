@@ -10,6 +10,8 @@ import pytest
 from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.metrics import METRICS, answer_scores, next_word_scores
+from src.evaluation.typing import record_suggestions, typing_record
+from src.evaluation.word_list import WordList
 from src.files import write_json
 from src.report.readme import results_section
 from src.report.tables import (
@@ -26,6 +28,7 @@ from src.report.tables import (
     score_table,
     seed_table,
     summaries_of_seeds,
+    typing_table,
 )
 
 SEEDS = {"LSTM": 0.1, "LSTM, plain recipe": 0.05, "LSTM, seed 1": 0.2, "LSTM, seed 2": 0.3}
@@ -142,6 +145,28 @@ def test_the_coverage_table_has_a_column_per_coverage(record):
     assert list(table.columns) == ["5%", "10%", "25%", "50%", "100%"] and len(COVERAGES) == 5
     assert list(table.index) == ["baseline", "LSTM", "transformer"]
     assert table.loc["LSTM", "100%"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["exact_match"]))
+
+
+def test_the_typing_table_shows_keys_saved_by_policy_and_what_they_cost():
+    texts = ["so tired", "so so"]
+    suggestions = {
+        name: record_suggestions(WordList(words), texts) for name, words in {"a": ["so"], "b": texts}.items()
+    }
+    table = typing_table(typing_record(suggestions, "a", seed=0))
+    saved = [f"keys saved: {policy}, {n}" for policy in ("word", "phrase") for n in ("1 suggestion", "3 suggestions")]
+    of_three = [
+        "saved beyond the a",
+        "suggestions shown per tweet",
+        "share of shown that are right",
+        "words completed before their first letter",
+        "keys per word",
+    ]
+    assert list(table) == ["tweets", *saved, *(f"word, 3 suggestions: {title}" for title in of_three)]
+    assert list(table.index) == ["a", "b"] and list(table["tweets"]) == ["2", "2"]
+    # "so tired" takes 1 + 5 keys and "so so" 1 + 1: 8 instead of 13.
+    assert table.loc["a", saved[0]].startswith("0.385")
+    assert table.loc["a", "word, 3 suggestions: keys per word"].startswith("2.000")
+    assert table.loc["a", "word, 3 suggestions: saved beyond the a"] == "0.000 (0.000 to 0.000)"
 
 
 def test_the_seed_table_describes_the_spread_over_runs():
