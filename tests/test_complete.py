@@ -77,7 +77,7 @@ def test_a_console_that_knows_only_ascii_is_enough(two_runs):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["!!!", "--models-dir", MODELS], "has no letters a to z or digits 0 to 9"),
+        (["!!!", "--models-dir", MODELS], "has no word, and this model was not trained to complete a first word"),
         (["مرحبا", "--models-dir", MODELS], "has no letters a to z or digits 0 to 9"),
         (["the weather", "-n", "0", "--models-dir", MODELS], "n is 0: ask for at least one suggestion"),
         (["the weather", "--models-dir", "nowhere"], "no lstm_lm run in nowhere"),
