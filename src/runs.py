@@ -70,16 +70,21 @@ def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None 
             corpus with the same split and seed are returned: any other run may have been trained on
             tweets of this test split.
 
-    Raises:
-        RunError: the `meta.json` of one of the folders can't be read.
+    A folder whose `meta.json` can't be read is left out, with a warning.
     """
-    found = [
-        path
-        for name in names
-        for path in Path(models_dir).glob(f"{name}-[0-9]*")
-        if TIMESTAMP.search(path.name) and (path / "meta.json").is_file() and _was_trained_on(path, data)
-    ]
+    found = []
+    for path in _run_folders(*names, models_dir=models_dir):
+        try:
+            if _was_trained_on(path, data):
+                found.append(path)
+        except RunError as error:
+            warnings.warn(f"{path.name} is left out: {error}", stacklevel=2)
     return sorted(found, key=lambda path: TIMESTAMP.search(path.name).group(), reverse=True)
+
+
+def _run_folders(*names: str, models_dir: str | Path) -> list[Path]:
+    folders = [path for name in names for path in Path(models_dir).glob(f"{name}-[0-9]*")]
+    return [path for path in folders if TIMESTAMP.search(path.name) and (path / "meta.json").is_file()]
 
 
 def find_run(
@@ -88,7 +93,7 @@ def find_run(
     """Return the newest of `find_runs`, such as the run just trained, or `run_dir` if it was trained on `data`.
 
     Raises:
-        RunError: there is no such run, or a `meta.json` can't be read.
+        RunError: there is no such run, or the `meta.json` of `run_dir` can't be read.
     """
     if run_dir is None:
         found = find_runs(*names, models_dir=models_dir, data=data)
@@ -108,10 +113,8 @@ def best_runs(*names: str, models_dir: str | Path = "models") -> list[Path]:
 
     Scores on different corpora can't be compared, because some corpora are easier to guess. So runs on the corpus
     from which a run has learned the most tweets come first. Among runs on one corpus, fewer bits per character on
-    validation tweets are better; among equals, the newer run. Runs without this score come last.
-
-    Raises:
-        RunError: the `meta.json` of one of the folders can't be read.
+    validation tweets are better; among equals, the newer run. Runs without this score come last. A folder whose
+    `meta.json` can't be read is left out, with a warning.
     """
     metas = {path: read_meta(path) for path in find_runs(*names, models_dir=models_dir)}
     scores = {path: _number(meta, "metrics", "bits_per_character", "value") for path, meta in metas.items()}
@@ -132,10 +135,13 @@ def best_run(*names: str, models_dir: str | Path = "models") -> Path:
     """Return the first of `best_runs`.
 
     Raises:
-        RunError: there is no such run, or a `meta.json` can't be read.
+        RunError: there is no such run, or no `meta.json` can be read.
     """
     found = best_runs(*names, models_dir=models_dir)
     if not found:
+        # Say what is wrong with a run that was left out.
+        for path in _run_folders(*names, models_dir=models_dir):
+            read_meta(path)
         raise RunError(f"no {' or '.join(names)} run in {models_dir}: run its notebook first")
     return found[0]
 
@@ -196,8 +202,8 @@ def _tweets_learned(meta: dict) -> int:
 
 
 def _was_trained_on(run_dir: Path, data: dict | None) -> bool:
-    trained_on = read_meta(run_dir).get("data", {})
-    return data is None or all(trained_on.get(key) == data[key] for key in ("sha256", "split_by", "split_seed"))
+    meta = read_meta(run_dir)
+    return data is None or all(_value(meta, "data", key) == data[key] for key in ("sha256", "split_by", "split_seed"))
 
 
 def read_meta(run_dir: str | Path) -> dict:
