@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import logging
 import math
 import platform
 import re
@@ -20,6 +21,8 @@ TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
+
+logger = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -78,7 +81,7 @@ def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None 
             if _was_trained_on(path, data):
                 found.append(path)
         except RunError as error:
-            warnings.warn(f"{path.name} is left out: {error}", stacklevel=2)
+            logger.warning("%s is left out: %s.", path.name, error)
     return sorted(found, key=lambda path: TIMESTAMP.search(path.name).group(), reverse=True)
 
 
