@@ -12,6 +12,7 @@ from src.corpus.load import Corpus
 from src.corpus.splits import DATE_EXAMPLES, SPLITS, SplitBy, assign_splits_by, check_split_by, row_counts, split_keys
 from src.files import write_atomically
 from src.text.cleaning import (
+    CLEANING_VERSION,
     MENTION,
     URL,
     clean_string,
@@ -169,8 +170,9 @@ def write_tweets_csv(tweets: PreparedTweets, path: str | Path) -> Path:
 
 
 def corpus_record(corpus: Corpus, tweets: PreparedTweets) -> dict:
-    """Return what identifies the data of a run, in JSON types: the corpus, its row counts and the split."""
-    return {**corpus.record(), "counts": tweets.counts, "split_seed": tweets.seed, "split_by": tweets.split_by}
+    """Return what identifies the data of a run, in JSON types: the corpus, the cleaning, row counts and the split."""
+    split = {"counts": tweets.counts, "split_seed": tweets.seed, "split_by": tweets.split_by}
+    return {**corpus.record(), "cleaning": CLEANING_VERSION, **split}
 
 
 def raw_tweet_shares(texts: pd.Series) -> pd.Series:

@@ -22,6 +22,9 @@ TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
 
+# Two runs whose records agree in these have the same training, validation and test tweets.
+IDENTITY_OF_SPLIT = ("sha256", "cleaning", "split_by", "split_seed")
+
 logger = logging.getLogger(__name__)
 
 
@@ -67,13 +70,13 @@ def _make_partial(models_dir: Path, name: str) -> tuple[Path, Path]:
 def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None = None) -> list[Path]:
     """Return the complete run folders with one of these names, newest first.
 
+    A folder whose `meta.json` can't be read is left out, with a warning.
+
     Args:
         *names: e.g. "lstm_lm", or the pattern "lstm_seed*".
         data: a record made by `src.data_utils.corpus_record`. If given, only runs trained on the same
-            corpus with the same split and seed are returned: any other run may have been trained on
-            tweets of this test split.
-
-    A folder whose `meta.json` can't be read is left out, with a warning.
+            corpus with the same cleaning, split and seed are returned: any other run may have been trained
+            on tweets of this test split.
     """
     found = []
     for path in _run_folders(*names, models_dir=models_dir):
@@ -106,8 +109,8 @@ def find_run(
         return found[0]
     condition = ""
     if data is not None:
-        split = f'split_by="{data["split_by"]}" and split seed {data["split_seed"]}'
-        condition = f" trained on {data['source']} with {split}"
+        split = f'split_by="{data["split_by"]}", split seed {data["split_seed"]}'
+        condition = f" trained on {data['source']} with {split} and version {data.get('cleaning')} of the cleaning"
     raise RunError(f"no {' or '.join(names)} run{condition} in {run_dir or models_dir}: run its notebook first")
 
 
@@ -206,7 +209,7 @@ def _tweets_learned(meta: dict) -> int:
 
 def _was_trained_on(run_dir: Path, data: dict | None) -> bool:
     meta = read_meta(run_dir)
-    return data is None or all(_value(meta, "data", key) == data[key] for key in ("sha256", "split_by", "split_seed"))
+    return data is None or all(_value(meta, "data", key) == data.get(key) for key in IDENTITY_OF_SPLIT)
 
 
 def read_meta(run_dir: str | Path) -> dict:
@@ -316,6 +319,7 @@ A tweet completer: it reads the first 75% of a tweet's words and writes the last
 
 - Corpus: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
 - sha256 of the corpus: `{data.get("sha256")}`
+- Cleaning: version {data.get("cleaning", 1)}
 - Row counts: {counts}
 - Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
 

@@ -19,6 +19,7 @@ from src.data_utils import (
     write_tweets_csv,
 )
 from src.examples import MESSY_TWEETS
+from src.text.cleaning import CLEANING_VERSION
 from tests.budget import examples
 
 KEPT = [f"tweet number {i} about tea" for i in range(30)]
@@ -79,8 +80,8 @@ def test_removed_and_kept_rows_add_up(dtype, chunk_size, monkeypatch):
         **{"train": 24, "val": 3, "test": 3},
     }
     assert prepared.table["split"].tolist() == assign_splits(30, 0).tolist()
-    record = {**corpus.record(), "counts": prepared.counts, "split_seed": 0, "split_by": "random"}
-    assert corpus_record(corpus, prepared) == record
+    split = {"counts": prepared.counts, "split_seed": 0, "split_by": "random"}
+    assert corpus_record(corpus, prepared) == {**corpus.record(), "cleaning": CLEANING_VERSION, **split}
 
 
 def test_rows_left_out_on_purpose_are_counted_as_read():

@@ -32,6 +32,7 @@ DATA = {
     "name": "made-up",
     "source": "made.csv",
     "sha256": "abc123",
+    "cleaning": 2,
     "split_by": "random",
     "split_seed": 7,
     "counts": {"rows_read": 4000, "bad_rows": 2},
@@ -145,6 +146,21 @@ def test_only_runs_split_in_the_same_way_are_found(tmp_path, split_by, other):
     assert find_run("ant", models_dir=tmp_path, data=data) == made[split_by]
     with pytest.raises(RunError, match="no ant run"):
         find_run("ant", models_dir=tmp_path, data=data, run_dir=made[other])
+
+
+def test_only_runs_on_texts_cleaned_in_the_same_way_are_found(tmp_path):
+    unrecorded = make_run(tmp_path, "ant-20260103-000000", data={k: v for k, v in DATA.items() if k != "cleaning"})
+    for other in (make_run(tmp_path, "ant-20260102-000000", data={**DATA, "cleaning": 1}), unrecorded):
+        assert find_runs("ant", models_dir=tmp_path, data=DATA) == []
+        with pytest.raises(RunError, match=r"no ant run trained on .* version 2 of the cleaning in"):
+            find_run("ant", models_dir=tmp_path, data=DATA, run_dir=other)
+    same = make_run(tmp_path, "ant-20260101-000000", data=DATA)
+    assert find_runs("ant", models_dir=tmp_path, data=DATA) == [same]
+
+
+@pytest.mark.parametrize(("record", "version"), [(DATA, 2), ({"name": "made-up"}, 1)])
+def test_the_model_card_names_the_version_of_the_cleaning(record, version):
+    assert f"- Cleaning: version {version}\n" in model_card(make_meta(data=record))
 
 
 def test_all_runs_that_match_a_pattern_are_found_newest_first(tmp_path):
@@ -304,7 +320,7 @@ def test_a_given_run_replaces_the_newest_if_corpus_and_split_match(tmp_path):
     other = make_run(tmp_path, "ant-20260102-000000", data={**DATA, "split_seed": 8})
     assert find_run("ant", models_dir=tmp_path, run_dir=chosen) == chosen
     assert find_run("ant", models_dir=tmp_path, run_dir=str(chosen), data=DATA) == chosen
-    condition = 'trained on made.csv with split_by="random" and split seed 7'
+    condition = 'trained on made.csv with split_by="random", split seed 7 and version 2 of the cleaning'
     with pytest.raises(RunError, match=rf"no ant run {condition} in .*ant-20260102-000000"):
         find_run("ant", models_dir=tmp_path, run_dir=other, data=DATA)
     with pytest.raises(RunError, match="missing is not a folder"):
@@ -326,7 +342,7 @@ def test_without_a_run_the_error_says_what_to_do(tmp_path, folder):
 
 def test_without_a_run_on_this_corpus_the_error_names_corpus_and_split(tmp_path):
     make_run(tmp_path, "ant-20260101-000000", data=DATA)
-    condition = 'trained on made.csv with split_by="user" and split seed 7'
+    condition = 'trained on made.csv with split_by="user", split seed 7 and version 2 of the cleaning'
     with pytest.raises(RunError, match=rf"no ant run {condition} in .*: run its notebook"):
         find_run("ant", models_dir=tmp_path, data={**DATA, "split_by": "user"})
 

