@@ -1,4 +1,4 @@
-"""Everything that is chosen on validation tweets: the decoding, where suggestions end, the order and weight of n-grams."""
+"""What is chosen on validation tweets: the decoding, where suggestions end, the order and weight of the n-grams."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -14,6 +14,7 @@ from src.evaluation.intervals import Ratio, estimate
 from src.evaluation.selection import choose_min_probability
 from src.evaluation.typing import (
     TYPING_METRICS,
+    SuggestionRecord,
     record_suggestions,
     type_texts,
     typing_curve,
