@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from src.completion.completer import Completer
 from src.lstm_model import load_lstm_lm
 from src.runs import RunError, best_run, describe_run, named_run
+from src.text.calibration import load_calibration
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             run_dir = named_run(options.run, options.models_dir)
         tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-        [suggestions] = Completer(model, tokenizer).complete([options.prefix], options.n, options.half_typed)
+        completer = Completer(model, tokenizer, calibration=load_calibration(run_dir))
+        [suggestions] = completer.complete([options.prefix], options.n, options.half_typed)
     except (RunError, ValueError) as error:
         sys.exit(str(error))
     # Standard error can show every character: it escapes those that the console lacks.
