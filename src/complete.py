@@ -11,6 +11,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.editor import Editor
 from src.runs import RunError, best_run, describe_run, named_run
+from src.text.calibration import load_calibration
 from src.text.prefixes import MAX_NEW_TOKENS, PrefixError, TweetCompleter, check_request
 
 EDITOR_HELP = (
@@ -97,7 +98,7 @@ def load_completer(run_dir: Path) -> tuple[TweetCompleter, str]:
     from src.lstm_model import load_lstm_lm
 
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-    return Completer(model, tokenizer, memory=PrefixMemory(model)), about
+    return Completer(model, tokenizer, memory=PrefixMemory(model), calibration=load_calibration(run_dir)), about
 
 
 def can_edit() -> bool:

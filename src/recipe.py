@@ -8,17 +8,22 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
+from src.completion.completer import Completer
 from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
 from src.device import pick_device
 from src.evaluation.evaluate import evaluate
 from src.evaluation.intervals import as_record
-from src.evaluation.selection import DECODINGS, choose_decoding, decoding_evaluations
+from src.evaluation.reliability import expected_calibration_error
+from src.evaluation.selection import DECODINGS, choose_calibration, choose_decoding, decoding_evaluations
 from src.evaluation.systems import ModelSystem
+from src.evaluation.typing import NUM_SUGGESTIONS
+from src.files import write_json
 from src.lstm_model import LSTMLM, LSTMConfig, save_lstm_lm
 from src.models.pretrained import save_pretrained_lm
 from src.next_token_dataset import NextTokenDataset
 from src.runs import new_run, run_metadata
+from src.text.calibration import CALIBRATION_FILE, Calibration
 from src.training.train import Resume, TrainingResult, TrainingSettings, train
 
 
@@ -79,9 +84,10 @@ def save_run(
     decoding_pairs: int = 3_000,
     max_seconds: float = 0.2,
     max_pairs: int = 2_000,
+    typed_tweets: int = 200,
     seed: int = 0,
 ) -> None:
-    """Choose the decoding of a trained model, score it on validation pairs, and save its run folder.
+    """Choose decoding and calibration of a trained model, score it on validation pairs, and save its run folder.
 
     Args:
         system: the LSTM or a transformer, with the name of the run; its own decoding is not used.
@@ -93,15 +99,32 @@ def save_run(
         decoding_pairs: number of validation pairs on which the decoding is chosen.
         max_seconds: maximum time for one prefix, see `src.evaluation.selection.choose_decoding`.
         max_pairs: number of validation pairs that are scored.
+        typed_tweets: number of validation tweets that are typed: half to calibrate, half to check the calibration.
         seed: seed of the bootstrap.
     """
     table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
     decoding = choose_decoding(table, max_seconds)
     pair_texts = val_texts[:max_pairs]
     summary = evaluate(replace(system, decoding=decoding), pair_texts).summary(seed)
+    calibration, errors = calibrate(system, val_texts[:typed_tweets])
     metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": len(pair_texts)}
+    metrics["calibration_error"] = errors
     settings = {**asdict(result.settings), "decoding": asdict(decoding)}
     meta = run_metadata(system.name, settings, data, metrics, result.duration)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
     with new_run(system.name, models_dir) as run_dir:
+        write_json(run_dir / CALIBRATION_FILE, asdict(calibration))
         save_model(run_dir, system.model, system.tokenizer, meta, result.history)
+
+
+def calibrate(system: ModelSystem, texts: Sequence[str]) -> tuple[Calibration, dict[str, float]]:
+    """Fit a model's calibration on half of validation texts.
+
+    Returns:
+        the calibration, and the expected calibration error on the other half, "before" and "after" it.
+    """
+    calibration, check = choose_calibration(Completer(system.model, system.tokenizer), texts)
+    n = max(NUM_SUGGESTIONS)
+    probabilities, is_right = check.shown_probabilities(n), check.shown_right(n)
+    probabilities = {"before": probabilities, "after": calibration.apply(probabilities)}
+    return calibration, {name: expected_calibration_error(p, is_right) for name, p in probabilities.items()}

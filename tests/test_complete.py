@@ -18,6 +18,7 @@ from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.lstm_model import load_lstm_lm, save_lstm_lm
 from src.runs import best_run, describe_run, run_metadata
+from src.text.calibration import CALIBRATION_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = str(ROOT / "models")
@@ -244,6 +245,14 @@ def test_a_dumb_terminal_answers_lines(exported):
 def test_an_error_is_one_sentence(arguments, problem, capsys):
     with pytest.raises(SystemExit, match=problem):
         main(arguments)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_damaged_calibration_is_refused(two_runs, capsys):
+    models_dir, _, weak = two_runs
+    (weak / CALIBRATION_FILE).write_text('{"slope": 0, "intercept": 0}')
+    with pytest.raises(SystemExit, match=r"calibration\.json does not hold a calibration .*: restore the file"):
+        main(["the weather", "--run", weak.name, "--models-dir", str(models_dir)])
     assert capsys.readouterr() == ("", "")
 
 

@@ -16,6 +16,7 @@ from src.data_utils import prepare_tweets
 from src.evaluation.selection import validation_texts
 from src.lstm_model import LSTMConfig, load_lstm_lm
 from src.recipe import train_lstm
+from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
 from tests.models.hub_server import running_hub
 from vm.engine import ENGINE
@@ -59,6 +60,7 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
         "models_dir": str(folder / "models"),
         "corpus_path": str(corpus_path),
         "max_pairs": 10,
+        "typed_tweets": 4,
     }
     tiny = {
         "solution_lstm": {**TINY_CONFIG, **TINY_SETTINGS, "ngram_orders": [1, 2], "decoding_pairs": 5},
@@ -69,7 +71,7 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
             "val_loss_tweets": 16,
             "decoding_pairs": 5,
         },
-        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4, "slow_typed_tweets": 2},
+        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2], "slow_typed_tweets": 2},
     }
     for name in NAMES:
         papermill.execute_notebook(
@@ -104,6 +106,8 @@ def test_notebooks_train_save_and_compare(notebook_dir):
         assert meta["data"]["source"] == "tweets.csv"
         assert meta["data"]["sha256"] == record["data"]["sha256"]
         assert meta["metrics"]["rouge1"]["n"] == 10
+        assert meta["metrics"]["calibration_error"].keys() == {"before", "after"}
+        assert (run_dir / CALIBRATION_FILE).is_file() and load_calibration(run_dir).slope > 0
 
 
 @pytest.mark.slow

@@ -128,6 +128,7 @@ def main() -> None:
             decoding_pairs=values.decoding_pairs,
             max_seconds=values.max_seconds,
             max_pairs=values.max_pairs,
+            typed_tweets=values.typed_tweets,
             seed=values.seed,
         )
         shutil.rmtree(checkpoint_folder(values, system.name))

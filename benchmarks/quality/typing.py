@@ -23,6 +23,7 @@ from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
 from src.recipe import token_datasets
 from src.report.tables import typing_table
 from src.runs import find_run, find_runs
+from src.text.calibration import load_calibration
 from src.text.prefixes import TweetCompleter
 
 NUM_TWEETS, NUM_SLOW_TWEETS = 1_000, 100
@@ -50,12 +51,12 @@ def completers(
     interpolated, _ = choose_weight(lstm, ngram, val_dataset, pad_id)
     export_onnx(runs[0])
     yield "Kneser-Ney n-gram", Completer(ngram, tokenizer), NUM_TWEETS
-    yield "LSTM", Completer(lstm, tokenizer), NUM_TWEETS
+    yield "LSTM", Completer(lstm, tokenizer, calibration=load_calibration(runs[0])), NUM_TWEETS
     yield "LSTM, ONNX int8", OnnxLSTM(runs[0]), NUM_TWEETS
     yield "LSTM with n-grams", Completer(interpolated, tokenizer), NUM_TWEETS
     for run in runs[1:]:
         lm = load_pretrained(run)
-        yield lm.name, Completer(lm.model, lm.tokenizer), NUM_SLOW_TWEETS
+        yield lm.name, Completer(lm.model, lm.tokenizer, calibration=load_calibration(run)), NUM_SLOW_TWEETS
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,11 +34,12 @@ from src.corpus.tokenization import train_tokenizer
 from src.data_utils import corpus_record, prepare_tweets, write_tweets_csv
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import FILES, OnnxLSTM
-from src.files import WriteError
+from src.files import WriteError, write_json
 from src.lstm_model import LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.next_token_dataset import NextTokenDataset
 from src.recipe import new_lstm
 from src.runs import find_run, find_runs, new_run, run_metadata
+from src.text.calibration import CALIBRATION_FILE, IDENTITY
 from src.training.train import TrainingSettings, train
 
 NUM_KILLS = 30
@@ -96,6 +98,7 @@ def saving_stage(run: SimpleNamespace) -> None:
     data = corpus_record(run.corpus, run.tweets)
     meta = run_metadata("lstm_lm", {}, data, {"val_loss": run.result.best_val_loss}, run.result.duration)
     with new_run("lstm_lm", run.folder / "models") as run_dir:
+        write_json(run_dir / CALIBRATION_FILE, asdict(IDENTITY))
         save_lstm_lm(run_dir, run.model, run.tokenizer, meta, run.result.history)
 
 
@@ -169,7 +172,8 @@ def fingerprint(folder: Path) -> dict[str, str]:
                 OnnxLSTM(run_dir, precision).complete(["so the"])
     paths = {name: folder / "data" / name for name in (corpus.SENTIMENT140_ZIP, "tweets_cleaned.csv")}
     for run_dir in find_runs("lstm_lm", models_dir=folder / "models")[:1]:
-        paths |= {path.name: path for path in run_dir.iterdir() if path.suffix in (".pt", ".onnx", ".txt")}
+        same = (".pt", ".onnx", ".txt", CALIBRATION_FILE)
+        paths |= {path.name: path for path in run_dir.iterdir() if path.name.endswith(same)}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.exists()}
 
 

@@ -27,6 +27,7 @@ from src.completion.sampling import Choose
 from src.completion.step import RowReader, read_prompts
 from src.completion.word_constraint import WordConstraint, word_starts
 from src.corpus.tokenization import encode
+from src.text.calibration import IDENTITY, Calibration
 from src.text.cleaning import clean_string
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
 from src.text.word_search import WordSearch
@@ -66,6 +67,7 @@ class Completer:
         tokenizer: the model's tokenizer, WordPiece or byte-level BPE, with a pad token.
         decoding: how suggestions are found.
         memory: keeps what the model has read of one text that is being typed.
+        calibration: that of the run, from `src.text.calibration.load_calibration`; "words" applies it.
 
     Raises:
         ValueError: the memory belongs to another model.
@@ -77,10 +79,13 @@ class Completer:
         tokenizer: PreTrainedTokenizerBase,
         decoding: Decoding = WORDS,
         memory: PrefixMemory | None = None,
+        *,
+        calibration: Calibration = IDENTITY,
     ):
         if memory is not None and memory.model is not model:
             raise ValueError("the memory belongs to another model: make one for each model")
         self.model, self.tokenizer, self.decoding, self.memory = model, tokenizer, decoding, memory
+        self.calibration = calibration
         self.word_starts = word_starts(tokenizer, model.config.vocab_size)
         self.word_search = WordSearch(self.word_starts, tokenizer.eos_token_id)
         self.bos_ids = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -195,7 +200,7 @@ class Completer:
         read = RowReader(self.model, **padded, outputs=outputs)
         found = self.word_search.suggest(logits, typed, read, n, prompts[0].max_new_tokens, min_probability)
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
-        return [[one.completion(decode) for one in suggestions] for suggestions in found]
+        return [[one.completion(decode, self.calibration) for one in suggestions] for suggestions in found]
 
     def _pad(self, prompts: list[Prompt]) -> BatchEncoding:
         token_ids = {"input_ids": [prompt.token_ids for prompt in prompts]}

@@ -8,6 +8,7 @@ import uvicorn
 from src.demo.completers import page_models
 from src.demo.server import LOCAL_HOSTS, create_app
 from src.runs import RunError, named_run
+from src.text.calibration import CalibrationError
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     try:
         lstm_dir = named_run(arguments.run, arguments.models_dir) if arguments.run is not None else None
         models = page_models(arguments.models_dir, lstm_dir)
-    except (RunError, OSError) as error:
+    except (RunError, CalibrationError, OSError) as error:
         sys.exit(str(error))
     # Standard error can show every character: it escapes those that the console lacks.
     for model in models:

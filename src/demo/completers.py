@@ -12,6 +12,7 @@ from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.lstm_model import load_lstm_lm
 from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
 from src.runs import best_run, best_runs, describe_run, read_meta
+from src.text.calibration import load_calibration
 from src.text.prefixes import TweetCompleter
 
 
@@ -30,6 +31,7 @@ def page_models(
 
     Raises:
         RunError: there is no LSTM, or a run can't be read.
+        CalibrationError: the calibration of a loaded run can't be read.
         OSError: the LSTM can't be exported, for example because the disk is full, or the transformer can't be loaded.
     """
     lstm_dir = Path(lstm_dir or best_run("lstm_lm", models_dir=models_dir))
@@ -63,10 +65,10 @@ def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> li
 def load_lstm(run_dir: str | Path) -> TweetCompleter:
     """Load an LSTM that remembers the text being typed."""
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-    return Completer(model, tokenizer, memory=PrefixMemory(model))
+    return Completer(model, tokenizer, memory=PrefixMemory(model), calibration=load_calibration(run_dir))
 
 
 def load_transformer(run_dir: str | Path) -> TweetCompleter:
     """Load a fine-tuned transformer that remembers the text being typed."""
     lm = load_pretrained(run_dir)
-    return Completer(lm.model, lm.tokenizer, memory=PrefixMemory(lm.model))
+    return Completer(lm.model, lm.tokenizer, memory=PrefixMemory(lm.model), calibration=load_calibration(run_dir))

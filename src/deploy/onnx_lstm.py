@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from src.text.calibration import load_calibration
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
 from src.text.word_search import MIN_PROBABILITY, WordSearch
 from src.text.word_starts import WordStarts
@@ -34,6 +35,7 @@ class OnnxLSTM:
     Raises:
         FileNotFoundError: the model has not been exported yet.
         ValueError: it was exported by an earlier version of this project.
+        CalibrationError: the run's `calibration.json` is damaged.
     """
 
     def __init__(self, run_dir: str | Path, precision: Precision = "int8"):
@@ -55,6 +57,7 @@ class OnnxLSTM:
         self.bos_ids = [] if bos_token is None else [self.tokenizer.token_to_id(bos_token)]
         tokens = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
         self.word_search = WordSearch(WordStarts(tokens, special_tokens.values()), self.eos_id)
+        self.calibration = load_calibration(run_dir)
         self.prefixes: dict[tuple[int, ...], tuple[np.ndarray, State]] = {}
 
     @property
@@ -107,7 +110,7 @@ class OnnxLSTM:
 
         [found] = self.word_search.suggest(logits, [typed], read, n, max_new_tokens, min_probability)
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
-        return [suggestion.completion(decode) for suggestion in found]
+        return [suggestion.completion(decode, self.calibration) for suggestion in found]
 
     def _read_prefix(self, token_ids: tuple[int, ...]) -> tuple[np.ndarray, State]:
         """Return logits and state after a prefix. What was read of its longest known beginning is not read again."""

@@ -4,9 +4,11 @@ from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts, sugg
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.leakage import near_duplicates, verbatim_share
 from src.evaluation.metrics import METRICS, Metric, bits_per_character, perplexity_per_word
+from src.evaluation.reliability import expected_calibration_error, reliability_table
 from src.evaluation.selection import (
     DECODINGS,
     NUM_VAL_TWEETS,
+    choose_calibration,
     choose_decoding,
     choose_order,
     choose_weight,
@@ -31,15 +33,18 @@ __all__ = [
     "as_pairs",
     "as_record",
     "bits_per_character",
+    "choose_calibration",
     "choose_decoding",
     "choose_order",
     "choose_weight",
     "decoding_evaluations",
     "evaluate",
     "evaluation_texts",
+    "expected_calibration_error",
     "near_duplicates",
     "perplexity_per_word",
     "record_suggestions",
+    "reliability_table",
     "suggestion_seconds",
     "target_likelihood",
     "type_texts",

@@ -1,4 +1,4 @@
-"""What is chosen on validation tweets: the decoding, where suggestions end, the order and weight of the n-grams."""
+"""What is chosen on validation tweets: decoding, where suggestions end, order and weight of n-grams, calibration."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,12 @@ from src.evaluation.evaluate import evaluation_texts
 from src.evaluation.intervals import Ratio, estimate
 from src.evaluation.metrics import answer_scores
 from src.evaluation.systems import ModelSystem, as_pairs
-from src.evaluation.typing import SuggestionRecord, type_texts, typing_ratios
+from src.evaluation.typing import NUM_SUGGESTIONS, SuggestionRecord, record_suggestions, type_texts, typing_ratios
 from src.models.interpolation import InterpolatedLM, interpolated
 from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.text.calibration import IDENTITY, Calibration, logit, sigmoid
+from src.text.prefixes import TweetCompleter
 from src.training.loss import dataset_nll, target_nll
 
 # Enough for stable choices and validation losses, few enough to score at every evaluation.
@@ -40,6 +42,9 @@ DECODINGS = (
 MIN_PROBABILITIES = (0.0, 0.05, 0.1, 0.3, 1.0)
 MAX_LOSS = 0.001
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+# Fewer suggestions say too little about how sure a model should be.
+MIN_SUGGESTIONS = 50
+MAX_NEWTON_STEPS = 100
 
 
 def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VAL_TWEETS) -> list[str]:
@@ -149,3 +154,65 @@ def choose_weight(
         num_targets += len(log_p)
     table = pd.DataFrame({"weight": weights, "val_nll": totals / num_targets})
     return InterpolatedLM(neural, ngram, weights[int(totals.argmin())]), table
+
+
+def choose_calibration(completer: TweetCompleter, texts: Sequence[str]) -> tuple[Calibration, SuggestionRecord]:
+    """Calibrate a completer: type every other text, and fit the probabilities of what it suggests.
+
+    Args:
+        completer: it is not calibrated yet, and is asked as in `record_suggestions`.
+        texts: at least two validation texts.
+
+    Returns:
+        the calibration, and the record of the other texts, on which to check it.
+
+    Raises:
+        ValueError: the completer computes no probabilities, or as from `record_suggestions`.
+    """
+    fitted, others = (record_suggestions(completer, half) for half in (texts[::2], texts[1::2]))
+    n = max(NUM_SUGGESTIONS)
+    return fit_calibration(fitted.shown_probabilities(n), fitted.shown_right(n)), others
+
+
+def fit_calibration(probabilities: np.ndarray, is_right: np.ndarray) -> Calibration:
+    """Fit slope and intercept by logistic regression on the log-odds, with Newton's method.
+
+    A weak prior, normal with deviation 1 around the identity, keeps both finite if every suggestion above some
+    probability is right and none below it.
+
+    Args:
+        probabilities: float64 [suggestions], from 0 to 1.
+        is_right: bool [suggestions].
+
+    Returns:
+        the calibration. It is the identity if there are fewer than `MIN_SUGGESTIONS`, if all or none are right, or if
+        surer suggestions are right less often, so that the slope would not be above 0.
+
+    Raises:
+        ValueError: a suggestion has no probability.
+    """
+    if np.isnan(probabilities).any():
+        raise ValueError("these suggestions have no probabilities: there is nothing to calibrate")
+    if len(probabilities) < MIN_SUGGESTIONS or is_right.all() or not is_right.any():
+        return IDENTITY
+    features = np.stack([logit(probabilities), np.ones(len(probabilities))], axis=1)
+    prior = np.array([IDENTITY.slope, IDENTITY.intercept])
+
+    def loss(values: np.ndarray) -> float:
+        logits = features @ values
+        return np.logaddexp(0, logits).sum() - logits[is_right].sum() + ((values - prior) ** 2).sum() / 2
+
+    values = prior
+    for _ in range(MAX_NEWTON_STEPS):
+        fitted = sigmoid(features @ values)
+        gradient = features.T @ (fitted - is_right) + values - prior
+        hessian = (features.T * (fitted * (1 - fitted))) @ features + np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        # Far from the solution a full step may lead away from it.
+        while loss(values - step) > loss(values):
+            step = step / 2
+        values = values - step
+        if abs(step).max() < 1e-9:
+            break
+    slope, intercept = values.tolist()
+    return Calibration(slope, intercept) if slope > 0 else IDENTITY

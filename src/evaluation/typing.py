@@ -64,6 +64,10 @@ class SuggestionRecord:
         """The probabilities of all suggestions, the first n before each letter; float64 [suggestions]."""
         return self.probabilities[:, :n][self.right_words[:, :n] >= 0]
 
+    def shown_right(self, n: int) -> np.ndarray:
+        """Whether the first word of each of these suggestions is right; bool [suggestions]."""
+        return self.right_words[:, :n][self.right_words[:, :n] >= 0] > 0
+
 
 def record_suggestions(
     completer: TweetCompleter, texts: Sequence[str], n: int = max(NUM_SUGGESTIONS), max_new_tokens: int = MAX_NEW_TOKENS

@@ -163,6 +163,30 @@ def plot_typing(record: dict, systems: Sequence[str], n: int) -> Figure:
     return _finished(figure)
 
 
+def plot_reliability(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Share of suggestions that are right against their probability, and how many suggestions have which probability.
+
+    Args:
+        tables: at most two tables of `src.evaluation.reliability.reliability_table`, by the name of their line.
+    """
+    figure, (axes, counts) = plt.subplots(
+        2, 1, figsize=(WIDTH, 5.5), layout="constrained", sharex=True, height_ratios=(4, 1)
+    )
+    for (name, table), colour in zip(tables.items(), (SKY_BLUE, BLUE)):
+        line = table["mean_probability"], table["share_right"]
+        axes.plot(*line, marker="o", color=colour, label=name)
+        counts.plot(table["mean_probability"], table["shown"], marker="o", color=colour, label=name)
+    axes.plot((0, 1), (0, 1), color=GREY, linestyle="--", label="perfect")
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of suggestions that are right")
+    axes.set_title("Is a suggestion right as often as its probability says?", loc="left")
+    axes.grid(alpha=0.3)
+    counts.set(xlabel="probability of the suggestion", ylabel="suggestions", ylim=(0, None))
+    counts.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    counts.spines[["top", "right"]].set_visible(False)
+    _label_line_ends(axes)
+    return _finished(figure)
+
+
 def plot_curves(table: pd.DataFrame, x: str, metric_ids: Sequence[str]) -> Figure:
     """One panel per metric: its estimates against a column on a logarithmic axis, one line per system.
 

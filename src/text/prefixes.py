@@ -22,7 +22,8 @@ class Completion:
         confidence: mean log-probability of the tokens in nats, at most 0, including the end of the tweet.
             Each probability is normalised over the tokens that may come next (see `WordStarts`).
         next_word_probability: probability, from 0 to 1, that the first of these words is the next word, given
-            the typed letters; None where the decoding does not compute it.
+            the typed letters, calibrated if the run has a `src.text.calibration.Calibration`; None where the decoding
+            does not compute it.
     """
 
     text: str

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from src.text.calibration import Calibration
 from src.text.cleaning import clean_string
 from src.text.prefixes import Completion
 from src.text.word_starts import WordStarts
@@ -62,10 +63,16 @@ class Suggestion:
     path: Path | None = None
     last_word_log_probability: float | None = None
 
-    def completion(self, decode: Callable[[list[int]], str]) -> Completion:
-        """Return the suggestion as text; `decode` is the tokenizer's, without special tokens."""
+    def completion(self, decode: Callable[[list[int]], str], calibration: Calibration) -> Completion:
+        """Return the suggestion as text with its calibrated probability.
+
+        Args:
+            decode: the tokenizer's, without special tokens.
+            calibration: that of the model.
+        """
         confidence = self.log_probability / len(self.token_ids)
-        return Completion(clean_string(decode(self.token_ids)), confidence, math.exp(self.word_log_probability))
+        probability = float(calibration.apply(math.exp(self.word_log_probability)))
+        return Completion(clean_string(decode(self.token_ids)), confidence, probability)
 
 
 class WordSearch:

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import threading
+from dataclasses import asdict
 
 import httpx
 import pytest
@@ -13,8 +14,10 @@ from src.demo import server
 from src.demo.__main__ import main
 from src.demo.completers import page_models
 from src.demo.server import MAX_CHARACTERS, MAX_READ, ModelQueue, PageModel, create_app
+from src.files import write_json
 from src.lstm_model import save_lstm_lm
 from src.runs import RunError, describe_run, run_metadata, write_run_files
+from src.text.calibration import CALIBRATION_FILE, Calibration
 from src.text.prefixes import Completion, PrefixError
 
 LOCAL = "http://127.0.0.1"
@@ -267,6 +270,27 @@ def test_given_runs_are_shown_in_place_of_the_best(models_dir):
     models = page_models(models_dir, models_dir / "lstm_lm-20260102-000000", models_dir / "distilgpt2-20260102-000000")
     assert ["20260102" in model.about for model in models] == [True, True, True, False, False]
     assert [model.name for model in models[3:]] == ["lstm_lm-20260101-000000", "distilgpt2-20260101-000000"]
+
+
+def test_each_run_has_its_own_calibration(models_dir):
+    before = [model.load() for model in page_models(models_dir)]
+    for day, slope in ((1, 0.5), (2, 2.0)):
+        for name in ("lstm_lm", "distilgpt2"):
+            run_dir = models_dir / f"{name}-2026010{day}-000000"
+            write_json(run_dir / CALIBRATION_FILE, asdict(Calibration(slope, -1.0)))
+    after = [model.load() for model in page_models(models_dir)]
+    assert [one.calibration.slope for one in before] == [1, 1, 1, 1, 1]
+    assert [one.calibration.slope for one in after] == [0.5, 0.5, 0.5, 2.0, 2.0]
+    for own, shown in zip(before, after, strict=True):
+        [own_found], [shown_found] = (one.complete(["so very "], 3, half_typed=True) for one in (own, shown))
+        assert [one.text for one in own_found] == [one.text for one in shown_found]
+
+
+def test_a_damaged_calibration_ends_the_demo_with_one_sentence(models_dir, monkeypatch):
+    (models_dir / "lstm_lm-20260101-000000" / CALIBRATION_FILE).write_text("[]")
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir)])
+    with pytest.raises(SystemExit, match=r"calibration\.json does not hold a slope and an intercept: restore the file"):
+        main()
 
 
 @pytest.mark.parametrize("run", [None, "lstm_lm-20260102-000000"])

@@ -3,13 +3,17 @@
 import inspect
 import math
 from copy import deepcopy
+from dataclasses import asdict, replace
+from shutil import copytree
 
 import pytest
 
 from src.completion import Completer
 from src.corpus.tokenization import save_tokenizer
 from src.deploy.onnx_lstm import OnnxLSTM
+from src.files import write_json
 from src.lstm_model import load_lstm_lm
+from src.text.calibration import CALIBRATION_FILE, IDENTITY, Calibration, CalibrationError, load_calibration
 from src.text.prefixes import PrefixError, TweetCompleter
 
 PREFIXES = ["The weather TODAY!", "good morning", "we never want to go"]
@@ -19,7 +23,7 @@ def make_completer(kind, run_dir):
     if kind != "torch":
         return OnnxLSTM(run_dir, kind)
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-    return Completer(model, tokenizer)
+    return Completer(model, tokenizer, calibration=load_calibration(run_dir))
 
 
 KINDS = ["torch", "float32", "int8"]
@@ -33,9 +37,7 @@ def completer(request, run_dir):
 @pytest.fixture(scope="module", params=KINDS)
 def old_completer(request, run_dir, tokenizer, tmp_path_factory):
     """A completer from a run folder of before: its tokenizer has no token that begins a text."""
-    folder = tmp_path_factory.mktemp("old")
-    for path in run_dir.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = copytree(run_dir, tmp_path_factory.mktemp("old"), dirs_exist_ok=True)
     without = deepcopy(tokenizer)
     without.bos_token = None
     save_tokenizer(without, folder)
@@ -121,3 +123,41 @@ def test_a_suggestion_has_at_most_max_new_tokens(completer):
 def test_both_refuse_a_bad_request_with_the_same_sentence(completer, arguments, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         completer.complete(**{"prefixes": ["so very"], **arguments})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_calibration_changes_the_probabilities_and_nothing_else(kind, run_dir, tmp_path):
+    calibration = Calibration(slope=0.5, intercept=-0.7)
+    calibrated_dir = copytree(run_dir, tmp_path / "run")
+    write_json(calibrated_dir / CALIBRATION_FILE, asdict(calibration))
+    completer, calibrated = make_completer(kind, run_dir), make_completer(kind, calibrated_dir)
+    assert (completer.calibration, calibrated.calibration) == (IDENTITY, calibration)
+    prefixes = ["", "the weather t", "good morning ", "we never w"]
+    before, after = (one.complete(prefixes, 3, half_typed=True) for one in (completer, calibrated))
+    for own, shown in zip(before, after, strict=True):
+        assert [replace(one, next_word_probability=None) for one in shown] == [
+            replace(one, next_word_probability=None) for one in own
+        ]
+        own, shown = ([one.next_word_probability for one in found] for found in (own, shown))
+        assert shown == pytest.approx(calibration.apply(own), abs=1e-6)
+        assert shown != own
+
+
+def test_torch_and_onnx_are_calibrated_alike(run_dir, tmp_path):
+    calibrated_dir = copytree(run_dir, tmp_path / "run")
+    write_json(calibrated_dir / CALIBRATION_FILE, asdict(Calibration(1.7, 0.4)))
+    torch_found, onnx_found = (
+        make_completer(kind, calibrated_dir).complete(PREFIXES, 3) for kind in ("torch", "float32")
+    )
+    for in_torch, in_onnx in zip(torch_found, onnx_found, strict=True):
+        assert [one.text for one in in_torch] == [one.text for one in in_onnx]
+        expected = [one.next_word_probability for one in in_torch]
+        assert [one.next_word_probability for one in in_onnx] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_calibration_is_refused(kind, run_dir, tmp_path):
+    damaged_dir = copytree(run_dir, tmp_path / "run")
+    (damaged_dir / CALIBRATION_FILE).write_text('{"slope": -1, "intercept": 0}')
+    with pytest.raises(CalibrationError, match=r"calibration\.json does not hold a calibration"):
+        make_completer(kind, damaged_dir)

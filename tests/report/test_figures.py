@@ -15,6 +15,7 @@ from src.evaluation.intervals import Estimate
 from src.report.figures import (
     plot_coverage,
     plot_curves,
+    plot_reliability,
     plot_scores,
     plot_shares,
     plot_training,
@@ -237,6 +238,21 @@ def test_typing_draws_only_the_systems_and_the_number_of_suggestions_that_are_as
 def test_typing_that_saves_nothing_or_all_can_be_drawn(saved):
     figure = plot_typing({"systems": {"LSTM": typing_of(3, [0, 0], saved)}}, ["LSTM"], 3)
     assert figure.axes[0].get_ylim()[1] > 100 * max(saved)
+    assert_closed_and_drawable(figure)
+
+
+def test_reliability_draws_the_share_right_against_the_probability():
+    table = pd.DataFrame({"shown": [90, 10], "mean_probability": [0.1, 0.8], "share_right": [0.2, 0.6]})
+    figure = plot_reliability({"before": table, "after": table.tail(1)})
+    shares, counts = figure.axes
+    before, after, perfect = shares.lines
+    assert list(before.get_xdata()) == [0.1, 0.8] and list(before.get_ydata()) == [0.2, 0.6]
+    assert list(after.get_xdata()) == [0.8] and list(after.get_ydata()) == [0.6]
+    assert list(perfect.get_xdata()) == list(perfect.get_ydata()) == [0, 1]
+    assert sorted(notes(shares)) == ["after", "before", "perfect"]
+    assert shares.get_xlim() == shares.get_ylim() == (0, 1)
+    assert list(counts.lines[0].get_ydata()) == [90, 10]
+    assert before.get_color() == counts.lines[0].get_color() != after.get_color()
     assert_closed_and_drawable(figure)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from src.lstm_model import load_lstm_lm
 from src.models.pretrained import load_pretrained
+from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
 from tests.processes import ON_CPUS, TWO_PROCESSES
 from vm.train import finetuning_settings, parameters, training_settings
@@ -21,6 +22,7 @@ SMALL = {
     "bf16": False,
     "decoding_pairs": 3,
     "max_pairs": 5,
+    "typed_tweets": 4,
 }
 SMALL_LSTM = {**SMALL, "vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2}
 SMALL_TRANSFORMER = {**SMALL, "finetune_tweets": 64, "val_loss_tweets": 16}
@@ -86,3 +88,5 @@ def test_two_processes_write_one_run_folder_for_each_model(tmp_path, corpus_path
         assert meta["settings"]["batch_size"] == 16 and meta["settings"]["decoding"]
         assert json.loads((run_dir / "history.json").read_text())[-1]["tweets_seen"] == tweets_seen
         assert meta["metrics"]["pairs"] == 5
+        assert meta["metrics"]["calibration_error"].keys() == {"before", "after"}
+        assert (run_dir / CALIBRATION_FILE).is_file() and load_calibration(run_dir).slope > 0
