@@ -165,7 +165,7 @@ def test_a_run_without_first_words_names_empty_and_half_typed_lines(exported, tm
     printed = capsys.readouterr()
     assert [line != "" for line in printed.out.splitlines()] == [True, False, False]
     _, empty, half_typed = printed.err.splitlines()
-    assert empty.startswith("line 2 ('') has no letters a to z")
+    assert empty.startswith("line 2 ('') has no word, and this model was not trained to complete a first word")
     assert half_typed.startswith("line 3 ('the') has no complete word before the half-typed 'the'")
 
 
