@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import logging
 import math
 import platform
 import re
@@ -23,6 +24,8 @@ RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "roug
 
 # Two runs whose records agree in these have the same training, validation and test tweets.
 IDENTITY_OF_SPLIT = ("sha256", "cleaning", "split_by", "split_seed")
+
+logger = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -67,22 +70,27 @@ def _make_partial(models_dir: Path, name: str) -> tuple[Path, Path]:
 def find_runs(*names: str, models_dir: str | Path = "models", data: dict | None = None) -> list[Path]:
     """Return the complete run folders with one of these names, newest first.
 
+    A folder whose `meta.json` can't be read is left out, with a warning.
+
     Args:
         *names: e.g. "lstm_lm", or the pattern "lstm_seed*".
         data: a record made by `src.data_utils.corpus_record`. If given, only runs trained on the same
             corpus with the same cleaning, split and seed are returned: any other run may have been trained
             on tweets of this test split.
-
-    Raises:
-        RunError: the `meta.json` of one of the folders can't be read.
     """
-    found = [
-        path
-        for name in names
-        for path in Path(models_dir).glob(f"{name}-[0-9]*")
-        if TIMESTAMP.search(path.name) and (path / "meta.json").is_file() and _was_trained_on(path, data)
-    ]
+    found = []
+    for path in _run_folders(*names, models_dir=models_dir):
+        try:
+            if _was_trained_on(path, data):
+                found.append(path)
+        except RunError as error:
+            logger.warning("%s is left out: %s.", path.name, error)
     return sorted(found, key=lambda path: TIMESTAMP.search(path.name).group(), reverse=True)
+
+
+def _run_folders(*names: str, models_dir: str | Path) -> list[Path]:
+    folders = [path for name in names for path in Path(models_dir).glob(f"{name}-[0-9]*")]
+    return [path for path in folders if TIMESTAMP.search(path.name) and (path / "meta.json").is_file()]
 
 
 def find_run(
@@ -91,7 +99,7 @@ def find_run(
     """Return the newest of `find_runs`, such as the run just trained, or `run_dir` if it was trained on `data`.
 
     Raises:
-        RunError: there is no such run, or a `meta.json` can't be read.
+        RunError: there is no such run, or the `meta.json` of `run_dir` can't be read.
     """
     if run_dir is None:
         found = find_runs(*names, models_dir=models_dir, data=data)
@@ -111,10 +119,8 @@ def best_runs(*names: str, models_dir: str | Path = "models") -> list[Path]:
 
     Scores on different corpora can't be compared, because some corpora are easier to guess. So runs on the corpus
     from which a run has learned the most tweets come first. Among runs on one corpus, fewer bits per character on
-    validation tweets are better; among equals, the newer run. Runs without this score come last.
-
-    Raises:
-        RunError: the `meta.json` of one of the folders can't be read.
+    validation tweets are better; among equals, the newer run. Runs without this score come last. A folder whose
+    `meta.json` can't be read is left out, with a warning.
     """
     metas = {path: read_meta(path) for path in find_runs(*names, models_dir=models_dir)}
     scores = {path: _number(meta, "metrics", "bits_per_character", "value") for path, meta in metas.items()}
@@ -135,10 +141,13 @@ def best_run(*names: str, models_dir: str | Path = "models") -> Path:
     """Return the first of `best_runs`.
 
     Raises:
-        RunError: there is no such run, or a `meta.json` can't be read.
+        RunError: there is no such run, or no `meta.json` can be read.
     """
     found = best_runs(*names, models_dir=models_dir)
     if not found:
+        # Say what is wrong with a run that was left out.
+        for path in _run_folders(*names, models_dir=models_dir):
+            read_meta(path)
         raise RunError(f"no {' or '.join(names)} run in {models_dir}: run its notebook first")
     return found[0]
 
@@ -199,8 +208,8 @@ def _tweets_learned(meta: dict) -> int:
 
 
 def _was_trained_on(run_dir: Path, data: dict | None) -> bool:
-    trained_on = read_meta(run_dir).get("data", {})
-    return data is None or all(trained_on.get(key) == data.get(key) for key in IDENTITY_OF_SPLIT)
+    meta = read_meta(run_dir)
+    return data is None or all(_value(meta, "data", key) == data.get(key) for key in IDENTITY_OF_SPLIT)
 
 
 def read_meta(run_dir: str | Path) -> dict:

@@ -18,6 +18,7 @@ from src.lstm_model import LSTMConfig, load_lstm_lm
 from src.recipe import train_lstm
 from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
+from tests.models.hub_server import running_hub
 from vm.engine import ENGINE
 from vm.generate import GPU_PARAMETERS, generate, with_parameters
 
@@ -41,7 +42,16 @@ TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
 
 
 @pytest.fixture(scope="module")
-def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path) -> Path:
+def hub(distilgpt2_path, tmp_path_factory):
+    """A model hub in place of the real one."""
+    with running_hub(distilgpt2_path) as server, pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in server.environment(tmp_path_factory.mktemp("cache")).items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
     """The folder in which all three notebooks were executed."""
     folder = tmp_path_factory.mktemp("notebooks")
     common = {
@@ -123,6 +133,11 @@ def test_the_defaults_of_model_and_training_are_those_of_the_notebook():
     shared = defaults.keys() & values.keys()
     assert {"learning_rate", "max_tweets_seen", "bf16", "vocab_size", "hidden_dim", "dropout"} <= shared
     assert {name: defaults[name] for name in shared} == {name: values[name] for name in shared}
+
+
+@pytest.mark.slow
+def test_with_local_models_no_notebook_asks_the_hub(notebook_dir, hub):
+    assert hub.requests == []
 
 
 @pytest.mark.slow

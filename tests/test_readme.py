@@ -80,7 +80,7 @@ def test_update_readme_replaces_the_table_only(tmp_path):
     readme.write_text(f"before\n{TABLE_START}\nold\n{TABLE_END}\nafter\n")
     update_readme(readme, tmp_path / "models")
     updated = readme.read_text()
-    assert updated.startswith(f"before\n{TABLE_START}\n|  | ROUGE-1 |")
+    assert updated.startswith(f"before\n{TABLE_START}\n|  | tweets typed |")
     assert updated.endswith(f"{TABLE_END}\nafter\n")
     assert "old" not in updated
     update_readme(readme, tmp_path / "models")

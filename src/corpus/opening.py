@@ -88,9 +88,15 @@ class Source:
         """Read the file line by line, with line ends.
 
         Raises:
-            CorpusFormatError: a line holds a NUL byte or has `max_bytes` or more.
+            CorpusFormatError: a line holds a NUL byte or has `max_bytes` or more, or the lines end in carriage returns
+                alone.
         """
-        number = 0
+        head, number = self.head(), 0
+        if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
+            raise CorpusFormatError(
+                f"{self.name} has the line ends of old Macintosh programs (carriage returns alone); save it with line "
+                "feeds, for example with: tr '\\r' '\\n' < FILE > NEW_FILE"
+            )
         while line := self.file.readline(max_bytes):
             number += 1
             if b"\0" in line or len(line) == max_bytes:

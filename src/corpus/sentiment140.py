@@ -1,4 +1,7 @@
-"""Read a csv in the format of Sentiment140: latin-1, six columns, usually no header."""
+"""Read a csv in the format of Sentiment140: latin-1, six columns, usually no header.
+
+Copies that passed through a spreadsheet may be separated by semicolons or tabs instead of commas.
+"""
 
 import re
 from collections.abc import Iterator
@@ -8,10 +11,12 @@ from src.corpus.opening import Source
 from src.corpus.rows import Row, no_such_column, shortened
 
 COLUMNS = ("polarity", "id", "date", "query", "user", "text")
-# Copies that passed through a spreadsheet have ids like 1.46781E+09.
-ID = re.compile(r"\d+(?:\.\d*)?(?:E\+?\d+)?", re.ASCII | re.IGNORECASE)
+# A spreadsheet changes ids to numbers like 1.46781E+09 or, in many countries, 1,46781E+09.
+ID = re.compile(r"\d+(?:[.,]\d*)?(?:E\+?\d+)?", re.ASCII | re.IGNORECASE)
 # Five short fields, the second an id, and the beginning of a sixth: no line inside a tweet looks like this.
-ROW_START = re.compile(rf'"?[^",]{{0,20}}"?,"?(?:{ID.pattern})"?,(?:"[^"]*",|[^",]*,){{3}}', re.ASCII | re.IGNORECASE)
+ROW_START = re.compile(
+    rf'"?[^",;\t]{{0,20}}"?([,;\t])"?(?:{ID.pattern})"?\1(?:"[^"]*"\1|(?:(?!\1)[^"])*\1){{3}}', re.ASCII | re.IGNORECASE
+)
 TEXT_NAMES = {"text", "tweet", "tweet_text", "content", "sentimenttext"}
 SNIFFED_LINES = 20
 
@@ -23,7 +28,7 @@ def sentiment140_rows(source: Source) -> Iterator[Row]:
         CorpusFormatError: the first row is a header with the columns in another order.
     """
     # In a copy in UTF-8, cleaning repairs the characters beyond ASCII.
-    rows = csv_rows(source.lines(_decode), _problem, ROW_START)
+    rows = csv_rows(source.lines(_decode), _problem, ROW_START, _delimiter(source))
     for i, (line, fields, problem) in enumerate(rows):
         if problem and i == 0 and _is_header(fields, source.name):
             continue
@@ -36,9 +41,18 @@ def sentiment140_rows(source: Source) -> Iterator[Row]:
 
 def is_sentiment140(source: Source) -> bool:
     """Tell whether most of the first lines are rows in the format of Sentiment140."""
-    lines = map(_decode, source.head().split(b"\n")[:SNIFFED_LINES])
-    problems = [problem for _, _, problem in csv_rows(lines, _problem, ROW_START)]
+    rows = csv_rows(iter(_first_lines(source)), _problem, ROW_START, _delimiter(source))
+    problems = [problem for _, _, problem in rows]
     return 2 * problems.count("") > len(problems)
+
+
+def _delimiter(source: Source) -> str:
+    """Return what separates the columns of the first of the first lines that begins a row."""
+    return next((start[1] for line in _first_lines(source) if (start := ROW_START.match(line))), ",")
+
+
+def _first_lines(source: Source) -> list[str]:
+    return list(map(_decode, source.head().split(b"\n")[:SNIFFED_LINES]))
 
 
 def _decode(line: bytes) -> str:

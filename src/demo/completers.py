@@ -8,7 +8,7 @@ from src.completion.completer import Completer
 from src.completion.prefix_memory import PrefixMemory
 from src.demo.server import PageModel
 from src.deploy.export import export_onnx
-from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
+from src.deploy.onnx_lstm import OnnxLSTM
 from src.lstm_model import load_lstm_lm
 from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
 from src.runs import best_run, best_runs, describe_run, read_meta
@@ -37,9 +37,11 @@ def page_models(
     lstm_dir = Path(lstm_dir or best_run("lstm_lm", models_dir=models_dir))
     transformer_dir = transformer_dir or next(iter(best_runs(*PRETRAINED_NAMES, models_dir=models_dir)), None)
     lstm, about = load_lstm(lstm_dir), describe_run(lstm_dir)
-    if not (lstm_dir / INT8_FILE).is_file():
+    try:
+        exported = OnnxLSTM(lstm_dir)
+    except FileNotFoundError:
         export_onnx(lstm_dir)
-    exported = OnnxLSTM(lstm_dir)
+        exported = OnnxLSTM(lstm_dir)
     models = [
         PageModel("LSTM", about, lambda: lstm),
         PageModel("LSTM int8", f"int8 export of {about}", lambda: exported),

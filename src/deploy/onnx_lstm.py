@@ -33,8 +33,7 @@ class OnnxLSTM:
         precision: "int8" takes a quarter of the space of "float32".
 
     Raises:
-        FileNotFoundError: the model has not been exported yet.
-        ValueError: it was exported by an earlier version of this project.
+        FileNotFoundError: the model has not been exported yet, or only by an earlier version of this project.
         CalibrationError: the run's `calibration.json` is damaged.
     """
 
@@ -49,7 +48,7 @@ class OnnxLSTM:
         self.session = onnxruntime.InferenceSession(path, options)
         self.num_layers, num_rows, self.hidden_dim = self.session.get_inputs()[1].shape
         if num_rows == 1:
-            raise ValueError(f"{path} is of an earlier version and reads one row at a time: {advice}")
+            raise FileNotFoundError(f"{path} is of an earlier version and reads one row at a time: {advice}")
         self.tokenizer = Tokenizer.from_file(str(Path(run_dir) / "tokenizer.json"))
         special_tokens = json.loads((Path(run_dir) / "special_tokens_map.json").read_text(encoding="utf-8"))
         self.eos_id = self.tokenizer.token_to_id(special_tokens["eos_token"])

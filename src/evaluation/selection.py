@@ -1,7 +1,7 @@
-"""All that is chosen on validation tweets: decoding, order and weight of the n-grams, calibration of probabilities."""
+"""What is chosen on validation tweets: decoding, where suggestions end, order and weight of n-grams, calibration."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from src.evaluation.evaluate import evaluation_texts
 from src.evaluation.intervals import Ratio, estimate
 from src.evaluation.metrics import answer_scores
 from src.evaluation.systems import ModelSystem, as_pairs
-from src.evaluation.typing import NUM_SUGGESTIONS, SuggestionRecord, record_suggestions
+from src.evaluation.typing import NUM_SUGGESTIONS, SuggestionRecord, record_suggestions, type_texts, typing_ratios
 from src.models.interpolation import InterpolatedLM, interpolated
 from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset, collate_batch
@@ -38,6 +38,9 @@ DECODINGS = (
     Decoding("mbr", num_samples=16, temperature=0.8),
     Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
 )
+# Values of `Decoding.min_probability`, and how many keys, as a share of all, a choice among them may lose.
+MIN_PROBABILITIES = (0.0, 0.05, 0.1, 0.3, 1.0)
+MAX_LOSS = 0.001
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 # Fewer suggestions say too little about how sure a model should be.
 MIN_SUGGESTIONS = 50
@@ -89,6 +92,22 @@ def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
         return table.loc[table["seconds"].idxmin(), "decoding"]
     rouge = affordable[["rouge1", "rouge2"]].map(lambda score: score.value).mean(axis=1)
     return affordable.loc[rouge.idxmax(), "decoding"]
+
+
+def choose_min_probability(records: Mapping[float, SuggestionRecord], n: int = 3) -> float:
+    """Choose how far suggestions go on: no farther than saves keys, since every word must be read and computed.
+
+    Args:
+        records: what was suggested with each value of `Decoding.min_probability` while the same texts were typed.
+        n: number of suggestions.
+
+    Returns:
+        the largest value that saves as many keys as the best one, less `MAX_LOSS`, if a key takes a phrase.
+    """
+    saved = {
+        value: typing_ratios(type_texts(record, "phrase", n))["keys_saved"].value for value, record in records.items()
+    }
+    return max(value for value, share in saved.items() if share >= max(saved.values()) - MAX_LOSS)
 
 
 def choose_order(

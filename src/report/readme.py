@@ -10,6 +10,7 @@ from src.report.tables import (
     SEED_MARK,
     UNKNOWN,
     cost_table,
+    keys_saved_table,
     markdown_table,
     recorded_summaries,
     score_table,
@@ -22,9 +23,10 @@ TITLES = [metric.title for metric in METRICS.values() if metric.in_readme]
 
 
 def results_section(record: dict) -> str:
-    """The table of a comparison, and a note that names its data.
+    """The tables of a comparison, and a note that names its data.
 
-    The LSTM's runs with other seeds share one row, their mean. The record also holds the other metrics.
+    The first table holds the keys saved, the second the scores of complete answers. The LSTM's runs with other seeds
+    share one row, their mean. The record also holds the other metrics.
     """
     summaries = recorded_summaries(record)
     table = score_table(summaries)[TITLES].join(cost_table(record))
@@ -35,12 +37,13 @@ def results_section(record: dict) -> str:
         scores = {title: f"{row['mean']:.3g} ± {row['standard deviation']:.2g}" for title, row in spread.iterrows()}
         name = f"LSTM, mean of {len(seeds)} seeds ± standard deviation"
         rows.append({"": name, **dict.fromkeys(table.columns, UNKNOWN), **scores})
+    saved = [{"": name, **row} for name, row in keys_saved_table(record["typing"]).to_dict("index").items()]
     data = record["data"]
     note = (
         f"{record['num_pairs']:,} test pairs of `{data['source']}` ({data['name']}, {data['counts']['train']:,} "
         f"training tweets after cleaning), seed {record['seed']}, {record['interval']}, by `{record['command']}`."
     )
-    return f"{markdown_table(rows)}\n\n{note}\n"
+    return f"{markdown_table(saved)}\n\n{markdown_table(rows)}\n\n{note}\n"
 
 
 def update_readme(readme: str | Path = "README.md", models_dir: str | Path = "models") -> None:

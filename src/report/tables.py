@@ -24,6 +24,8 @@ TITLE_WIDTH = 12
 # In the names of runs that differ only in their seed: "LSTM, seed 1", "LSTM, seed 2", ...
 SEED_MARK = ", seed "
 COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
+# Besides the keys saved, as many as fit a terminal.
+TERMINAL_METRICS = [METRICS[name] for name in ("rouge1", "next_word", "perplexity_per_word")]
 MAIN_METRICS = [metric for metric in METRICS.values() if metric.is_main]
 
 
@@ -115,6 +117,42 @@ def typing_table(record: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def keys_saved_table(record: dict) -> pd.DataFrame:
+    """One row per system: the share of keys that it saves while tweets are typed, with its interval.
+
+    Args:
+        record: as in `typing_table`.
+    """
+    columns = {
+        "keys saved, 3 suggestions": ("word", "3"),
+        "keys saved, 1 suggestion": ("word", "1"),
+        "keys saved, 3 suggestions, phrases": ("phrase", "3"),
+    }
+    rows = {
+        name: {
+            "tweets typed": f"{system['tweets']:,}",
+            **{title: str(_keys_saved(system, policy, n)) for title, (policy, n) in columns.items()},
+        }
+        for name, system in record["systems"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _keys_saved(system: dict, policy: str, n: str) -> Estimate:
+    return Estimate.from_record(system[policy][n]["metrics"]["keys_saved"])
+
+
+def keys_saved_sentence(record: dict, names: Sequence[str]) -> str:
+    """Say which share of the keys some systems save with three suggestions, and the baseline.
+
+    Args:
+        record: as in `typing_table`.
+    """
+    systems = {name: record["systems"][name] for name in (*names, record["baseline"])}
+    saved = [f"{name} {_keys_saved(one, 'word', '3')} ({one['tweets']:,} tweets)" for name, one in systems.items()]
+    return f"Share of all keys saved while tweets are typed, three suggestions at every letter: {', '.join(saved)}."
+
+
 def summaries_of_seeds(summaries: dict[str, Summary], name: str) -> list[Summary]:
     """The summaries of a system and of its runs with other seeds."""
     return [summary for other, summary in summaries.items() if other == name or other.startswith(name + SEED_MARK)]
@@ -158,7 +196,10 @@ def plain_table(record: dict) -> str:
     summaries, costs = recorded_summaries(record), cost_table(record)
     names = [name for name in summaries if SEED_MARK not in name]
     columns = [("", names)]
-    for metric in MAIN_METRICS:
+    typed = record["typing"]["systems"]
+    saved = [f"{_keys_saved(typed[name], 'word', '3').value:.1%}" if name in typed else UNKNOWN for name in names]
+    columns.append(("keys saved", saved))
+    for metric in TERMINAL_METRICS:
         scores = [str(summaries[name].get(metric.id, UNKNOWN)).split(" (")[0] for name in names]
         columns.append((metric.title, scores))
     for cost in ("seconds_per_suggestion", "megabytes"):
@@ -201,7 +242,8 @@ def baseline_sentence(system: str, baselines: Sequence[str], summaries: dict[str
 def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluation, baselines: Sequence[str]) -> str:
     """What the numbers say, in Markdown.
 
-    Each LSTM is compared with the transformer, all of them with the baselines, then their costs.
+    The keys that they save come first. Each LSTM is compared with the transformer, all of them with the baselines,
+    then their costs.
     """
     summaries, large = recorded_summaries(record), record["systems"][transformer.name]
     names = [*(lstm.name for lstm in lstms), transformer.name]
@@ -209,6 +251,7 @@ def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluatio
     scores = [f"{name} {summaries[name][bits.id]}" for name in names]
     lines = [
         f"On {record['num_pairs']:,} test pairs of {record['data']['source']} (95% intervals in brackets):",
+        keys_saved_sentence(record["typing"], names),
         *(
             difference_sentence(lstm, transformer, metric.id, record["seed"])
             for lstm in lstms

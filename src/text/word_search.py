@@ -23,9 +23,8 @@ Read = Callable[[list[int], list[int]], np.ndarray]
 
 # The search keeps this many beginnings of words for each suggestion.
 BEAMS_PER_SUGGESTION = 3
-# The next two were chosen on validation tweets by keys saved.
-MIN_PROBABILITY = 0.1
-LENGTH_WEIGHT = 0.0
+# Chosen on validation tweets by keys saved, see `src.evaluation.selection.choose_min_probability`.
+MIN_PROBABILITY = 0.05
 
 
 @dataclass
@@ -170,10 +169,7 @@ class PromptSearch:
         return best
 
     def _rank(self, suggestion: Suggestion) -> float:
-        saved = len(suggestion.word) - len(self.typed)
-        if saved == 0:
-            return math.inf
-        return -suggestion.word_log_probability - LENGTH_WEIGHT * math.log(saved)
+        return math.inf if suggestion.word == self.typed else -suggestion.word_log_probability
 
     def _add_word(self, path: Path, after: np.ndarray) -> None:
         """Count a spelling of a word that ends here."""

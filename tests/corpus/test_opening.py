@@ -73,3 +73,32 @@ def test_a_zip_file_without_tweets_names_what_it_holds(tmp_path):
     path = write_zip(tmp_path / "photos.zip", **{"a.png": "x", "b.parquet": "x"})
     with pytest.raises(CorpusFormatError, match=r"photos\.zip holds 0 csv files, but a\.png, b\.parquet; .* unpack it"):
         read_corpus(path)
+
+
+MAC_FILES = [
+    ("tweets.csv", CSV, None),
+    ("tweets.csv", CSV * 100, None),
+    ("tweets.csv", "target,ids,date,flag,user,text\n" + CSV, None),
+    ("tweets.csv", "id,text\n1,good morning\n", "text"),
+    ("tweets.txt", "good morning\nsee you\n", None),
+    ("tweets.txt", "good morning\nsee you", None),
+    ("tweets.jsonl", '{"text": "good morning"}\n{"text": "see you"}\n', "text"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "text_column"), MAC_FILES)
+def test_line_ends_of_old_macintosh_programs_are_named(tmp_path, name, content, text_column):
+    content = content.replace("\n", "\r")
+    (tmp_path / name).write_bytes(content.encode())
+    write_zip(tmp_path / "packed.zip", **{name.replace(".txt", ".csv"): content})
+    for path in (tmp_path / name, tmp_path / "packed.zip"):
+        with pytest.raises(CorpusFormatError, match=r"old Macintosh programs \(carriage returns alone\); save it"):
+            read_corpus(path, text_column)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r\r\n", "\r\n\r\n"])
+def test_a_carriage_return_inside_a_tweet_is_no_line_end(tmp_path, line_end):
+    texts = [f"one\r{number}" for number in range(5_000)]
+    content = "".join(row(number, text).replace("\n", line_end) for number, text in enumerate(texts))
+    (tmp_path / "tweets.csv").write_bytes(content.encode())
+    assert list(read_corpus(tmp_path / "tweets.csv").tweets["text"]) == texts

@@ -105,12 +105,13 @@ def test_a_missing_column_names_those_that_exist(tmp_path, name, content):
 
 
 def test_a_named_column_of_a_file_without_a_header_shows_no_tweet(tmp_path):
-    path = write(tmp_path / "training.csv", row(1, "a private text"))
-    with pytest.raises(
-        CorpusFormatError, match="Sentiment140's format, without a header; leave text_column"
-    ) as refusal:
-        load_corpus(path, text_column="text")
-    assert "private" not in str(refusal.value)
+    for content in (row(1, "a private text"), row(1, "a private text").replace('","', '";"')):
+        path = write(tmp_path / "training.csv", content)
+        with pytest.raises(
+            CorpusFormatError, match="Sentiment140's format, without a header; leave text_column"
+        ) as refusal:
+            load_corpus(path, text_column="text")
+        assert "private" not in str(refusal.value)
 
 
 # JSON

@@ -1,5 +1,7 @@
 """Read files in the format of Sentiment140: which rows become tweets, and which files are refused."""
 
+import csv
+import io
 import json
 import random
 from pathlib import Path
@@ -128,7 +130,7 @@ def test_any_label_is_accepted_and_unusual_ones_are_counted(tmp_path, labels, un
     assert read.record().get("unusual_labels", {}) == unusual
 
 
-@pytest.mark.parametrize("number", ["1467810369", "1467810369.0", "1.46781E+09", " 7 "])
+@pytest.mark.parametrize("number", ["1467810369", "1467810369.0", "1.46781E+09", "1,46781E+09", " 7 "])
 def test_ids_that_passed_through_a_spreadsheet_are_accepted(tmp_path, number):
     assert read_sentiment140(write_csv(tmp_path, row(number))).bad_rows == ()
 
@@ -202,6 +204,39 @@ def test_a_copy_in_utf8_gives_the_same_texts_once_normalised(tmp_path):
     (tmp_path / "utf8.csv").write_text(row(1, text), encoding="utf-8")
     utf8 = read_sentiment140(tmp_path / "utf8.csv")
     assert normalize_tweet(utf8.tweets["text"][0]) == normalize_tweet(latin1.tweets["text"][0])
+
+
+# Other delimiters
+
+
+def separated(delimiter, quoting, texts):
+    """Rows as a spreadsheet writes them, with an id such as 1,46781E+09 or 1.46781E+09."""
+    content = io.StringIO()
+    number = "1.46781E+09" if delimiter == "," else "1,46781E+09"
+    rows = [["0", number, "Mon, 06 Apr 2009 22:19:45 +0000", "NO_QUERY", "ada", text] for text in texts]
+    csv.writer(content, delimiter=delimiter, quoting=quoting).writerows(rows)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+@pytest.mark.parametrize("before", ["", "\xef\xbb\xbf", "\r\n", "target;ids;date;flag;user;text\r\n"])
+@pytest.mark.parametrize("name", ["tweets.csv", "tweets.tsv", "tweets.txt"])
+def test_columns_may_be_separated_by_semicolons_or_tabs(tmp_path, delimiter, quoting, before, name):
+    texts = ["hello; my, friend", "two\nlines", 'a "quoted"\tword', *["next"] * 20]
+    path = write_csv(tmp_path, before.replace(";", delimiter) + separated(delimiter, quoting, texts), name=name)
+    read = read_sentiment140(path)
+    assert (list(read.tweets["text"]), read.bad_rows) == (texts, ())
+    assert set(read.tweets["date"]) == {"Mon, 06 Apr 2009 22:19:45 +0000"}
+    assert set(read.tweets["user"]) == {"ada"}
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_an_unbalanced_quote_between_other_delimiters_costs_one_row(tmp_path, delimiter):
+    good = separated(delimiter, csv.QUOTE_ALL, ["fine", 'the "end"'])
+    read = read_sentiment140(write_csv(tmp_path, separated(delimiter, csv.QUOTE_ALL, ["open"])[:-3] + "\n", good))
+    assert [bad.line for bad in read.bad_rows] == [1]
+    assert list(read.tweets["text"]) == ["fine", 'the "end"']
 
 
 # Refusing

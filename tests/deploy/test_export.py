@@ -113,7 +113,7 @@ def test_a_model_exported_for_one_row_is_refused(run_dir, tmp_path):
         if one.name in ("hidden", "cell"):
             one.type.tensor_type.shape.dim[1].dim_value = 1
     onnx.save(exported, tmp_path / INT8_FILE)
-    with pytest.raises(ValueError, match=r"is of an earlier version and reads one row at a time: write it with"):
+    with pytest.raises(FileNotFoundError, match=r"is of an earlier version and reads one row at a time: write it with"):
         OnnxLSTM(tmp_path)
 
 

@@ -122,8 +122,8 @@ def test_likelihood_equals_the_logits_of_forward_text_by_text(opinionated_lstm, 
     for text in texts:
         context, target = split_ids(tokenizer, text)
         with torch.no_grad():
-            logits = opinionated_lstm(torch.tensor([context + target[:-1]])).logits[0]
-        log_probabilities = logits.log_softmax(dim=1)[len(context) - 1 :]
+            logits = opinionated_lstm(torch.tensor([[tokenizer.bos_token_id, *context, *target[:-1]]])).logits[0]
+        log_probabilities = logits.log_softmax(dim=1)[len(context) :]
         expected.append(-sum(float(row[token]) for row, token in zip(log_probabilities, target, strict=True)))
     # Texts differ by far more than the tolerance, so a wrong token or a wrong order fails the test.
     assert np.std(expected) > 1
@@ -212,13 +212,13 @@ def test_a_model_answers_with_complete_and_has_the_likelihood_of_the_targets(
     texts = evaluation_texts(cleaned_texts, 12, seed=0)
     contexts = [pair.context for pair in as_pairs(texts)]
     found = evaluate(ModelSystem("LSTM", opinionated_lstm, tokenizer), texts)
-    expected = [row[0] for row in complete(opinionated_lstm, tokenizer, contexts)]
+    expected = [row[0] for row in complete(opinionated_lstm, tokenizer, contexts, decoding=GREEDY)]
     assert found.answers == [completion.text for completion in expected]
     assert found.confidence.tolist() == [completion.confidence for completion in expected]
     pd.testing.assert_frame_equal(found.likelihood, target_likelihood(opinionated_lstm, tokenizer, texts))
-    # The greedy answer begins with the most probable next word.
+    # The next word is the most probable one, whatever the decoding.
     targets = [pair.target for pair in as_pairs(texts)]
-    first_words = [[answer.split(" ")[0]] for answer in found.answers]
+    first_words = [[row[0].text.split(" ")[0]] for row in complete(opinionated_lstm, tokenizer, contexts)]
     assert found.scores["next_word"].tolist() == next_word_scores(first_words, targets)["next_word"].tolist()
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from src.completion import Completer
 from src.evaluation.intervals import Ratio, estimate
+from src.evaluation.selection import choose_min_probability
 from src.evaluation.typing import (
     TYPING_METRICS,
+    SuggestionRecord,
     record_suggestions,
     type_texts,
     typing_curve,
@@ -386,3 +388,18 @@ def test_a_threshold_needs_probabilities():
     record = record_suggestions(Scripted({"": ["ab"]}), ["ab"])
     with pytest.raises(ValueError, match="no probabilities"):
         type_texts(record, "word", 1, 0.5)
+
+
+def test_suggestions_end_where_going_on_saves_hardly_any_keys():
+    text = "so tired of this rain today and tomorrow"
+    num_letters = len(text.replace(" ", ""))
+
+    def record(first_right_words):
+        right = np.zeros((num_letters, 3), dtype=int)
+        right[0, 0] = first_right_words
+        return SuggestionRecord([text], right, np.full(right.shape, 0.5))
+
+    far, near, nothing = record(5), record(4), record(0)
+    assert choose_min_probability({0.0: far, 0.1: far, 0.3: near, 1.0: nothing}) == 0.1
+    assert choose_min_probability({0.0: far, 0.1: near, 1.0: nothing}) == 0.0
+    assert choose_min_probability({0.0: nothing, 1.0: nothing}) == 1.0

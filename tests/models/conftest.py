@@ -1,7 +1,5 @@
 """Fixtures for the tests of this folder: a tiny transformer, a model hub that has it, and a stand-in."""
 
-import threading
-
 import pytest
 import torch
 from huggingface_hub import constants
@@ -9,7 +7,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from src.models import pretrained
 from src.models.pretrained import PretrainedLM
-from tests.models.hub_server import HubServer
+from tests.models.hub_server import running_hub
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +55,5 @@ def hub_server(tiny_gpt2, tokenizer, tmp_path):
     folder = tmp_path / "on-the-hub"
     tiny_gpt2.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    with HubServer(folder) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running_hub(folder) as server:
         yield server
-        server.closing.set()
-        server.shutdown()
-        thread.join()

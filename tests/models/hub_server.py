@@ -3,6 +3,8 @@
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,6 +53,29 @@ class HubServer(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Say nothing about clients that closed the connection."""
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """The settings with which a new process asks this hub, with an empty cache in `folder`."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(folder / "hf"),
+            "HF_HUB_OFFLINE": "0",
+            "no_proxy": "127.0.0.1",
+        }
+
+
+@contextmanager
+def running_hub(folder: Path) -> Iterator[HubServer]:
+    """A `HubServer` that runs until the block ends."""
+    with HubServer(folder) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.closing.set()
+            server.shutdown()
+            thread.join()
 
 
 class Handler(BaseHTTPRequestHandler):

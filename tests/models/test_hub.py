@@ -322,11 +322,9 @@ def test_a_new_process_that_is_given_the_hub_prints_one_sentence(hub_server, tmp
         "pretrained._from_wheel = lambda data_dir: pretrained.load_pretrained(sys.argv[1])\n"
         "print(pretrained.load_pretrained().name)\n"
     )
-    settings = {"HF_ENDPOINT": hub_server.url, "HF_HOME": str(tmp_path / "hf"), "no_proxy": "127.0.0.1"}
-    settings |= {"HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
     completed = subprocess.run(
         [sys.executable, "-c", program, str(folder)],
-        env={**os.environ, **settings},
+        env={**os.environ, **hub_server.environment(tmp_path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

@@ -95,7 +95,8 @@ def test_scores_equal_those_of_the_logits(neural, ngram, tokenizer, cleaned_text
     texts = [text for text in cleaned_texts if text.count(" ") > 3][:5]
     nll = target_likelihood(model, tokenizer, texts)["nll"]
     for text, expected in zip(texts, nll):
-        batch = collate_batch([NextTokenDataset([text], tokenizer, tokenizer.eos_token_id, context_unit="words")[0]])
+        eos_id = tokenizer.eos_token_id
+        batch = collate_batch([NextTokenDataset([text], tokenizer, eos_id, context_unit="words", bos_id=eos_id)[0]])
         with torch.no_grad():
             log_p = model(batch["input_ids"]).logits
         is_target = batch["labels"] != IGNORE_INDEX

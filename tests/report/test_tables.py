@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,15 @@ def record() -> dict:
         "LSTM": {"seconds_per_suggestion": 0.01, "parameters": 5_000_000, "megabytes": 20.0, "run": "lstm_lm-1"},
         "transformer": {"seconds_per_suggestion": 0.5, "parameters": 130_000_000, "megabytes": 500.0, "run": "t-1"},
     }
-    return comparison_record(evaluations, costs, DATA, 0, {"max_pairs": 400})
+    return {**comparison_record(evaluations, costs, DATA, 0, {"max_pairs": 400}), "typing": typed("transformer")}
+
+
+def typed(*more: str) -> dict:
+    """The record of completers that type "so tired" and "so so"; the LSTM knows both words, the others only one."""
+    known = {"word list": "so", "LSTM": "so so tired", **dict.fromkeys(more, "so")}
+    texts = ["so tired", "so so"]
+    records = {name: record_suggestions(WordList([words]), texts) for name, words in known.items()}
+    return typing_record(records, "word list", seed=0)
 
 
 def test_record_survives_json_and_names_what_it_measured(record):
@@ -82,19 +91,22 @@ def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
 def test_the_plain_table_fits_a_terminal(record):
     record["systems"]["LSTM, seed 1"] = record["systems"]["LSTM"]
     assert plain_table(record).splitlines() == [
-        "                               next-word  perplexity  seconds per",
-        "             ROUGE-1  ROUGE-2   accuracy    per word   suggestion   MB",
-        "baseline       0.050    0.050      0.050           –        0.001    –",
-        "LSTM           0.100    0.100      0.100        1024         0.01   20",
-        "transformer    0.300    0.300      0.300         181          0.5  500",
+        "                                  next-word  perplexity  seconds per",
+        "             keys saved  ROUGE-1   accuracy    per word   suggestion   MB",
+        "baseline              –    0.050      0.050           –        0.001    –",
+        "LSTM              69.2%    0.100      0.100        1024         0.01   20",
+        "transformer       38.5%    0.300      0.300         181          0.5  500",
     ]
 
 
 def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(record):
     lines = results_section(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {sum(metric.in_readme for metric in METRICS.values()) + 3 + 2}
-    assert [row.split(" | ")[0] for row in rows[2:]] == ["| baseline", "| LSTM", "| transformer"]
+    saved, scores = rows[:5], rows[5:]
+    assert {line.count("|") for line in scores} == {sum(metric.in_readme for metric in METRICS.values()) + 3 + 2}
+    assert [row.split(" | ")[0] for row in scores[2:]] == ["| baseline", "| LSTM", "| transformer"]
+    assert [row.split(" | ")[0] for row in saved[2:]] == ["| word list", "| LSTM", "| transformer"]
+    assert [row.split(" | ")[1] for row in saved] == ["tweets typed", "---", "2", "2", "2"]
     assert lines[-1].startswith(
         "400 test pairs of `made-up.csv` (made-up, 1,200 training tweets after cleaning), seed 0"
     )
@@ -102,7 +114,8 @@ def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(reco
 
 def test_the_readme_table_has_one_row_for_all_seeds():
     evaluations = [evaluation(name, mean, bits=2.0) for name, mean in SEEDS.items()]
-    lines = results_section(comparison_record(evaluations, {}, DATA, 0, {})).splitlines()
+    lines = results_section({**comparison_record(evaluations, {}, DATA, 0, {}), "typing": typed()}).splitlines()
+    lines = lines[lines.index("") + 1 :]
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| LSTM",
         "| LSTM, plain recipe",
@@ -208,6 +221,7 @@ def test_conclusion_says_which_system_is_better_and_what_it_costs(record):
         record, [evaluation("LSTM", 0.1, bits=2.0)], evaluation("transformer", 0.3, bits=1.5), ["baseline"]
     )
     assert "On 400 test pairs of made-up.csv" in text
+    assert re.search(r"three suggestions at every letter: LSTM 0\.\d+ .* \(2 tweets\), transformer .*, word list", text)
     for title in ("ROUGE-1", "ROUGE-2", "next-word accuracy", "perplexity per word"):
         assert f"In {title}, transformer is better than LSTM" in text
     assert "transformer beats every baseline" in text
