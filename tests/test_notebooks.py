@@ -60,10 +60,15 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
         "models_dir": str(folder / "models"),
         "corpus_path": str(corpus_path),
         "max_pairs": 10,
-        "typed_tweets": 4,
     }
     tiny = {
-        "solution_lstm": {**TINY_CONFIG, **TINY_SETTINGS, "ngram_orders": [1, 2], "decoding_pairs": 5},
+        "solution_lstm": {
+            **TINY_CONFIG,
+            **TINY_SETTINGS,
+            "ngram_orders": [1, 2],
+            "decoding_pairs": 5,
+            "typed_tweets": 4,
+        },
         "solution_pretrained": {
             "model_name": str(distilgpt2_path),
             "finetune_tweets": 64,
@@ -71,7 +76,7 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
             "val_loss_tweets": 16,
             "decoding_pairs": 5,
         },
-        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2], "slow_typed_tweets": 2},
+        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4, "slow_typed_tweets": 2},
     }
     for name in NAMES:
         papermill.execute_notebook(

@@ -33,9 +33,14 @@ GPU_PARAMETERS = {
         "bf16": True,
         "num_workers": 4,
         "max_pairs": 5_000,
-        "typed_tweets": 200,
     },
-    "compare": {**FOLDERS, "max_pairs": 20_000, "slow_typed_tweets": 1_000, "timed_prefixes": 100},
+    "compare": {
+        **FOLDERS,
+        "max_pairs": 20_000,
+        "typed_tweets": 1_000,
+        "slow_typed_tweets": 1_000,
+        "timed_prefixes": 100,
+    },
 }
 
 
