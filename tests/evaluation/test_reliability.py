@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.evaluation.reliability import expected_calibration_error, reliability_table
-from src.evaluation.selection import MIN_SUGGESTIONS, choose_calibration, fit_calibration
+from src.evaluation.selection import MIN_SUGGESTIONS, PRIOR_PRECISION, choose_calibration, fit_calibration
 from src.evaluation.typing import record_suggestions
 from src.evaluation.word_list import WordList
 from src.text.calibration import IDENTITY, Calibration
@@ -131,6 +131,14 @@ def test_the_fit_ends_whatever_the_suggestions_are(seed, intercept, slope):
     assert calibration.slope > 0
 
 
+def test_a_precise_prior_keeps_a_fit_to_few_suggestions_near_the_identity():
+    probabilities, is_right = made_up_suggestions(200, Calibration(0.5, -0.8))
+    weak, strong, stronger = (fit_calibration(probabilities, is_right, precision) for precision in (1, 100, 1e6))
+    assert weak.slope < strong.slope < stronger.slope < 1
+    assert weak.intercept < strong.intercept < stronger.intercept < 0
+    assert (stronger.slope, stronger.intercept) == pytest.approx((1, 0), abs=1e-3)
+
+
 def test_suggestions_without_probabilities_are_refused():
     with pytest.raises(ValueError, match="these suggestions have no probabilities"):
         fit_calibration(np.full(100, np.nan), np.ones(100, dtype=bool))
@@ -164,7 +172,7 @@ def test_a_boastful_completer_is_put_right_on_texts_that_were_not_used(made_up_t
     calibration, check = choose_calibration(completer, texts)
     assert check.texts == texts[1::2]
     fitted = record_suggestions(completer, texts[::2])
-    assert calibration == fit_calibration(fitted.shown_probabilities(3), fitted.shown_right(3))
+    assert calibration == fit_calibration(fitted.shown_probabilities(3), fitted.shown_right(3), PRIOR_PRECISION)
     probabilities, is_right = check.shown_probabilities(3), check.shown_right(3)
     before = expected_calibration_error(probabilities, is_right)
     assert expected_calibration_error(calibration.apply(probabilities), is_right) < before / 2
