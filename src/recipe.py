@@ -100,20 +100,22 @@ def save_run(
         max_seconds: maximum time for one prefix, see `src.evaluation.selection.choose_decoding`.
         max_pairs: number of validation pairs that are scored.
         typed_tweets: number of validation tweets that are typed: half to calibrate, half to check the calibration.
+            With 0 the run has no calibration, for a model that is too slow to type.
         seed: seed of the bootstrap.
     """
     table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
     decoding = choose_decoding(table, max_seconds)
     pair_texts = val_texts[:max_pairs]
     summary = evaluate(replace(system, decoding=decoding), pair_texts).summary(seed)
-    calibration, errors = calibrate(system, val_texts[:typed_tweets])
     metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": len(pair_texts)}
-    metrics["calibration_error"] = errors
+    if typed_tweets:
+        calibration, metrics["calibration_error"] = calibrate(system, val_texts[:typed_tweets])
     settings = {**asdict(result.settings), "decoding": asdict(decoding)}
     meta = run_metadata(system.name, settings, data, metrics, result.duration)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
     with new_run(system.name, models_dir) as run_dir:
-        write_json(run_dir / CALIBRATION_FILE, asdict(calibration))
+        if typed_tweets:
+            write_json(run_dir / CALIBRATION_FILE, asdict(calibration))
         save_model(run_dir, system.model, system.tokenizer, meta, result.history)
 
 

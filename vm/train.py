@@ -128,7 +128,8 @@ def main() -> None:
             decoding_pairs=values.decoding_pairs,
             max_seconds=values.max_seconds,
             max_pairs=values.max_pairs,
-            typed_tweets=values.typed_tweets,
+            # The transformer's notebook types no tweets.
+            typed_tweets=getattr(values, "typed_tweets", 0),
             seed=values.seed,
         )
         shutil.rmtree(checkpoint_folder(values, system.name))
