@@ -66,7 +66,7 @@ def lstm_config(values: SimpleNamespace) -> LSTMConfig:
 
 
 def finetuning_settings(values: SimpleNamespace, num_tweets: int) -> TrainingSettings:
-    """The settings of `solution_pretrained.ipynb`: one pass, with the loss on targets alone from the first step."""
+    """The settings of `solution_pretrained.ipynb`: one pass, with the loss on every token."""
     one_pass = {"max_epochs": 1, "max_tweets_seen": num_tweets}
     return training_settings(values, **one_pass, all_tokens_share=1.0, num_sampled_tokens=0)
 

@@ -49,10 +49,10 @@ def test_the_parameters_are_those_of_the_notebook():
     assert training_settings(values, bf16=True) == expected
 
 
-def test_fine_tuning_counts_targets_alone_in_one_pass():
+def test_fine_tuning_counts_every_token_in_one_pass():
     values = parameters("solution_pretrained", [])
     settings = finetuning_settings(values, num_tweets=50)
-    assert (settings.all_tokens_share, settings.num_sampled_tokens) == (0.0, 0)
+    assert (settings.all_tokens_share, settings.num_sampled_tokens) == (1.0, 0)
     assert (settings.max_epochs, settings.max_tweets_seen) == (1, 50)
     assert settings.learning_rate == values.learning_rate == 1e-4
 
