@@ -54,6 +54,7 @@ def test_tracked_run_is_complete_and_small():
     paths = [path for path in run_dir.iterdir() if path.suffix != ".onnx"]
     assert {path.name for path in paths} == {
         "README.md",
+        "calibration.json",
         "comparison.json",
         "history.json",
         "meta.json",
