@@ -59,6 +59,8 @@ class Suggestion:
     word_log_probability: float
     token_ids: list[int] = field(default_factory=list)
     log_probability: float = -math.inf
+    # Log-probability of the most probable spelling, without the continuation.
+    best_spelling: float = -math.inf
     # The continuation and its last word, which may not be complete yet; None if there is none.
     path: Path | None = None
     last_word_log_probability: float | None = None
@@ -178,8 +180,9 @@ class PromptSearch:
         word = clean_string(path.letters)
         suggestion = self.found.setdefault(word, Suggestion(word, -math.inf))
         suggestion.word_log_probability = float(np.logaddexp(suggestion.word_log_probability, log_probability))
-        if log_probability > suggestion.log_probability:
-            suggestion.token_ids, suggestion.log_probability = path.token_ids, log_probability
+        if log_probability > suggestion.best_spelling:
+            suggestion.best_spelling = suggestion.log_probability = log_probability
+            suggestion.token_ids = path.token_ids
             suggestion.path, suggestion.last_word_log_probability = path, None
 
     def _longer(self, path: Path, after: np.ndarray) -> list[Path]:
