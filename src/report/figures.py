@@ -156,7 +156,7 @@ def plot_typing(record: dict, systems: Sequence[str], n: int) -> Figure:
         )
     axes.set(xlabel="suggestions shown while a tweet is typed (left: only the surest ones)", ylabel="% of keys saved ↑")
     # Room for the labels above the highest curve.
-    axes.set(xlim=(0, None), ylim=(0, max(1.0, 1.1 * axes.dataLim.ymax)))
+    axes.set(xlim=(0, None), ylim=(0, max(1.0, 1.2 * axes.dataLim.ymax)))
     axes.set_title(f"Keys saved by {'one suggestion' if n == 1 else f'{n} suggestions'} before each letter", loc="left")
     axes.grid(alpha=0.3)
     _label_line_ends(axes)
