@@ -232,7 +232,6 @@ def test_a_dumb_terminal_answers_lines(exported):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["!!!", "--models-dir", MODELS], "has no word, and this model was not trained to complete a first word"),
         (["مرحبا", "--models-dir", MODELS], "has no letters a to z or digits 0 to 9"),
         (["the weather", "-n", "0", "--models-dir", MODELS], "n is 0: ask for at least one suggestion"),
         (["-n", "0", "--models-dir", MODELS], "n is 0: ask for at least one suggestion"),

@@ -124,4 +124,4 @@ def test_saved_text_files_name_the_tokens(tokenizer, tmp_path):
     save_tokenizer(tokenizer, tmp_path)
     assert (tmp_path / "vocab.txt").read_text().splitlines() == in_order(tokenizer)
     special_tokens = json.loads((tmp_path / "special_tokens_map.json").read_text())
-    assert special_tokens == {"pad_token": PAD, "unk_token": UNK, "eos_token": EOS}
+    assert special_tokens == {"pad_token": PAD, "unk_token": UNK, "bos_token": EOS, "eos_token": EOS}
