@@ -1,4 +1,4 @@
-"""A line editor for the terminal that suggests how a tweet goes on while it is being typed."""
+"""A line editor for the terminal that suggests how a tweet continues while it is being typed."""
 
 import asyncio
 from collections.abc import Sequence

@@ -7,13 +7,14 @@ It writes `benchmarks/results/typing_steps.json`.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from benchmarks.common import NGRAM_ORDER, prepared_corpus, write_results
 from src.completion import GREEDY, Completer, Decoding
 from src.evaluation.intervals import as_record
 from src.evaluation.selection import MIN_PROBABILITIES, choose_min_probability, choose_weight, validation_texts
 from src.evaluation.typing import record_suggestions, type_texts, typing_summary
-from src.lstm_model import load_lstm_lm
+from src.lstm_model import LSTMLM, load_lstm_lm
 from src.models.kneser_ney import KneserNeyLM
 from src.recipe import token_datasets
 from src.runs import find_run
@@ -54,7 +55,7 @@ class NoRepeats:
         return found
 
 
-def steps(train_texts: Sequence[str], val_texts: Sequence[str], run_dir: str) -> Iterator[tuple[str, TweetCompleter]]:
+def steps(train_texts: Sequence[str], val_texts: Sequence[str], run_dir: Path) -> Iterator[tuple[str, TweetCompleter]]:
     """Yield what changes, and the completer with this change and those before."""
     tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
     words = {value: Completer(lstm, tokenizer, Decoding("words", min_probability=value)) for value in MIN_PROBABILITIES}
@@ -81,7 +82,7 @@ def main() -> None:
     rows, records = [], {}
     for name, completer in steps(tweets.texts("train"), val_texts, run_dir):
         record = record_suggestions(completer, val_texts[:NUM_TWEETS])
-        if isinstance(completer, Completer) and completer.decoding.method == "words" and "n-grams" not in name:
+        if isinstance(completer, Completer) and isinstance(completer.model, LSTMLM):
             records[completer.decoding.min_probability] = record
         summaries = {policy: typing_summary(type_texts(record, policy, 3), seed=0) for policy in ("word", "phrase")}
         print(name, *(f"{policy} {summary['keys_saved'].value:.1%}" for policy, summary in summaries.items()))

@@ -105,8 +105,8 @@ class Completer:
         Returns:
             n completions for each prefix, best first: "words" by the probability of the next word, "greedy" by the
             probability of the first token, "beam" and "nucleus" by confidence, "mbr" by utility. There are fewer only
-            if the widest search finds no
-            others, e.g. because spellings of a half-typed word that differ only in capitals fill all beams.
+            if the widest search finds no others, e.g. because spellings of a half-typed word that differ only in
+            capitals fill all beams.
 
         Raises:
             ValueError: n or `max_new_tokens` is less than 1; n is more than the samples of "mbr"; there is a memory

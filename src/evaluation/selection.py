@@ -45,8 +45,8 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 # Fewer suggestions say too little about how sure a model should be.
 MIN_SUGGESTIONS = 50
 MAX_NEWTON_STEPS = 100
-# Suggestions at neighbouring letters are much alike, so they say less than as many independent ones would. On
-# validation tweets, 100 was best for a fit to 10 tweets, and made no difference to a fit to 100.
+# Suggestions at neighbouring letters are much alike, so they say less than as many independent ones would. A precise
+# prior makes up for that.
 PRIOR_PRECISION = 100.0
 
 
@@ -95,7 +95,7 @@ def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
 
 
 def choose_min_probability(records: Mapping[float, SuggestionRecord], n: int = 3) -> float:
-    """Choose how far suggestions go on: no farther than saves keys, since every word must be read and computed.
+    """Choose where suggestions end: where more words would save no more keys, since each must be computed and read.
 
     Args:
         records: what was suggested with each value of `Decoding.min_probability` while the same texts were typed.

@@ -23,7 +23,8 @@ Read = Callable[[list[int], list[int]], np.ndarray]
 
 # The search keeps this many beginnings of words for each suggestion.
 BEAMS_PER_SUGGESTION = 3
-# Chosen on validation tweets by keys saved, see `src.evaluation.selection.choose_min_probability`.
+# Chosen on validation tweets by `src.evaluation.selection.choose_min_probability`, in
+# `python -m benchmarks.quality.typing_steps`.
 MIN_PROBABILITY = 0.05
 
 
@@ -108,7 +109,7 @@ class WordSearch:
             read: reads the tokens of all prompts together.
             n: number of suggestions for each prompt.
             max_new_tokens: maximum number of tokens of a suggestion.
-            min_probability: a suggestion goes on after its first word as long as each word has this probability.
+            min_probability: a suggestion continues after its first word as long as each word has this probability.
 
         Returns:
             at most n suggestions for each prompt, best first; their log-probabilities are given the typed letters.
@@ -175,8 +176,8 @@ class PromptSearch:
 
     def _add_word(self, path: Path, after: np.ndarray) -> None:
         """Count a spelling of a word that ends here."""
-        goes_on = float(np.exp(after[self.search.inside]).sum())
-        log_probability = path.log_probability + math.log(max(1 - goes_on, 1e-6))
+        continues = float(np.exp(after[self.search.inside]).sum())
+        log_probability = path.log_probability + math.log(max(1 - continues, 1e-6))
         word = clean_string(path.letters)
         suggestion = self.found.setdefault(word, Suggestion(word, -math.inf))
         suggestion.word_log_probability = float(np.logaddexp(suggestion.word_log_probability, log_probability))

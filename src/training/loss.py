@@ -91,7 +91,7 @@ def sampled_training_loss(
 
     Args:
         model, batch: as in `target_states`.
-        frequencies: float32 [vocab], relative frequency of each token among the training targets, above 0.
+        frequencies: float32 [vocab], the probability with which each token is drawn, above 0.
         num_samples: number of tokens to draw by their frequencies, with replacement.
     """
     hidden, labels, _ = target_states(model, batch)
@@ -105,7 +105,7 @@ def sampled_training_loss(
 
 
 def token_frequencies(dataset: NextTokenDataset, vocab_size: int) -> torch.Tensor:
-    """Unigram frequencies of a dataset with add-one smoothing, float32 [vocab], sum 1."""
+    """Unigram frequencies of a dataset, beginnings and ends of texts included, add-one smoothed: float32 [vocab]."""
     counts = np.bincount(dataset.token_ids, minlength=vocab_size) + 1.0
     return torch.tensor(counts / counts.sum(), dtype=torch.float32)
 
