@@ -50,7 +50,8 @@ class ReadTexts:
 
     def _keep(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray, state: State) -> None:
         for row, (text, log_probabilities) in enumerate(zip(texts, log_softmax(logits))):
-            self.texts[text] = log_probabilities, tuple(tensor[:, row : row + 1] for tensor in state)
+            # A copy, so that texts which are forgotten are not kept by one of their batch that is not.
+            self.texts[text] = log_probabilities.copy(), tuple(tensor[:, row : row + 1] for tensor in state)
 
     def _recall(self, text: tuple[int, ...]) -> tuple[np.ndarray, State]:
         # Moved to the end of the dict, so the text that was used last is forgotten last.
