@@ -1,9 +1,11 @@
-"""Train the LSTM in one call, and save any trained model as a run folder."""
+"""Train the LSTM in one call, save any trained model as a run folder, and make its folder for a device."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pandas as pd
 import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
@@ -11,20 +13,39 @@ from transformers import PreTrainedTokenizerBase
 from src.completion.completer import Completer
 from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
+from src.deploy.device import DeviceLM
+from src.deploy.export_device import export_device
+from src.deploy.ngram_file import NGRAM_FILE
 from src.device import pick_device
+from src.evaluation.context_weights import choose_context_weight
 from src.evaluation.evaluate import evaluate
-from src.evaluation.intervals import as_record
+from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.reliability import expected_calibration_error
-from src.evaluation.selection import DECODINGS, choose_calibration, choose_decoding, decoding_evaluations
+from src.evaluation.selection import (
+    DECODINGS,
+    WEIGHTS,
+    choose_calibration,
+    choose_decoding,
+    choose_weight,
+    decoding_evaluations,
+)
 from src.evaluation.systems import ModelSystem
 from src.evaluation.typing import NUM_SUGGESTIONS
 from src.files import write_json
-from src.lstm_model import LSTMLM, LSTMConfig, save_lstm_lm
+from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
+from src.models.interpolation import InterpolatedLM
+from src.models.ngram_counts import ngram_levels
 from src.models.pretrained import save_pretrained_lm
+from src.models.pruning import load_ngrams, write_ngram_file
 from src.next_token_dataset import NextTokenDataset
 from src.runs import new_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE, Calibration
+from src.text.context_weight import ContextWeight
+from src.text.prefixes import TweetCompleter
 from src.training.train import Resume, TrainingResult, TrainingSettings, train
+
+# With the LSTM in int8 and the tokenizer, the folder `device` then takes less than 16 MB.
+NGRAM_BYTES = 9_500_000
 
 
 def train_lstm(
@@ -109,7 +130,8 @@ def save_run(
     summary = evaluate(replace(system, decoding=decoding), pair_texts).summary(seed)
     metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": len(pair_texts)}
     if typed_tweets:
-        calibration, metrics["calibration_error"] = calibrate(system, val_texts[:typed_tweets])
+        completer = Completer(system.model, system.tokenizer)
+        calibration, metrics["calibration_error"] = calibrate(completer, val_texts[:typed_tweets])
     settings = {**asdict(result.settings), "decoding": asdict(decoding)}
     meta = run_metadata(system.name, settings, data, metrics, result.duration)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
@@ -119,14 +141,75 @@ def save_run(
         save_model(run_dir, system.model, system.tokenizer, meta, result.history)
 
 
-def calibrate(system: ModelSystem, texts: Sequence[str]) -> tuple[Calibration, dict[str, float]]:
-    """Fit a model's calibration on half of validation texts.
+def calibrate(completer: TweetCompleter, texts: Sequence[str]) -> tuple[Calibration, dict[str, float]]:
+    """Fit the calibration of a completer, which has none yet, on half of validation texts.
 
     Returns:
         the calibration, and the expected calibration error on the other half, "before" and "after" it.
     """
-    calibration, check = choose_calibration(Completer(system.model, system.tokenizer), texts)
+    calibration, check = choose_calibration(completer, texts)
     n = max(NUM_SUGGESTIONS)
     probabilities, is_right = check.shown_probabilities(n), check.shown_right(n)
     probabilities = {"before": probabilities, "after": calibration.apply(probabilities)}
     return calibration, {name: expected_calibration_error(p, is_right) for name, p in probabilities.items()}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A run's folder `device` and how it was made.
+
+    Attributes:
+        folder: the folder.
+        model: the same two models in torch, the LSTM in float32.
+        weights: the table of `choose_weight`.
+        change: of the validation loss by weights that depend on the context, see `choose_context_weight`.
+        calibration_error: expected calibration error before and after it, as from `calibrate`; None without one.
+    """
+
+    folder: Path
+    model: InterpolatedLM
+    weights: pd.DataFrame
+    change: Estimate
+    calibration_error: dict[str, float] | None
+
+
+def build_device(
+    run_dir: str | Path,
+    train_texts: Sequence[str],
+    val_texts: Sequence[str],
+    max_bytes: int = NGRAM_BYTES,
+    order: int = 4,
+    typed_tweets: int = 200,
+    seed: int = 0,
+) -> Device:
+    """Count n-grams, prune them to a size, choose on validation tweets how much they count, and write `device`.
+
+    Args:
+        run_dir: folder of an LSTM run.
+        train_texts: the texts of which the run was trained; they are counted.
+        val_texts: validation texts.
+        max_bytes: largest size of the n-gram file.
+        order: length of the longest n-grams.
+        typed_tweets: number of validation tweets that are typed to calibrate probabilities; 0: they stay as they are.
+        seed: seed of the bootstrap.
+
+    Raises:
+        RunError: the run can't be read.
+        WriteError: the disk is full.
+    """
+    tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
+    train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
+    levels = ngram_levels(train_dataset, len(tokenizer), eos_id, order)
+    with TemporaryDirectory() as folder:
+        path = write_ngram_file(Path(folder) / NGRAM_FILE, levels, eos_id, max_bytes)
+        ngram = load_ngrams(path, pad_id)
+        model, weights = choose_weight(lstm, ngram, val_dataset, pad_id, weights=[w for w in WEIGHTS if w > 0])
+        model, change = choose_context_weight(model, val_dataset, pad_id, seed)
+        weight = model.weight
+        if not isinstance(weight, ContextWeight):
+            weight = ContextWeight.fixed(weight, order)
+        device_dir, error = export_device(run_dir, path, weight), None
+        if typed_tweets:
+            calibration, error = calibrate(DeviceLM(device_dir), val_texts[:typed_tweets])
+            device_dir = export_device(run_dir, path, weight, calibration)
+    return Device(device_dir, model, weights, change, error)

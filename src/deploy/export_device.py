@@ -12,7 +12,7 @@ from src.deploy.ngram_file import NGRAM_FILE
 from src.deploy.onnx_lstm import INT8_FILE
 from src.files import explain_full_disk, publish, write_atomically, write_json
 from src.runs import read_meta
-from src.text.calibration import load_calibration
+from src.text.calibration import IDENTITY, Calibration
 from src.text.context_weight import ContextWeight
 from src.text.word_search import MIN_PROBABILITY
 
@@ -39,13 +39,16 @@ Made from the run `{run}`.
 """
 
 
-def export_device(run_dir: str | Path, ngram_path: str | Path, weight: ContextWeight) -> Path:
+def export_device(
+    run_dir: str | Path, ngram_path: str | Path, weight: ContextWeight, calibration: Calibration = IDENTITY
+) -> Path:
     """Write the folder `device` into the folder of an LSTM run, and the checksums of its models into `meta.json`.
 
     Args:
         run_dir: the run folder; the LSTM is exported if it has not been yet.
         ngram_path: an n-gram file over the run's tokens, which is copied.
         weight: how much the n-grams count.
+        calibration: of the two models together.
 
     Returns:
         the folder, which replaces one that was there.
@@ -61,7 +64,7 @@ def export_device(run_dir: str | Path, ngram_path: str | Path, weight: ContextWe
     special_tokens = (run_dir / "special_tokens_map.json").read_text(encoding="utf-8")
     settings = {
         "special_tokens": json.loads(special_tokens),
-        "calibration": asdict(load_calibration(run_dir)),
+        "calibration": asdict(calibration),
         "ngram_weight": list(weight.coefficients),
         "min_probability": MIN_PROBABILITY,
     }
