@@ -32,12 +32,13 @@ from benchmarks.common import write_results
 from src.corpus import load as corpus
 from src.corpus.tokenization import train_tokenizer
 from src.data_utils import corpus_record, prepare_tweets, write_tweets_csv
+from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import FILES, OnnxLSTM
 from src.files import WriteError, write_json
 from src.lstm_model import LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.next_token_dataset import NextTokenDataset
-from src.recipe import new_lstm
+from src.recipe import build_device, new_lstm
 from src.runs import find_run, find_runs, new_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE, IDENTITY
 from src.training.train import TrainingSettings, train
@@ -106,6 +107,11 @@ def export_stage(run: SimpleNamespace) -> None:
     export_onnx(find_run("lstm_lm", models_dir=run.folder / "models"))
 
 
+def device_stage(run: SimpleNamespace) -> None:
+    texts = (run.tweets.texts(split) for split in ("train", "val"))
+    build_device(find_run("lstm_lm", models_dir=run.folder / "models"), *texts, typed_tweets=0)
+
+
 STAGES: dict[str, Callable[[SimpleNamespace], None]] = {
     "download": download_stage,
     "preparation": preparation_stage,
@@ -113,6 +119,7 @@ STAGES: dict[str, Callable[[SimpleNamespace], None]] = {
     "training": training_stage,
     "saving": saving_stage,
     "export": export_stage,
+    "device": device_stage,
 }
 
 
@@ -170,10 +177,13 @@ def fingerprint(folder: Path) -> dict[str, str]:
         for precision, name in FILES.items():
             if (run_dir / name).exists():
                 OnnxLSTM(run_dir, precision).complete(["so the"])
+        if (run_dir / DEVICE_DIR).exists():
+            DeviceLM(run_dir / DEVICE_DIR).complete(["so the"])
     paths = {name: folder / "data" / name for name in (corpus.SENTIMENT140_ZIP, "tweets_cleaned.csv")}
     for run_dir in find_runs("lstm_lm", models_dir=folder / "models")[:1]:
         same = (".pt", ".onnx", ".txt", CALIBRATION_FILE)
         paths |= {path.name: path for path in run_dir.iterdir() if path.name.endswith(same)}
+        paths |= {f"{DEVICE_DIR}/{path.name}": path for path in run_dir.glob(f"{DEVICE_DIR}/*") if path.is_file()}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.exists()}
 
 

@@ -69,21 +69,29 @@ def export_device(
         "min_probability": MIN_PROBABILITY,
     }
     shutil.rmtree(partial, ignore_errors=True)
-    with explain_full_disk(folder):
-        partial.mkdir()
-        shutil.copyfile(ngram_path, partial / NGRAM_FILE)
-        for name in (INT8_FILE, "tokenizer.json"):
-            shutil.copyfile(run_dir / name, partial / name)
-        write_json(partial / SETTINGS_FILE, settings)
-        copy_code(partial)
-        names = {"int8": INT8_FILE, "ngrams": NGRAM_FILE, "example": EXAMPLE, "settings": SETTINGS_FILE}
-        readme = README.format(megabytes=megabytes(partial), run=run_dir.name, **names)
-        write_atomically(partial / "README.md", readme)
-        shutil.rmtree(folder, ignore_errors=True)
-        publish(partial, folder)
-    files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (INT8_FILE, NGRAM_FILE)}
-    write_json(run_dir / "meta.json", meta | {"device": {"megabytes": megabytes(folder), "sha256": files}})
+    try:
+        with explain_full_disk(folder):
+            fill(partial, run_dir, Path(ngram_path), settings)
+            shutil.rmtree(folder, ignore_errors=True)
+            publish(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    checksums = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (INT8_FILE, NGRAM_FILE)}
+    write_json(run_dir / "meta.json", meta | {"device": {"megabytes": megabytes(folder), "sha256": checksums}})
     return folder
+
+
+def fill(folder: Path, run_dir: Path, ngram_path: Path, settings: dict) -> None:
+    """Write all files of the folder."""
+    folder.mkdir()
+    shutil.copyfile(ngram_path, folder / NGRAM_FILE)
+    for name in (INT8_FILE, "tokenizer.json"):
+        shutil.copyfile(run_dir / name, folder / name)
+    write_json(folder / SETTINGS_FILE, settings)
+    copy_code(folder)
+    names = {"int8": INT8_FILE, "ngrams": NGRAM_FILE, "example": EXAMPLE, "settings": SETTINGS_FILE}
+    readme = README.format(megabytes=megabytes(folder), run=run_dir.name, **names)
+    write_atomically(folder / "README.md", readme)
 
 
 def copy_code(folder: Path) -> None:

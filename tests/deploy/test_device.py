@@ -1,0 +1,242 @@
+"""The folder `device`: the LSTM in int8 with n-grams, without torch."""
+
+import errno
+import json
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from src.models.pruning import load_ngrams
+
+from src.completion import Completer
+from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, DeviceError, DeviceLM, read_settings
+from src.deploy.export_device import export_device, megabytes
+from src.deploy.ngram_file import NGRAM_FILE, NgramFileError
+from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
+from src.evaluation.evaluate import evaluate
+from src.evaluation.systems import ModelSystem, OnnxSystem
+from src.examples import TWEETS
+from src.files import WriteError
+from src.lstm_model import load_lstm_lm
+from src.models.interpolation import InterpolatedLM
+from src.recipe import Device, build_device
+from src.runs import RunError, find_run
+from src.text.context_weight import ContextWeight
+from tests.budget import examples
+
+ROOT = Path(__file__).resolve().parents[2]
+ORDER = 3
+WEIGHT = ContextWeight((0.5, -0.3, -1.0, 0.4, -0.6, 0.2))
+TYPED = ["", "go", "@ada w", "The weather TODAY!", "good morning t", "good morning tod", "we never want to go "]
+
+
+@pytest.fixture(scope="module")
+def device(run_dir, cleaned_texts, tmp_path_factory) -> Device:
+    """The device of a small run, with the LSTM in float32 too."""
+    folder = shutil.copytree(run_dir, tmp_path_factory.mktemp("device") / "run")
+    made = build_device(folder, cleaned_texts, cleaned_texts[:40], order=ORDER, typed_tweets=20)
+    shutil.copyfile(run_dir / ONNX_FILE, made.folder / ONNX_FILE)
+    return made
+
+
+@pytest.fixture(scope="module")
+def by_context(device, tmp_path_factory) -> Device:
+    """The same with a weight that differs from context to context."""
+    run_dir = shutil.copytree(device.folder.parent, tmp_path_factory.mktemp("by_context") / "run")
+    ngram_path = shutil.copyfile(device.folder / NGRAM_FILE, run_dir / NGRAM_FILE)
+    folder = export_device(run_dir, ngram_path, WEIGHT)
+    shutil.copyfile(device.folder / ONNX_FILE, folder / ONNX_FILE)
+    model = InterpolatedLM(device.model.neural, device.model.ngram, WEIGHT)
+    return Device(folder, model, device.weights, device.change, None)
+
+
+@pytest.fixture(params=["device", "by_context"])
+def any_device(request) -> Device:
+    return request.getfixturevalue(request.param)
+
+
+def in_torch(device: Device) -> Completer:
+    tokenizer, *_ = load_lstm_lm(device.folder.parent, device="cpu")
+    settings = read_settings(device.folder / SETTINGS_FILE, ORDER)
+    return Completer(device.model, tokenizer, calibration=settings[1])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_float32_suggests_what_both_models_in_torch_suggest(any_device, n):
+    found = DeviceLM(any_device.folder, "float32").complete(TYPED, n, half_typed=True)
+    expected = in_torch(any_device).complete(TYPED, n, half_typed=True)
+    assert [[one.text for one in group] for group in found] == [[one.text for one in group] for group in expected]
+    for name in ("confidence", "next_word_probability"):
+        values = [[getattr(one, name) for group in groups for one in group] for groups in (found, expected)]
+        assert values[0] == pytest.approx(values[1], abs=1e-3)
+
+
+def test_float32_scores_equal_those_of_both_models_in_torch(any_device, cleaned_texts):
+    texts = [text for text in cleaned_texts if text.count(" ") >= 3]
+    exact = ModelSystem("torch", any_device.model, in_torch(any_device).tokenizer)
+    found = OnnxSystem("device", DeviceLM(any_device.folder, "float32")).likelihood(texts)
+    assert found["nll"].tolist() == pytest.approx(exact.likelihood(texts)["nll"].tolist(), rel=1e-4)
+
+
+def test_probabilities_sum_to_one_and_take_the_n_grams_in(any_device):
+    model = DeviceLM(any_device.folder)
+    texts = [(model.eos_id, 40, 50), (model.eos_id,)]
+    logits, _ = model.read(np.array([[40], [50]]))
+    probabilities = model.probabilities(texts, logits)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    model.weight = ContextWeight.fixed(1 - 1e-9, ORDER)
+    np.testing.assert_allclose(model.probabilities(texts, logits), model.ngrams.look_up_all(texts)[0], atol=1e-6)
+
+
+def test_int8_agrees_with_float32_in_the_next_word_of_the_committed_run():
+    folder = find_run("lstm_lm", models_dir=ROOT / "models") / DEVICE_DIR
+    tokenizer, lstm, pad_id, _ = load_lstm_lm(folder.parent, device="cpu")
+    completer = DeviceLM(folder)
+    exact = Completer(InterpolatedLM(lstm, load_ngrams(folder / NGRAM_FILE, pad_id), completer.weight), tokenizer)
+    words = [tweet.split(" ") for tweet in TWEETS]
+    prefixes = [" ".join(tweet[:end]) for tweet in words for end in range(len(tweet))]
+    found, expected = (
+        [group[0].text.split(" ")[0] for group in one.complete(prefixes, 1, max_new_tokens=8)]
+        for one in (completer, exact)
+    )
+    agreement = np.mean([a == b for a, b in zip(found, expected)])
+    assert len(prefixes) > 100 and agreement >= 0.97
+
+
+def test_the_committed_folder_is_small_and_is_what_its_run_says():
+    run_dir = find_run("lstm_lm", models_dir=ROOT / "models")
+    record = json.loads((run_dir / "meta.json").read_text())["device"]
+    assert megabytes(run_dir / DEVICE_DIR) == pytest.approx(record["megabytes"], abs=0.05) and record["megabytes"] <= 16
+    for name, checksum in record["sha256"].items():
+        assert sha256((run_dir / DEVICE_DIR / name).read_bytes()).hexdigest() == checksum
+
+
+def test_the_build_says_what_it_chose(device):
+    assert set(device.weights) == {"weight", "val_nll"} and device.change.n > 0
+    assert set(device.calibration_error) == {"before", "after"}
+    assert json.loads((device.folder.parent / "meta.json").read_text())["device"]["sha256"].keys() == {
+        INT8_FILE,
+        NGRAM_FILE,
+    }
+
+
+def test_what_is_typed_is_remembered_without_changing_what_is_suggested(device):
+    model = DeviceLM(device.folder, "float32")
+    text = "good morning we never want"
+    for end in [*range(len(text) + 1), 12, 8]:
+        [found] = model.complete([text[:end]], 3, half_typed=True)
+        [expected] = DeviceLM(device.folder, "float32").complete([text[:end]], 3, half_typed=True)
+        assert [one.text for one in found] == [one.text for one in expected]
+
+
+def test_completing_needs_no_torch(device):
+    code = "import sys, runpy; sys.argv[1:] = ['good', 'mor']; runpy.run_path('example.py', run_name='__main__'); "
+    code += "assert not {'torch', 'transformers', 'pandas', 'safetensors'} & set(sys.modules)"
+    completed = subprocess.run([sys.executable, "-c", code], cwd=device.folder, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    assert len(completed.stdout.splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_the_example_runs_in_an_environment_with_three_packages(device, tmp_path):
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--retries", "0", "-c", ROOT / "constraints.txt"]
+    installed = subprocess.run([*pip, "onnxruntime", "tokenizers", "numpy"], capture_output=True, text=True)
+    if installed.returncode:
+        pytest.skip(f"the packages can't be installed here: {installed.stderr.strip()[-200:]}")
+    copy = shutil.copytree(device.folder, tmp_path / "elsewhere")
+    completed = subprocess.run([python, copy / "example.py", "good", "mor"], capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    lines = completed.stdout.splitlines()
+    assert len(lines) == 3 and all("% mor" in line for line in lines)
+
+
+# What can go wrong
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, device):
+    with pytest.raises(RunError):
+        export_device(tmp_path, device.folder / NGRAM_FILE, WEIGHT)
+
+
+@pytest.mark.parametrize("name", [INT8_FILE, NGRAM_FILE, SETTINGS_FILE])
+def test_a_missing_file_is_named(device, tmp_path, name):
+    folder = shutil.copytree(device.folder, tmp_path / DEVICE_DIR)
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        DeviceLM(folder)
+
+
+def test_files_of_different_runs_are_refused(device, tmp_path):
+    folder = shutil.copytree(device.folder, tmp_path / DEVICE_DIR)
+    committed = find_run("lstm_lm", models_dir=ROOT / "models")
+    shutil.copyfile(committed / "tokenizer.json", folder / "tokenizer.json")
+    with pytest.raises(DeviceError, match="has the files of different runs"):
+        DeviceLM(folder)
+    (folder / NGRAM_FILE).write_bytes(b"no n-grams")
+    with pytest.raises(NgramFileError, match="export the run again"):
+        DeviceLM(folder)
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+JSON = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@given(
+    changed=st.dictionaries(
+        st.sampled_from(["special_tokens", "calibration", "ngram_weight", "min_probability"]), JSON, min_size=1
+    )
+    | JSON
+)
+@examples(60)
+def test_damaged_settings_give_one_sentence_or_settings(device, tmp_path_factory, changed):
+    path = tmp_path_factory.getbasetemp() / "settings.json"
+    settings = json.loads((device.folder / SETTINGS_FILE).read_text())
+    path.write_text(json.dumps({**settings, **changed} if isinstance(changed, dict) else changed))
+    try:
+        _, calibration, weight, min_probability = read_settings(path, ORDER)
+    except DeviceError as error:
+        assert str(error).count(": ") == 1 and str(error).endswith("export the run again")
+    else:
+        assert calibration.slope > 0 and len(weight.coefficients) == 2 * ORDER and 0 <= min_probability <= 1
+
+
+def test_settings_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / SETTINGS_FILE
+    for content in (b"\xff\xfe", b"{", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(DeviceError, match="export the run again"):
+            read_settings(path, ORDER)
+
+
+@pytest.mark.parametrize("disturbed", ["copyfile", "write_json", "publish"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_or_an_interruption_leaves_no_half_folder(device, tmp_path, monkeypatch, disturbed, error):
+    run_dir = shutil.copytree(device.folder.parent, tmp_path / "run")
+    before = (run_dir / DEVICE_DIR / SETTINGS_FILE).read_bytes()
+
+    def fail(*_):
+        raise error
+
+    owner = "shutil.copyfile" if disturbed == "copyfile" else f"src.deploy.export_device.{disturbed}"
+    with monkeypatch.context() as patch, pytest.raises(WriteError if isinstance(error, OSError) else KeyboardInterrupt):
+        patch.setattr(owner, fail)
+        export_device(run_dir, device.folder / NGRAM_FILE, WEIGHT)
+    assert not [path.name for path in run_dir.iterdir() if path.name.endswith(".partial")]
+    if disturbed != "publish":
+        assert (run_dir / DEVICE_DIR / SETTINGS_FILE).read_bytes() == before
+    folder = export_device(run_dir, device.folder / NGRAM_FILE, WEIGHT)
+    assert DeviceLM(folder).complete(["good morning"], 1)[0]
+
+
+def test_evaluation_takes_it_as_any_exported_model(device, cleaned_texts):
+    texts = [text for text in cleaned_texts if text.count(" ") >= 3][:10]
+    summary = evaluate(OnnxSystem("device", DeviceLM(device.folder)), texts).summary(0)
+    assert 0 <= summary["next_word"].value <= 1 < summary["perplexity_per_word"].value
