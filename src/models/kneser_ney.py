@@ -11,6 +11,7 @@ vocabulary's size, plus its last token. Codes ascend with the numbers, so binary
 n-gram, and all n-grams with the same context are neighbours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from src.models.generation import CheckedGenerationMixin, next_token_loss
 from src.models.inputs import check_ids, checked_mask, last_positions, refuse_unknown
+from src.models.ngram_counts import kneser_ney_counts, ngram_levels
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset
 
 # Discounts for counts of 0, 1, 2, and 3 or more where a corpus is too small to estimate them (KenLM's values).
@@ -83,11 +85,9 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         Raises:
             ValueError: the order is below 1.
         """
-        if order < 1:
-            raise ValueError(f"order is {order}: an n-gram has at least one token")
-        # Counting puts an end before every text, so one that stands there already is left out.
-        starts = dataset.offsets[:-1][dataset.token_ids[dataset.offsets[:-1]] == eos_token_id]
-        codes, counts = count_ngrams(np.delete(dataset.token_ids, starts), vocab_size, eos_token_id, order)
+        levels = ngram_levels(dataset, vocab_size, eos_token_id, order)
+        counts = kneser_ney_counts(levels)
+        codes = ngram_codes([level.parents for level in levels[1:]], [level.tokens for level in levels], vocab_size)
         sizes = {"vocab_size": vocab_size, "num_ngrams": [len(level) for level in counts]}
         model = cls(KneserNeyConfig(**sizes, pad_token_id=pad_token_id, eos_token_id=eos_token_id)).eval()
         shares, backoffs = estimate(codes // vocab_size, counts, len(model.backoffs))
@@ -219,38 +219,18 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         return False
 
 
-def count_ngrams(
-    token_ids: np.ndarray, vocab_size: int, eos_id: int, order: int
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Codes of all n-grams, int64 [n-grams], and the counts of each length up to `order`, int64 too.
-
-    Every text starts after the end of the one before; no n-gram continues past an end. The longest
-    n-grams count as often as they occur, shorter ones once for every distinct token before them.
-    At the start of a text, where nothing comes before, they count as often as they occur, too
-    (Heafield et al., 2013).
+def ngram_codes(parents: Sequence[np.ndarray], tokens: Sequence[np.ndarray], vocab_size: int) -> np.ndarray:
+    """Codes of the n-grams of a trie, int64 [n-grams].
 
     Args:
-        token_ids: int [tokens], texts that each end with `eos_id`.
-        order: length of the longest n-grams.
+        parents: for every length from 2, the index of each n-gram's context among the n-grams of its length.
+        tokens: for every length from 1, the last token of each n-gram; single tokens are 0, 1, and so on.
     """
-    tokens = np.concatenate([[eos_id], token_ids]).astype(np.int64)
-    codes, counts = [np.arange(vocab_size)], [np.bincount(tokens[1:], minlength=vocab_size)]
-    # Number of the n-gram that ends with each token; -1 where it would begin before its text.
-    numbers, first_number = tokens + 1, 1
-    for length in range(2, order + 1):
-        contexts = numbers[:-1] if length == 2 else np.where(tokens[:-1] == eos_id, -1, numbers[:-1])
-        ends = np.flatnonzero(contexts >= 0) + 1
-        level_codes, examples, places, occurrences = np.unique(
-            contexts[ends - 1] * vocab_size + tokens[ends], return_index=True, return_inverse=True, return_counts=True
-        )
-        num_before = np.bincount(numbers[ends[examples]] - first_number, minlength=len(counts[-1]))
-        counts[-1] = np.where(num_before > 0, num_before, counts[-1])
-        first_number += len(counts[-1])
-        numbers = np.full(len(tokens), -1)
-        numbers[ends] = first_number + places
-        codes.append(level_codes)
-        counts.append(occurrences)
-    return np.concatenate(codes), counts
+    codes, first_number = [tokens[0].astype(np.int64)], 1
+    for contexts, shorter, last in zip(parents, tokens, tokens[1:]):
+        codes.append((contexts.astype(np.int64) + first_number) * vocab_size + last)
+        first_number += len(shorter)
+    return np.concatenate(codes)
 
 
 def modified_discounts(counts: np.ndarray) -> np.ndarray:
@@ -271,7 +251,7 @@ def estimate(contexts: np.ndarray, counts: list[np.ndarray], num_backoffs: int) 
 
     Args:
         contexts: int64 [n-grams], the context of every n-gram.
-        counts: one int64 array per length, as `count_ngrams` returns them.
+        counts: one int64 array per length, as `kneser_ney_counts` returns them.
         num_backoffs: length of `backoffs`.
     """
     discounts = np.concatenate([modified_discounts(level)[np.minimum(level, 3)] for level in counts])
