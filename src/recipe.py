@@ -15,6 +15,7 @@ from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
 from src.deploy.device import DeviceLM
 from src.deploy.export_device import export_device
+from src.deploy.ngram_export import load_ngrams, write_ngram_file
 from src.deploy.ngram_file import NGRAM_FILE
 from src.device import pick_device
 from src.evaluation.context_weights import choose_context_weight
@@ -36,7 +37,6 @@ from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.models.interpolation import InterpolatedLM
 from src.models.ngram_counts import ngram_levels
 from src.models.pretrained import save_pretrained_lm
-from src.models.pruning import load_ngrams, write_ngram_file
 from src.next_token_dataset import NextTokenDataset
 from src.runs import new_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE, Calibration

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from src.models.pruning import load_ngrams
 
 from src.completion import Completer
 from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, DeviceError, DeviceLM, read_settings
 from src.deploy.export_device import export_device, megabytes
+from src.deploy.ngram_export import load_ngrams
 from src.deploy.ngram_file import NGRAM_FILE, NgramFileError
 from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
 from src.evaluation.evaluate import evaluate
@@ -57,8 +57,8 @@ def by_context(device, tmp_path_factory) -> Device:
 
 
 @pytest.fixture(params=["device", "by_context"])
-def any_device(request) -> Device:
-    return request.getfixturevalue(request.param)
+def any_device(request, device, by_context) -> Device:
+    return {"device": device, "by_context": by_context}[request.param]
 
 
 def in_torch(device: Device) -> Completer:
@@ -99,20 +99,20 @@ def test_int8_agrees_with_float32_in_the_next_word_of_the_committed_run():
     tokenizer, lstm, pad_id, _ = load_lstm_lm(folder.parent, device="cpu")
     completer = DeviceLM(folder)
     exact = Completer(InterpolatedLM(lstm, load_ngrams(folder / NGRAM_FILE, pad_id), completer.weight), tokenizer)
-    words = [tweet.split(" ") for tweet in TWEETS]
-    prefixes = [" ".join(tweet[:end]) for tweet in words for end in range(len(tweet))]
+    prefixes = [tweet[:end] for tweet in TWEETS for end in range(len(tweet))]
     found, expected = (
-        [group[0].text.split(" ")[0] for group in one.complete(prefixes, 1, max_new_tokens=8)]
+        [group[0].text.split(" ")[0] for group in one.complete(prefixes, 1, half_typed=True)]
         for one in (completer, exact)
     )
     agreement = np.mean([a == b for a, b in zip(found, expected)])
-    assert len(prefixes) > 100 and agreement >= 0.97
+    assert len(prefixes) > 300 and agreement >= 0.97
 
 
 def test_the_committed_folder_is_small_and_is_what_its_run_says():
     run_dir = find_run("lstm_lm", models_dir=ROOT / "models")
     record = json.loads((run_dir / "meta.json").read_text())["device"]
-    assert megabytes(run_dir / DEVICE_DIR) == pytest.approx(record["megabytes"], abs=0.05) and record["megabytes"] <= 16
+    # The code that is a part of an exported folder is not committed twice.
+    assert megabytes(run_dir / DEVICE_DIR) == pytest.approx(record["megabytes"], abs=0.1) and record["megabytes"] <= 16
     for name, checksum in record["sha256"].items():
         assert sha256((run_dir / DEVICE_DIR / name).read_bytes()).hexdigest() == checksum
 
