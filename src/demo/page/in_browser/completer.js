@@ -109,7 +109,7 @@ class Completer {
     let { rows, state } = await this.readPrefix(tokenIds);
     let paths = [{ ids: [] }];
     for (let step = 0; step <= search.maxNewTokens; step += 1) {
-      const mixed = paths.map(({ ids }, i) => this.logProbabilities(rows[i], [...tokenIds, ...ids]));
+      const mixed = paths.map(({ ids }, i) => this.probabilities(rows[i], [...tokenIds, ...ids]));
       paths = search.advance(mixed);
       if (paths.length === 0) break;
       const before = this.lstm.rowsOf(state, paths.map(({ row }) => row));
@@ -139,14 +139,13 @@ class Completer {
     return known;
   }
 
-  // Log-probabilities of the next token after these ones: those of both models, mixed.
-  logProbabilities(logits, tokenIds) {
-    const largest = logits.reduce((a, b) => Math.max(a, b));
-    const exponentials = logits.map((logit) => Math.exp(logit - largest));
-    const total = exponentials.reduce((a, b) => a + b);
+  // Probabilities of the next token after these ones: those of both models, mixed.
+  probabilities(logits, tokenIds) {
     const ngram = this.ngrams.probabilities(tokenIds[0] === this.eosId ? tokenIds : [this.eosId, ...tokenIds]);
     const weight = this.mixingWeight();
-    return exponentials.map((value, i) => Math.log(((1 - weight) * value) / total + weight * ngram[i]));
+    const mixed = softmax(logits);
+    for (let i = 0; i < mixed.length; i += 1) mixed[i] = (1 - weight) * mixed[i] + weight * ngram[i];
+    return mixed;
   }
 
   // The share of the n-gram model's probabilities.
@@ -161,4 +160,16 @@ class Completer {
     const logit = slope * (Math.log(inside) - Math.log1p(-inside)) + intercept;
     return 0.5 * (1 + Math.tanh(0.5 * logit));
   }
+}
+
+function softmax(logits) {
+  const values = new Float32Array(logits.length);
+  let [largest, total] = [-Infinity, 0];
+  for (const logit of logits) if (logit > largest) largest = logit;
+  for (let i = 0; i < logits.length; i += 1) {
+    values[i] = Math.exp(logits[i] - largest);
+    total += values[i];
+  }
+  for (let i = 0; i < values.length; i += 1) values[i] /= total;
+  return values;
 }

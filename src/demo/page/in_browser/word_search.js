@@ -15,7 +15,7 @@ export class WordSearch {
     this.typedLogProbability = -Infinity;
   }
 
-  // Adds a token to every path, given the log-probabilities after each row of the model's last batch. Returns the paths
+  // Adds a token to every path, given the probabilities after each row of the model's last batch. Returns the paths
   // that must be read next; the caller sets their rows.
   advance(rows) {
     let longer = [];
@@ -50,7 +50,7 @@ export class WordSearch {
 
   // Counts a spelling of a word that ends here.
   addWord(path, after) {
-    const continues = this.starts.inside.reduce((sum, id) => sum + Math.exp(after[id]), 0);
+    const continues = sumOf(after, this.starts.inside);
     const logProbability = path.logProbability + Math.log(Math.max(1 - continues, 1e-6));
     const word = cleanString(path.letters);
     if (!this.found.has(word)) this.found.set(word, { word, wordLogProbability: -Infinity, bestSpelling: -Infinity });
@@ -67,13 +67,13 @@ export class WordSearch {
     const rest = this.typed.slice(path.letters.length);
     const { spelling, shorter } = this.starts.spellings(rest, path.ids.length === 0);
     if (rest !== "" || path.letters === "") {
-      const covered = spelling.reduce((sum, id) => sum + Math.exp(after[id]), 0);
-      this.typedLogProbability = logAddExp(this.typedLogProbability, path.logProbability + Math.log(covered));
+      const covered = path.logProbability + Math.log(sumOf(after, spelling));
+      this.typedLogProbability = logAddExp(this.typedLogProbability, covered);
     }
     return largest(spelling.concat(shorter), after, BEAMS_PER_SUGGESTION * this.n).map((id) => ({
       row: path.row,
       ids: [...path.ids, id],
-      logProbability: path.logProbability + after[id],
+      logProbability: path.logProbability + Math.log(after[id]),
       letters: path.letters + this.starts.letters[id],
     }));
   }
@@ -88,7 +88,8 @@ export class WordSearch {
     }
     const isFirst = suggestion.lastWordLogProbability === null;
     const token = argmax(after, isFirst ? this.starts.isInside : []);
-    let word = after[token];
+    const logProbability = Math.log(after[token]);
+    let word = logProbability;
     // The word is known to end here.
     if (isFirst) word -= suggestion.bestSpelling - path.logProbability;
     else if (this.starts.isInside[token]) word += suggestion.lastWordLogProbability;
@@ -99,7 +100,7 @@ export class WordSearch {
       suggestion.ids = ids;
       return;
     }
-    suggestion.path = { row: path.row, ids, logProbability: path.logProbability + after[token] };
+    suggestion.path = { row: path.row, ids, logProbability: path.logProbability + logProbability };
     suggestion.lastWordLogProbability = word;
   }
 }
@@ -107,6 +108,12 @@ export class WordSearch {
 function logAddExp(a, b) {
   const larger = Math.max(a, b);
   return larger === -Infinity ? larger : larger + Math.log1p(Math.exp(Math.min(a, b) - larger));
+}
+
+function sumOf(values, ids) {
+  let sum = 0;
+  for (const id of ids) sum += values[id];
+  return sum;
 }
 
 // Returns the ids of the `width` largest values.
