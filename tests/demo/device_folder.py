@@ -1,6 +1,5 @@
 """A folder `device` from which a page's model runs in the browser, with a small n-gram model."""
 
-import json
 from pathlib import Path
 
 import numpy as np
