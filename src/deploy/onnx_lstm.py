@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from src.deploy.read_texts import ReadTexts, State, TextReader
 from src.text.calibration import load_calibration
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
 from src.text.word_search import MIN_PROBABILITY, WordSearch
@@ -18,15 +19,12 @@ from src.text.word_starts import WordStarts
 ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 Precision = Literal["float32", "int8"]
 FILES = {"float32": ONNX_FILE, "int8": INT8_FILE}
-State = tuple[np.ndarray, np.ndarray]
-# Beginnings of the text being typed whose states are kept, 60 KB each.
-MAX_PREFIXES = 64
 
 
 class OnnxLSTM:
     """An exported LSTM that completes tweets: a `src.text.prefixes.TweetCompleter`.
 
-    It keeps what it has read of the last texts, so a keystroke within a word reads nothing again.
+    It keeps what it has read of the last texts, so a keystroke reads little again.
 
     Args:
         run_dir: a run folder to which `src.deploy.export.export_onnx` has written the model.
@@ -57,7 +55,7 @@ class OnnxLSTM:
         tokens = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
         self.word_search = WordSearch(WordStarts(tokens, special_tokens.values()), self.eos_id)
         self.calibration = load_calibration(run_dir)
-        self.prefixes: dict[tuple[int, ...], tuple[np.ndarray, State]] = {}
+        self.texts = ReadTexts(self.read)
 
     @property
     def completes_first_words(self) -> bool:
@@ -98,30 +96,9 @@ class OnnxLSTM:
     def _suggestions(
         self, words: str, typed: str, n: int, max_new_tokens: int, min_probability: float
     ) -> list[Completion]:
-        token_ids = self.bos_ids + self.tokenizer.encode(words, add_special_tokens=False).ids
-        logits, state = self._read_prefix(tuple(token_ids))
-
-        def read(rows: list[int], token_ids: list[int]) -> np.ndarray:
-            nonlocal state
-            row_state = tuple(tensor[:, rows] for tensor in state)
-            logits, state = self.read(np.array(token_ids, dtype=np.int64)[:, None], row_state)
-            return logits
-
-        [found] = self.word_search.suggest(logits, [typed], read, n, max_new_tokens, min_probability)
+        prompt = tuple(self.bos_ids + self.tokenizer.encode(words, add_special_tokens=False).ids)
+        reader = TextReader(self.texts, prompt)
+        [found] = self.word_search.suggest(reader, [typed], n, max_new_tokens, min_probability)
+        self.texts.forget()
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [suggestion.completion(decode, self.calibration) for suggestion in found]
-
-    def _read_prefix(self, token_ids: tuple[int, ...]) -> tuple[np.ndarray, State]:
-        """Return logits and state after a prefix. What was read of its longest known beginning is not read again."""
-        ends = range(len(token_ids), 0, -1)
-        known = next((end for end in ends if token_ids[:end] in self.prefixes), 0)
-        logits, state = self.prefixes.pop(token_ids[:known], (None, None))
-        if known:
-            # Moved to the end of the dict, so the beginning that was used last is forgotten last.
-            self.prefixes[token_ids[:known]] = logits, state
-        if known < len(token_ids):
-            logits, state = self.read(np.array([token_ids[known:]], dtype=np.int64), state)
-            self.prefixes[token_ids] = logits, state
-        if len(self.prefixes) > MAX_PREFIXES:
-            del self.prefixes[next(iter(self.prefixes))]
-        return logits, state
