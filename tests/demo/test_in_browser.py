@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 from base64 import b64encode
-from functools import partial
 from pathlib import Path
 from unicodedata import ucd_3_2_0
 
@@ -87,38 +86,26 @@ def device_dir(tmp_path_factory):
     export_onnx(run_dir)
     for name in ("model.int8.onnx", "tokenizer.json"):
         shutil.copy(run_dir / name, folder)
-    read_json = lambda name: json.loads((run_dir / name).read_text())
-    settings = {"special_tokens": read_json("special_tokens_map.json"), "calibration": read_json("calibration.json")}
+    files = {"special_tokens": "special_tokens_map.json", "calibration": "calibration.json"}
+    settings = {name: json.loads((run_dir / file).read_text()) for name, file in files.items()}
     (folder / "settings.json").write_text(json.dumps({**settings, "ngram_weight": WEIGHT, "min_probability": 0.05}))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    write_ngrams(
-        folder / "ngrams.bin", [*map(clean_string, TWEETS), *PROMPTS], tokenizer, tokenizer.token_to_id("[EOS]")
-    )
+    texts = [clean_string(text) for text in (*TWEETS, *PROMPTS)]
+    write_ngrams(folder / "ngrams.bin", texts, tokenizer, tokenizer.token_to_id("[EOS]"))
     return folder
 
 
 class Reference(OnnxLSTM):
     def __init__(self, device_dir):
         super().__init__(COMMITTED_RUN)
-        self.ngrams = NgramFile(device_dir / "ngrams.bin")
+        ngrams, texts = NgramFile(device_dir / "ngrams.bin"), self.texts
 
-    def _suggestions(self, words, typed, n, max_new_tokens, min_probability):
-        ids = self.bos_ids + self.tokenizer.encode(words, add_special_tokens=False).ids
-        logits, state = self._read_prefix(tuple(ids))
-        texts = [ids]
+        def keep(new, logits, state):
+            mixed = np.log(0.7 * np.exp(log_softmax(logits)) + 0.3 * ngrams.look_up_all(new)[0])
+            for row, (text, log_probabilities) in enumerate(zip(new, mixed)):
+                texts.texts[text] = log_probabilities, tuple(tensor[:, row : row + 1] for tensor in state)
 
-        def mix(logits, texts):
-            return np.log(0.7 * np.exp(log_softmax(logits)) + 0.3 * self.ngrams.look_up_all(texts)[0])
-
-        def read(rows, token_ids):
-            nonlocal state, texts
-            texts = [texts[r] + [t] for r, t in zip(rows, token_ids)]
-            row_state = tuple(t[:, rows] for t in state)
-            logits, state = self.read(np.array(token_ids, dtype=np.int64)[:, None], row_state)
-            return mix(logits, texts)
-
-        [found] = self.word_search.suggest(mix(logits, texts), [typed], read, n, max_new_tokens, min_probability)
-        return [s.completion(partial(self.tokenizer.decode, skip_special_tokens=True), self.calibration) for s in found]
+        texts._keep = keep
 
 
 def in_page(page, module, code, given):
@@ -133,43 +120,9 @@ PARTS = (
     *("www.", "WWW.a", "http://", "HTTPS:/", "ftp://", "bit.ly/a1", "x.yz/aB", "x.yz/ab", "a.co.uk", "foo.com:80"),
     *("foo.comb", "home.in/out", "a" * 50 + ".com/", "a.b.c.d.e.f.g.h.i.j.k.l.com/x", "&amp;", "&amp;lt;", "&notit;"),
     *("&#39;", "&#x1F600;", "&#128;", "&#0;", "&#11;", "&#xD800;", "&#xFFFE;", "&nbsp;", "&eacute", "&NewLine;", "&"),
-    *(
-        "&bogus;",
-        "&#",
-        "Ã©",
-        "â€™",
-        "Ã¢â‚¬",
-        "café",
-        "cafe\u0301",
-        "\u200d",
-        "\u200b",
-        "☕",
-        "👩‍💻",
-        "½",
-        "™",
-        "ﬁ",
-        "Ａ",
-    ),
-    *(
-        "²",
-        "İ",
-        "ı",
-        "ſ",
-        "ß",
-        "\x85",
-        "\x1c",
-        "\u2028",
-        "\ufeff",
-        "\xa0",
-        "\x91",
-        "\ufffd",
-        " ",
-        "  ",
-        "\n",
-        "\t",
-        "\0",
-    ),
-    *("привет", "你好", "x" * 41, "so very " * 70),
+    *("&bogus;", "&#", "Ã©", "â€™", "Ã¢â‚¬", "café", "cafe\u0301", "\u200d", "\u200b", "☕", "👩‍💻", "½", "™", "ﬁ"),
+    *("Ａ", "²", "İ", "ı", "ſ", "ß", "\x85", "\x1c", "\u2028", "\ufeff", "\xa0", "\x91", "\ufffd", " ", "  ", "\n"),
+    *("\t", "\0", "привет", "你好", "x" * 41, "so very " * 70),
 )
 
 
@@ -177,8 +130,9 @@ def made_up_texts(number):
     """Texts of parts that cleaning has to handle, and of characters that every version of Unicode knows alike."""
     rng = random.Random(0)
     known = [chr(i) for i in range(0x10000) if ucd_3_2_0.category(chr(i)) not in ("Cn", "Cs", "Co")]
-    choose = lambda: rng.choice(PARTS if rng.random() < 0.8 else known)
-    return ["".join(choose() for _ in range(rng.randint(0, 10))) for _ in range(number)]
+    parts = rng.choices((PARTS, known), weights=(4, 1), k=10 * number)
+    lengths = [rng.randint(0, 10) for _ in range(number)]
+    return ["".join(rng.choice(parts.pop()) for _ in range(length)) for length in lengths]
 
 
 def python_split(text, first_words):
@@ -232,18 +186,8 @@ def test_ngrams_have_the_probabilities_of_python(page, serve, device_dir):
 def prefixes_of_every_kind():
     """The empty text, half-typed words, URLs, mentions, emoji and accents; many follow each other as in typing."""
     typed = [text[:end] for text in (*TWEETS[:3], *MESSY_TWEETS) for end in range(0, min(len(text), 36) + 1, 3)]
-    return [
-        *typed,
-        *PROMPTS,
-        *(f"{text} " for text in PROMPTS),
-        *HALF_TYPED,
-        "",
-        "x",
-        "xqzjw",
-        "the café",
-        "☕ ",
-        "привет",
-    ]
+    others = ["", "x", "xqzjw", "the café", "☕ ", "привет", *(f"{text} " for text in PROMPTS)]
+    return [*typed, *PROMPTS, *HALF_TYPED, *others]
 
 
 @pytest.mark.usefixtures("library")
@@ -379,7 +323,10 @@ def damaged_ngrams(content):
     """Damaged files, by what is wrong."""
     arrays = load(content)
     metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-    save_with = lambda changed={}, **about: save(arrays | changed, metadata | about)
+
+    def save_with(changed=None, **about):
+        return save(arrays | (changed or {}), metadata | about)
+
     rng = random.Random(0)
     flipped = [bytearray(content) for _ in range(40)]
     for one in flipped:

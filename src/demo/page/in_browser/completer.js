@@ -1,15 +1,15 @@
 // Completes texts with an LSTM in onnxruntime-web and with n-grams. It does what src/deploy/onnx_lstm.py does.
 
 import { cleanString } from "./cleaning.js";
+import { LSTM, softmax } from "./lstm.js";
 import { Ngrams } from "./ngrams.js";
+import { ReadTexts } from "./read_texts.js";
 import { Tokenizer, WordStarts } from "./tokenizer.js";
 import { WordSearch } from "./word_search.js";
 
 const LIBRARY = new URL("../onnxruntime-web/", import.meta.url);
 const NUM_SUGGESTIONS = 3;
 const MAX_NEW_TOKENS = 20;
-// Beginnings of the text being typed whose states are kept.
-const MAX_PREFIXES = 64;
 // Probabilities closer than this to 0 or 1 count as that far from it.
 const MARGIN = 1e-6;
 
@@ -43,55 +43,14 @@ export async function loadCompleter(folder, loaded) {
   return new Completer(new LSTM(ort, session), ngrams, tokenizer, settings);
 }
 
-class LSTM {
-  constructor(ort, session) {
-    [this.Tensor, this.session] = [ort.Tensor, session];
-    const { shape } = session.inputMetadata.find(({ name }) => name === "hidden");
-    [this.numLayers, , this.hiddenDim] = shape;
-  }
-
-  // Reads `length` tokens in each row, from a state or from the beginning. A state holds two arrays [layers, rows,
-  // hidden]. Returns the logits after the last token of each row, and the new state.
-  async read(tokenIds, length, state) {
-    const numRows = tokenIds.length / length;
-    const dims = [this.numLayers, numRows, this.hiddenDim];
-    const size = this.numLayers * numRows * this.hiddenDim;
-    const [hidden, cell] = state ?? [new Float32Array(size), new Float32Array(size)];
-    const { logits, next_hidden, next_cell } = await this.session.run({
-      input_ids: new this.Tensor("int64", BigInt64Array.from(tokenIds, BigInt), [numRows, length]),
-      hidden: new this.Tensor("float32", hidden, dims),
-      cell: new this.Tensor("float32", cell, dims),
-    });
-    const vocabSize = logits.data.length / numRows;
-    const rows = Array.from({ length: numRows }, (_, i) => logits.data.subarray(i * vocabSize, (i + 1) * vocabSize));
-    return { rows, state: [next_hidden.data, next_cell.data] };
-  }
-
-  // Returns the state whose rows are these rows of another state.
-  rowsOf(state, rows) {
-    return state.map((values) => {
-      const numRows = values.length / (this.numLayers * this.hiddenDim);
-      const chosen = new Float32Array(this.numLayers * rows.length * this.hiddenDim);
-      for (let layer = 0; layer < this.numLayers; layer += 1) {
-        rows.forEach((row, i) => {
-          const start = (layer * numRows + row) * this.hiddenDim;
-          chosen.set(values.subarray(start, start + this.hiddenDim), (layer * rows.length + i) * this.hiddenDim);
-        });
-      }
-      return chosen;
-    });
-  }
-}
-
 class Completer {
   constructor(lstm, ngrams, tokenizer, settings) {
-    [this.lstm, this.ngrams, this.tokenizer, this.settings] = [lstm, ngrams, tokenizer, settings];
+    [this.ngrams, this.tokenizer, this.settings] = [ngrams, tokenizer, settings];
     const { eos_token, bos_token } = settings.special_tokens;
     this.eosId = tokenizer.id(eos_token);
     this.bosIds = bos_token ? [tokenizer.id(bos_token)] : [];
     this.starts = new WordStarts(tokenizer);
-    // What was read of the last texts, by their tokens; the one used last comes last.
-    this.prefixes = new Map();
+    this.texts = new ReadTexts(lstm, (logits, ids) => this.probabilities(logits, ids));
   }
 
   get completesFirstWords() {
@@ -100,48 +59,27 @@ class Completer {
 
   // Suggests words after these words that begin with the typed letters, best first.
   async complete(words, typed) {
-    const tokenIds = [...this.bosIds, ...this.tokenizer.encode(words)];
-    const search = new WordSearch(this.starts, this.eosId, typed, {
+    const prompt = [...this.bosIds, ...this.tokenizer.encode(words)];
+    const reader = {
+      knows: ({ ids }) => this.texts.has([...prompt, ...ids]),
+      read: async (paths) => (paths[0].ids.length === 0
+        ? [await this.texts.readPrompt(prompt)]
+        : this.texts.readNext(paths.map(({ ids }) => [...prompt, ...ids]))),
+    };
+    const found = await new WordSearch(reader, this.starts, this.eosId, typed, {
       n: NUM_SUGGESTIONS,
       maxNewTokens: Math.max(MAX_NEW_TOKENS, typed.length + 1),
       minProbability: this.settings.min_probability,
-    });
-    let { rows, state } = await this.readPrefix(tokenIds);
-    let paths = [{ ids: [] }];
-    for (let step = 0; step <= search.maxNewTokens; step += 1) {
-      const mixed = paths.map(({ ids }, i) => this.probabilities(rows[i], [...tokenIds, ...ids]));
-      paths = search.advance(mixed);
-      if (paths.length === 0) break;
-      const before = this.lstm.rowsOf(state, paths.map(({ row }) => row));
-      ({ rows, state } = await this.lstm.read(paths.map(({ ids }) => ids.at(-1)), 1, before));
-      paths.forEach((path, row) => { path.row = row; });
-    }
-    return search.result().map(({ ids, wordProbability }) => (
+    }).suggest();
+    this.texts.forget();
+    return found.map(({ ids, wordProbability }) => (
       { words: cleanString(this.tokenizer.decode(ids)), probability: this.calibrated(wordProbability) }
     ));
   }
 
-  // Reads a text; what was read of its longest known beginning is not read again.
-  async readPrefix(tokenIds) {
-    let end = tokenIds.length;
-    while (end > 0 && !this.prefixes.has(tokenIds.slice(0, end).join())) end -= 1;
-    const key = tokenIds.slice(0, end).join();
-    let known = this.prefixes.get(key);
-    if (known) {
-      this.prefixes.delete(key);
-      this.prefixes.set(key, known);
-    }
-    if (end < tokenIds.length) {
-      known = await this.lstm.read(tokenIds.slice(end), tokenIds.length - end, known?.state);
-      this.prefixes.set(tokenIds.join(), known);
-    }
-    if (this.prefixes.size > MAX_PREFIXES) this.prefixes.delete(this.prefixes.keys().next().value);
-    return known;
-  }
-
-  // Probabilities of the next token after these ones: those of both models, mixed.
-  probabilities(logits, tokenIds) {
-    const ngram = this.ngrams.probabilities(tokenIds[0] === this.eosId ? tokenIds : [this.eosId, ...tokenIds]);
+  // Probabilities of the token after a text: those of both models, mixed.
+  probabilities(logits, ids) {
+    const ngram = this.ngrams.probabilities(ids[0] === this.eosId ? ids : [this.eosId, ...ids]);
     const weight = this.mixingWeight();
     const mixed = softmax(logits);
     for (let i = 0; i < mixed.length; i += 1) mixed[i] = (1 - weight) * mixed[i] + weight * ngram[i];
@@ -160,16 +98,4 @@ class Completer {
     const logit = slope * (Math.log(inside) - Math.log1p(-inside)) + intercept;
     return 0.5 * (1 + Math.tanh(0.5 * logit));
   }
-}
-
-function softmax(logits) {
-  const values = new Float32Array(logits.length);
-  let [largest, total] = [-Infinity, 0];
-  for (const logit of logits) if (logit > largest) largest = logit;
-  for (let i = 0; i < logits.length; i += 1) {
-    values[i] = Math.exp(logits[i] - largest);
-    total += values[i];
-  }
-  for (let i = 0; i < values.length; i += 1) values[i] /= total;
-  return values;
 }

@@ -5,33 +5,80 @@ import { cleanString } from "./cleaning.js";
 
 const BEAMS_PER_SUGGESTION = 3;
 
-// `limits` are `n` suggestions, `maxNewTokens` in each of them, and the `minProbability` of each word after the first.
+// Finds suggestions. A path is tokens after the text, `ids`; `next` are the probabilities of the token after them, once
+// the model has read them.
 export class WordSearch {
-  constructor(starts, eosId, typed, limits) {
-    [this.starts, this.eosId, this.typed] = [starts, eosId, typed];
+  // `reader` has the functions `knows(path)` and, to be awaited, `read(paths)`, which returns the `next` of each. `limits`
+  // are `n` suggestions, `maxNewTokens` in each of them, and the `minProbability` of a continuation.
+  constructor(reader, starts, eosId, typed, limits) {
+    [this.reader, this.starts, this.eosId, this.typed] = [reader, starts, eosId, typed];
     Object.assign(this, limits);
-    this.beginnings = [{ row: 0, ids: [], logProbability: 0, letters: "" }];
+    // Beginnings of words: those of the present number of tokens, and what they become with one token more.
+    this.beginnings = [{ ids: [], logProbability: 0, letters: "", next: null }];
+    this.longer = [];
     this.found = new Map();
     this.typedLogProbability = -Infinity;
   }
 
-  // Adds a token to every path, given the probabilities after each row of the model's last batch. Returns the paths
-  // that must be read next; the caller sets their rows.
-  advance(rows) {
-    let longer = [];
-    for (const beginning of this.beginnings) {
-      const after = rows[beginning.row];
-      if (beginning.letters !== "" && beginning.letters.length >= this.typed.length) this.addWord(beginning, after);
-      if (beginning.ids.length < this.maxNewTokens) longer = longer.concat(this.longer(beginning, after));
+  // Returns the tokens of the best suggestions and the probabilities of their words, given that the next word begins with
+  // the typed letters.
+  async suggest() {
+    for (let step = 0; step <= this.maxNewTokens; step += 1) {
+      const unread = this.unread();
+      if (unread.length === 0) break;
+      await this.read(unread.filter((path) => this.reader.knows(path)));
+      this.collectWords();
+      // After that, some of the other paths can't become one of the best suggestions any more.
+      await this.read(this.unread());
+      this.collectWords();
+      this.addTokens();
     }
-    const best = this.best();
-    const least = best.length === this.n ? Math.min(...best.map((one) => one.wordLogProbability)) : -Infinity;
-    longer.sort((a, b) => b.logProbability - a.logProbability);
+    return this.best().map(({ ids, wordLogProbability }) => (
+      { ids, wordProbability: Math.exp(Math.min(wordLogProbability - this.typedLogProbability, 0)) }
+    ));
+  }
+
+  async read(paths) {
+    if (paths.length === 0) return;
+    const read = await this.reader.read(paths);
+    paths.forEach((path, i) => { path.next = read[i]; });
+  }
+
+  // The paths that the model must read next.
+  unread() {
+    const least = this.least();
+    const beginnings = this.beginnings.filter((path) => path.logProbability > least);
+    const suggested = this.best().map((one) => one.path).filter(Boolean);
+    return [...beginnings, ...suggested].filter((path) => path.next === null);
+  }
+
+  // Takes the words that end after the beginnings that have been read, and extends these beginnings.
+  collectWords() {
+    const read = this.beginnings.filter((path) => path.next !== null);
+    this.beginnings = this.beginnings.filter((path) => path.next === null);
+    for (const path of read) {
+      if (path.letters !== "" && path.letters.length >= this.typed.length) this.addWord(path);
+      if (path.ids.length < this.maxNewTokens) this.longer.push(...this.extended(path));
+    }
+  }
+
+  // Goes on with the best beginnings, and adds a token to the best suggestions.
+  addTokens() {
+    const least = this.least();
+    const longer = this.longer.sort((a, b) => b.logProbability - a.logProbability || 0);
     this.beginnings = longer.slice(0, BEAMS_PER_SUGGESTION * this.n).filter((path) => path.logProbability > least);
+    this.longer = [];
+    const best = this.best();
     for (const suggestion of this.found.values()) {
-      if (suggestion.path) this.continue(suggestion, rows[suggestion.path.row], best.includes(suggestion));
+      if (suggestion.path) this.continue(suggestion, best.includes(suggestion));
     }
-    return [...this.beginnings, ...best.map((one) => one.path).filter(Boolean)];
+  }
+
+  // The least log-probability of the n best words; what is less probable can't become one of them.
+  least() {
+    const best = this.best();
+    const last = best.at(-1);
+    return best.length < this.n || last.word === this.typed ? -Infinity : last.wordLogProbability;
   }
 
   // The n best suggestions so far. A word that is typed already comes last.
@@ -41,68 +88,56 @@ export class WordSearch {
     return [...this.found.values()].sort((a, b) => rank(a) - rank(b) || 0).slice(0, this.n);
   }
 
-  // The best suggestions with the probability of their words, given that the next word begins with the typed letters.
-  result() {
-    return this.best().map(({ wordLogProbability, ids }) => (
-      { ids, wordProbability: Math.exp(Math.min(wordLogProbability - this.typedLogProbability, 0)) }
-    ));
-  }
-
   // Counts a spelling of a word that ends here.
-  addWord(path, after) {
-    const continues = sumOf(after, this.starts.inside);
+  addWord(path) {
+    const continues = sumOf(path.next, this.starts.inside);
     const logProbability = path.logProbability + Math.log(Math.max(1 - continues, 1e-6));
     const word = cleanString(path.letters);
     if (!this.found.has(word)) this.found.set(word, { word, wordLogProbability: -Infinity, bestSpelling: -Infinity });
     const suggestion = this.found.get(word);
     suggestion.wordLogProbability = logAddExp(suggestion.wordLogProbability, logProbability);
     if (logProbability > suggestion.bestSpelling) {
-      const { ids } = path;
-      Object.assign(suggestion, { bestSpelling: logProbability, ids, path, lastWordLogProbability: null });
+      Object.assign(suggestion, { bestSpelling: logProbability, ids: path.ids, path, isContinued: false });
     }
   }
 
   // The most probable paths with one token more that can spell the typed letters.
-  longer(path, after) {
+  extended(path) {
     const rest = this.typed.slice(path.letters.length);
     const { spelling, shorter } = this.starts.spellings(rest, path.ids.length === 0);
     if (rest !== "" || path.letters === "") {
-      const covered = path.logProbability + Math.log(sumOf(after, spelling));
+      const covered = path.logProbability + Math.log(sumOf(path.next, spelling));
       this.typedLogProbability = logAddExp(this.typedLogProbability, covered);
     }
-    return largest(spelling.concat(shorter), after, BEAMS_PER_SUGGESTION * this.n).map((id) => ({
-      row: path.row,
-      ids: [...path.ids, id],
-      logProbability: path.logProbability + Math.log(after[id]),
-      letters: path.letters + this.starts.letters[id],
-    }));
+    const ids = largest([...spelling, ...shorter], path.next, BEAMS_PER_SUGGESTION * this.n);
+    return ids.map((id) => followed(path, id, this.starts.letters[id]));
   }
 
   // Adds the most probable token to a suggestion, or ends it.
-  continue(suggestion, after, isWanted) {
+  continue(suggestion, isWanted) {
     const { path } = suggestion;
     suggestion.path = null;
+    // Better words have been found meanwhile.
+    if (path.next === null) return;
     if (path.ids.length === this.maxNewTokens) {
       suggestion.ids = path.ids;
       return;
     }
-    const isFirst = suggestion.lastWordLogProbability === null;
-    const token = argmax(after, isFirst ? this.starts.isInside : []);
-    const logProbability = Math.log(after[token]);
-    let word = logProbability;
-    // The word is known to end here.
-    if (isFirst) word -= suggestion.bestSpelling - path.logProbability;
-    else if (this.starts.isInside[token]) word += suggestion.lastWordLogProbability;
-    else suggestion.ids = path.ids;
-    if (!isWanted || Math.exp(word) < this.minProbability) return;
-    const ids = [...path.ids, token];
-    if (token === this.eosId) {
-      suggestion.ids = ids;
-      return;
-    }
-    suggestion.path = { row: path.row, ids, logProbability: path.logProbability + logProbability };
-    suggestion.lastWordLogProbability = word;
+    const isFirst = !suggestion.isContinued;
+    const token = argmax(path.next, isFirst ? this.starts.isInside : []);
+    const longer = followed(path, token, "");
+    if (!isFirst && !this.starts.isInside[token]) suggestion.ids = path.ids;
+    suggestion.isContinued = true;
+    if (!isWanted || Math.exp(longer.logProbability - suggestion.bestSpelling) < this.minProbability) return;
+    if (token === this.eosId) suggestion.ids = longer.ids;
+    else suggestion.path = longer;
   }
+}
+
+// Returns the path with one token more, which spells the letters.
+function followed(path, id, letters) {
+  const logProbability = path.logProbability + Math.log(path.next[id]);
+  return { ids: [...path.ids, id], logProbability, letters: path.letters + letters, next: null };
 }
 
 function logAddExp(a, b) {
