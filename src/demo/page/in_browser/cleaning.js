@@ -16,7 +16,7 @@ const TWO = "[a-zA-Z]{2}";
 const REST = "[^ \\t-\\r]*";
 const NAME = "(?<![\\w-])[\\w-]+(?:\\.[\\w-]+){0,9}\\.";
 const URL = new RegExp(
-  `(?:${anyCase("http")}[sS]?[:/]|${anyCase("ftp")}://|(?<!\\w)${anyCase("www")}\\.)${REST}`
+  `(?:${anyCase("http")}[sS]?[:/]|${anyCase("ftp")}:/{2}|(?<!\\w)${anyCase("www")}\\.)${REST}`
     + `|${NAME}(?:(?:${anyCase(ENDINGS)}|${anyCase("co")}\\.${TWO})(?:\\.${TWO})?`
     + `|(?:${anyCase("ac")}\\.)?${anyCase("uk")}|${anyCase(SHORT_ENDINGS)})\\b(?:[/?#]${REST}|:\\d${REST})?`
     + `|${NAME}(?<!\\d\\.)${TWO}/(?=[^ \\t-\\r]{0,40}?(?:\\d|[a-z][A-Z]))${REST}`,
