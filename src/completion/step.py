@@ -72,7 +72,7 @@ class RowReader:
         self.model, self.input_ids = model, input_ids
         model_kwargs = reading_kwargs(model, attention_mask)
         self.model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
-        self.prompt_rows = next_log_probabilities(outputs)
+        self.prompt_rows = next_probabilities(outputs)
         # The rows of the last batch, by prompt and tokens after it.
         self.rows = {(prompt,): prompt for prompt in range(len(input_ids))}
 
@@ -92,12 +92,12 @@ class RowReader:
         model_kwargs = take_rows(self.model_kwargs, rows)
         outputs = read(self.model, self.input_ids, model_kwargs, next_sequence_length=1)
         self.model_kwargs = self.model._update_model_kwargs_for_generation(outputs, model_kwargs)
-        return list(next_log_probabilities(outputs))
+        return list(next_probabilities(outputs))
 
 
-def next_log_probabilities(outputs: ModelOutput) -> np.ndarray:
-    """Log-probabilities of the token after each row, float32 [batch, vocab]."""
-    return outputs.logits[:, -1].float().log_softmax(dim=-1).cpu().numpy()
+def next_probabilities(outputs: ModelOutput) -> np.ndarray:
+    """Probabilities of the token after each row, float32 [batch, vocab]."""
+    return outputs.logits[:, -1].float().softmax(dim=-1).cpu().numpy()
 
 
 @lru_cache

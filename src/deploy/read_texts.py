@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from src.text.word_search import TokenPath, log_softmax
+from src.text.word_search import TokenPath, softmax
 
 State = tuple[np.ndarray, np.ndarray]
 # Each takes 53 KB with 12,000 tokens.
@@ -12,7 +12,7 @@ MAX_TEXTS = 256
 
 
 class ReadTexts:
-    """What a model has read: the next token's log-probabilities and the state after each of the last texts.
+    """What a model has read: the next token's probabilities and the state after each of the last texts.
 
     Args:
         read: `OnnxLSTM.read`.
@@ -49,9 +49,9 @@ class ReadTexts:
             del self.texts[next(iter(self.texts))]
 
     def _keep(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray, state: State) -> None:
-        for row, (text, log_probabilities) in enumerate(zip(texts, log_softmax(logits))):
+        for row, (text, probabilities) in enumerate(zip(texts, softmax(logits))):
             # A copy, so that texts which are forgotten are not kept by one of their batch that is not.
-            self.texts[text] = log_probabilities.copy(), tuple(tensor[:, row : row + 1] for tensor in state)
+            self.texts[text] = probabilities.copy(), tuple(tensor[:, row : row + 1] for tensor in state)
 
     def _recall(self, text: tuple[int, ...]) -> tuple[np.ndarray, State]:
         # Moved to the end of the dict, so the text that was used last is forgotten last.

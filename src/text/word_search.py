@@ -34,18 +34,18 @@ class TokenPath:
         token_ids: the tokens.
         log_probability: sum over the tokens, in nats.
         letters: what the tokens spell, for the beginning of a word.
-        next_log_probabilities: those of the next token, float32 [vocab], once the model has read the tokens.
+        next_probabilities: those of the next token, float32 [vocab], once the model has read the tokens.
     """
 
     prompt: int
     token_ids: list[int]
     log_probability: float = 0.0
     letters: str = ""
-    next_log_probabilities: np.ndarray | None = None
+    next_probabilities: np.ndarray | None = None
 
     def followed_by(self, token_id: int, letters: str = "") -> "TokenPath":
         """The path with one token more, which spells the letters."""
-        log_probability = self.log_probability + float(self.next_log_probabilities[token_id])
+        log_probability = self.log_probability + log(self.next_probabilities[token_id])
         return TokenPath(self.prompt, [*self.token_ids, token_id], log_probability, self.letters + letters)
 
 
@@ -56,7 +56,7 @@ class Reader(Protocol):
         """Say whether the path has been read before, so that reading it again costs nothing."""
 
     def read(self, paths: Sequence[TokenPath]) -> list[np.ndarray]:
-        """Return the log-probabilities of the next token after each path, float32 [vocab].
+        """Return the probabilities of the next token after each path, float32 [vocab].
 
         All paths have the same number of tokens. Without their last tokens, they have been read before.
         """
@@ -144,8 +144,8 @@ class WordSearch:
 def read_together(reader: Reader, paths: Sequence[TokenPath]) -> None:
     """Read the paths, and keep in each what comes next."""
     if paths:
-        for path, log_probabilities in zip(paths, reader.read(paths)):
-            path.next_log_probabilities = log_probabilities
+        for path, probabilities in zip(paths, reader.read(paths)):
+            path.next_probabilities = probabilities
 
 
 class PromptSearch:
@@ -166,12 +166,12 @@ class PromptSearch:
         least = self._least()
         paths = [path for path in self.beginnings if path.log_probability > least]
         paths += [one.path for one in self.best() if one.path is not None]
-        return [path for path in paths if path.next_log_probabilities is None]
+        return [path for path in paths if path.next_probabilities is None]
 
     def collect_words(self) -> None:
         """Take the words that end after the beginnings that have been read, and extend these beginnings."""
-        read = [path for path in self.beginnings if path.next_log_probabilities is not None]
-        self.beginnings = [path for path in self.beginnings if path.next_log_probabilities is None]
+        read = [path for path in self.beginnings if path.next_probabilities is not None]
+        self.beginnings = [path for path in self.beginnings if path.next_probabilities is None]
         for path in read:
             if path.letters and len(path.letters) >= len(self.typed):
                 self._add_word(path)
@@ -212,8 +212,8 @@ class PromptSearch:
 
     def _add_word(self, path: TokenPath) -> None:
         """Count a spelling of a word that ends here."""
-        continues = float(np.exp(path.next_log_probabilities[self.search.inside]).sum())
-        log_probability = path.log_probability + math.log(max(1 - continues, 1e-6))
+        continues = float(path.next_probabilities[self.search.inside].sum())
+        log_probability = path.log_probability + log(max(1 - continues, 1e-6))
         word = clean_string(path.letters)
         suggestion = self.found.setdefault(word, Suggestion(word, -math.inf))
         suggestion.word_log_probability = float(np.logaddexp(suggestion.word_log_probability, log_probability))
@@ -227,27 +227,27 @@ class PromptSearch:
         rest = self.typed[len(path.letters) :]
         spelling, shorter = self.search.starts.spellings(rest, tuple(path.token_ids))
         if rest or not path.letters:
-            covered = path.log_probability + logsumexp(path.next_log_probabilities[spelling])
+            covered = path.log_probability + log(path.next_probabilities[spelling].sum())
             self.typed_log_probability = float(np.logaddexp(self.typed_log_probability, covered))
         ids = np.concatenate([spelling, shorter])
         width = BEAMS_PER_SUGGESTION * self.n
         if len(ids) > width:
-            ids = ids[np.argpartition(-path.next_log_probabilities[ids], width)[:width]]
+            ids = ids[np.argpartition(-path.next_probabilities[ids], width)[:width]]
         letters = self.search.starts.letters
         return [path.followed_by(i, letters[i]) for i in ids.tolist()]
 
     def _continue(self, suggestion: Suggestion, is_wanted: bool) -> None:
         """Add the most probable token to a suggestion, or end it."""
         path, suggestion.path = suggestion.path, None
-        if path.next_log_probabilities is None:
+        if path.next_probabilities is None:
             # Better words have been found meanwhile.
             return
         if len(path.token_ids) == self.max_new_tokens:
             suggestion.token_ids, suggestion.log_probability = path.token_ids, path.log_probability
             return
-        after = path.next_log_probabilities
+        after = path.next_probabilities
         is_first = not suggestion.is_continued
-        token = int((np.where(self.search.is_inside, -np.inf, after) if is_first else after).argmax())
+        token = int((np.where(self.search.is_inside, 0, after) if is_first else after).argmax())
         longer = path.followed_by(token)
         if not is_first and not self.search.is_inside[token]:
             suggestion.token_ids, suggestion.log_probability = path.token_ids, path.log_probability
@@ -260,14 +260,13 @@ class PromptSearch:
         suggestion.path = longer
 
 
-def logsumexp(values: np.ndarray) -> float:
-    if len(values) == 0:
-        return -math.inf
-    largest = values.max()
-    return float(largest + np.log(np.exp(values - largest).sum()))
+def log(probability: float) -> float:
+    """Natural logarithm; minus infinity for 0, which a rare token's probability may be rounded to."""
+    return math.log(probability) if probability > 0 else -math.inf
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities of logits, float32 [rows, vocab]."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, float32 [rows, vocab]."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponentials /= exponentials.sum(axis=1, keepdims=True)
+    return exponentials
