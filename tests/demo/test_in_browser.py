@@ -5,6 +5,7 @@ import random
 import re
 import shutil
 from base64 import b64encode
+from math import log
 from pathlib import Path
 from unicodedata import ucd_3_2_0
 
@@ -88,7 +89,9 @@ def device_dir(tmp_path_factory):
         shutil.copy(run_dir / name, folder)
     files = {"special_tokens": "special_tokens_map.json", "calibration": "calibration.json"}
     settings = {name: json.loads((run_dir / file).read_text()) for name, file in files.items()}
-    (folder / "settings.json").write_text(json.dumps({**settings, "ngram_weight": WEIGHT, "min_probability": 0.05}))
+    (folder / "settings.json").write_text(
+        json.dumps({**settings, "ngram_weight": [log(WEIGHT / (1 - WEIGHT)), 0, 0, 0, 0, 0], "min_probability": 0.05})
+    )
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     texts = [clean_string(text) for text in (*TWEETS, *PROMPTS)]
     write_ngrams(folder / "ngrams.bin", texts, tokenizer, tokenizer.token_to_id("[EOS]"))
@@ -178,8 +181,8 @@ def test_ngrams_have_the_probabilities_of_python(page, serve, device_dir):
     ngrams, rng = NgramFile(device_dir / "ngrams.bin"), random.Random(0)
     tokenizer = Tokenizer.from_file(str(device_dir / "tokenizer.json"))
     texts = [tokenizer.encode(text[: rng.randrange(len(text))]).ids for text in TWEETS] + [[9, 8, 7]]
-    code = """const ngrams = new m.Ngrams(await (await fetch("/device/0/ngrams.bin")).arrayBuffer(), 12000);
-        return given.map((ids) => Array.from(ngrams.probabilities([2, ...ids])));"""
+    code = """const ngrams = new m.Ngrams(await (await fetch("/device/0/ngrams.bin")).arrayBuffer(), 12000, 2);
+        return given.map((ids) => Array.from(ngrams.lookUp([2, ...ids]).probabilities));"""
     np.testing.assert_allclose(in_page(page, "ngrams.js", code, texts), ngrams.look_up_all(texts)[0], rtol=1e-5)
 
 
@@ -357,7 +360,7 @@ def test_damaged_ngrams_are_refused(page, serve, device_dir):
     damaged = damaged_ngrams(content)
     code = """return given.map((text) => {
             const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-            try { new m.Ngrams(bytes.buffer, 12000); return null; } catch (error) { return error.message; }
+            try { new m.Ngrams(bytes.buffer, 12000, 2); return null; } catch (error) { return error.message; }
         });"""
     encoded = [b64encode(one).decode() for one in [content, *damaged.values()]]
     accepted, *found = in_page(page, "ngrams.js", code, encoded)

@@ -31,16 +31,27 @@ export async function loadCompleter(folder, loaded) {
     }
   };
   const json = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
-  const settings = await read("settings.json", json);
-  const tokenizer = await read("tokenizer.json", (buffer) =>
-    new Tokenizer(json(buffer), Object.values(settings.special_tokens)));
-  const ngrams = await read("ngrams.bin", (buffer) => new Ngrams(buffer, tokenizer.tokens.length));
+  const settings = await read("settings.json", (buffer) => checkedSettings(json(buffer)));
+  const { special_tokens } = settings;
+  const tokenizer = await read("tokenizer.json", (buffer) => new Tokenizer(json(buffer), Object.values(special_tokens)));
+  const ngrams = await read("ngrams.bin", (buffer) => {
+    const found = new Ngrams(buffer, tokenizer.tokens.length, tokenizer.id(special_tokens.eos_token));
+    if (settings.ngram_weight.length !== 2 * found.order) throw new Error("its order is not that of the settings");
+    return found;
+  });
   const ort = await import(new URL("ort.wasm.bundle.min.mjs", LIBRARY));
   // More threads need headers that keep the page out of a notebook's frame.
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await fetchFile(new URL("ort-wasm-simd-threaded.wasm", LIBRARY));
   const session = await read("model.int8.onnx", (buffer) => ort.InferenceSession.create(buffer));
   return new Completer(new LSTM(ort, session), ngrams, tokenizer, settings);
+}
+
+function checkedSettings(settings) {
+  const { special_tokens, calibration, ngram_weight, min_probability } = settings;
+  const numbers = [calibration.slope, calibration.intercept, min_probability, ...ngram_weight];
+  if (!special_tokens.eos_token || !numbers.every(Number.isFinite)) throw new Error("a setting is missing");
+  return settings;
 }
 
 class Completer {
@@ -79,16 +90,18 @@ class Completer {
 
   // Probabilities of the token after a text: those of both models, mixed.
   probabilities(logits, ids) {
-    const ngram = this.ngrams.probabilities(ids[0] === this.eosId ? ids : [this.eosId, ...ids]);
-    const weight = this.mixingWeight();
+    const ngram = this.ngrams.lookUp(ids[0] === this.eosId ? ids : [this.eosId, ...ids]);
     const mixed = softmax(logits);
-    for (let i = 0; i < mixed.length; i += 1) mixed[i] = (1 - weight) * mixed[i] + weight * ngram[i];
+    const weight = this.mixingWeight(mixed, ngram.context);
+    for (let i = 0; i < mixed.length; i += 1) mixed[i] = (1 - weight) * mixed[i] + weight * ngram.probabilities[i];
     return mixed;
   }
 
-  // The share of the n-gram model's probabilities.
-  mixingWeight() {
-    return this.settings.ngram_weight;
+  // The share of the n-gram model's probabilities; see src/text/context_weight.py.
+  mixingWeight(neural, context) {
+    const inputs = [1, Math.log(neural.reduce((a, b) => Math.max(a, b))), ...context];
+    const logOdds = inputs.reduce((sum, input, i) => sum + input * this.settings.ngram_weight[i], 0);
+    return 1 / (1 + Math.exp(-logOdds));
   }
 
   // The share of suggestions with this probability that are right; see src/text/calibration.py.

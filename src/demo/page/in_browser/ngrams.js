@@ -14,13 +14,14 @@ function require(condition, problem) {
 
 export class Ngrams {
   // Reads the bytes of a file. Throws an error that says what is wrong with them.
-  constructor(buffer, vocabSize) {
+  constructor(buffer, vocabSize, eosId) {
     const { header, start } = readHeader(buffer);
     const about = header.__metadata__;
     require(about?.format === FORMAT, "it is no n-gram model");
     require(about.version === VERSION, `it has version ${about.version}, this page reads ${VERSION}`);
     this.order = Number(about.order);
-    require(Number(about.vocab_size) === vocabSize, "it has another vocabulary");
+    const isOfRun = Number(about.vocab_size) === vocabSize && Number(about.eos_id) === eosId;
+    require(isOfRun, "it has another vocabulary");
     require(Number.isInteger(this.order) && this.order >= 1 && this.order <= MAX_ORDER, "its order is out of range");
     const array = (name, dtype, length) => readArray(buffer, start, header, name, dtype, length);
     this.unigrams = array("probabilities_1", "F32", vocabSize);
@@ -59,14 +60,19 @@ export class Ngrams {
     }
   }
 
-  // Returns the probability of each token after these ones, the first of which is the end token before the text.
-  probabilities(tokenIds) {
+  // Returns the probability of each token after these ones, the first of which is the end token before the text; and
+  // what is known of the contexts of one token, of two, and so on: how much each leaves to the shorter one (1 if it was
+  // never seen), then, for each, the logarithm of 1 plus the number of different tokens after it.
+  lookUp(tokenIds) {
     const probabilities = Float32Array.from(this.unigrams);
-    for (let length = 1; length < Math.min(this.order, tokenIds.length + 1); length += 1) {
-      const [start, end] = this.children(tokenIds.slice(-length));
-      if (start < end) addShares(probabilities, this.levels[length - 1], start, end);
+    const [backoffs, numbers] = [this.levels.map(() => 1), this.levels.map(() => 0)];
+    for (let i = 0; i < Math.min(this.levels.length, tokenIds.length); i += 1) {
+      const [start, end] = this.children(tokenIds.slice(-i - 1));
+      if (start === end) continue;
+      backoffs[i] = addShares(probabilities, this.levels[i], start, end);
+      numbers[i] = Math.log1p(end - start);
     }
-    return probabilities;
+    return { probabilities, context: [...backoffs, ...numbers] };
   }
 
   // Returns where the children of a context begin and end in the level of its length; [0, 0] if it is unknown.
@@ -86,13 +92,15 @@ export class Ngrams {
 }
 
 // p(token | context) = (share + backoff * p(token | shorter context)) / (sum of shares + backoff)
+// Returns the part that is left to the shorter context.
 function addShares(probabilities, { tokens, shares, codebook }, start, end) {
   let total = 0;
   for (let i = start; i < end; i += 1) total += codebook[shares[i]];
   const backoff = Math.max(1 - total, MIN_BACKOFF);
-  const scale = 1 / (total + backoff);
-  for (let i = 0; i < probabilities.length; i += 1) probabilities[i] *= backoff * scale;
-  for (let i = start; i < end; i += 1) probabilities[tokens[i]] += codebook[shares[i]] * scale;
+  const left = backoff / (total + backoff);
+  for (let i = 0; i < probabilities.length; i += 1) probabilities[i] *= left;
+  for (let i = start; i < end; i += 1) probabilities[tokens[i]] += codebook[shares[i]] / (total + backoff);
+  return left;
 }
 
 // Binary search for a token among the ascending ones from `start` to before `end`; -1 if it is not there.
