@@ -29,6 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
+from src.text.context_weight import context_inputs
+
 NGRAM_FILE = "ngrams.bin"
 FORMAT, VERSION = "ngrams", "1"
 MIN_BACKOFF = np.float32(1e-4)
@@ -92,37 +94,36 @@ class NgramFile:
             token_ids: the text from its beginning, with or without the end token before it.
 
         Returns:
-            probabilities of the next token, float32 [vocab], and back-offs, float32 [order - 1]: how much of the
-            probability the context of the last one token, of the last two tokens, and so on, leaves to the shorter
-            one. It is 1 for a context that is not in the model.
+            probabilities of the next token, float32 [vocab], and what the model knows of the contexts, as
+            `src.text.context_weight.ContextWeight` takes it, float32 [2 (order - 1)].
 
         Raises:
             ValueError: an id is not in the vocabulary.
         """
         found = [self._children(context) for context in self._contexts(token_ids)]
-        backoffs = np.ones(self.order - 1, dtype=np.float32)
+        backoffs, num_followers = np.ones(self.order - 1, dtype=np.float32), np.zeros(self.order - 1)
         followers = []
         for i, (level, (start, end)) in enumerate(zip(self.levels, found)):
             if start < end:
                 shares = level.codebook[level.shares[start:end]]
                 total = shares.sum()
                 backoff = max(1 - total, MIN_BACKOFF)
-                backoffs[i] = backoff / (total + backoff)
+                backoffs[i], num_followers[i] = backoff / (total + backoff), end - start
                 followers.append((i, level.tokens[start:end], shares / (total + backoff)))
         # What the longer contexts leave to each: to no context, to one of one token, and so on.
         left = np.append(backoffs[::-1].cumprod()[::-1], np.float32(1))
         probabilities = self.unigrams * left[0]
         for i, tokens, shares in followers:
             probabilities[tokens] += shares * left[i + 1]
-        return probabilities, backoffs
+        return probabilities, context_inputs(backoffs, num_followers)
 
     def look_up_all(self, contexts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """`look_up` of several texts: probabilities, float32 [texts, vocab], and back-offs, [texts, order - 1]."""
+        """`look_up` of several texts, one row for each."""
         probabilities = np.empty((len(contexts), self.vocab_size), dtype=np.float32)
-        backoffs = np.empty((len(contexts), self.order - 1), dtype=np.float32)
+        known = np.empty((len(contexts), 2 * (self.order - 1)), dtype=np.float32)
         for i, token_ids in enumerate(contexts):
-            probabilities[i], backoffs[i] = self.look_up(token_ids)
-        return probabilities, backoffs
+            probabilities[i], known[i] = self.look_up(token_ids)
+        return probabilities, known
 
     def parents(self, length: int) -> np.ndarray:
         """The index of the context of every n-gram of `length` tokens, from 2, in its level; int64 [n-grams]."""

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from src.deploy.read_texts import ReadTexts, State, TextReader
 from src.text.calibration import load_calibration
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
-from src.text.word_search import MIN_PROBABILITY, WordSearch
+from src.text.word_search import MIN_PROBABILITY, WordSearch, softmax
 from src.text.word_starts import WordStarts
 
 ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
@@ -36,8 +36,14 @@ class OnnxLSTM:
     """
 
     def __init__(self, run_dir: str | Path, precision: Precision = "int8"):
-        path = Path(run_dir) / FILES[precision]
+        special_tokens = Path(run_dir) / "special_tokens_map.json"
         advice = f"write it with src.deploy.export.export_onnx({str(run_dir)!r})"
+        self._open_graph(Path(run_dir) / FILES[precision], advice)
+        self._open_tokenizer(run_dir, json.loads(special_tokens.read_text(encoding="utf-8")))
+        self.calibration, self.min_probability = load_calibration(run_dir), MIN_PROBABILITY
+        self.texts = ReadTexts(self)
+
+    def _open_graph(self, path: Path, advice: str) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"There is no {path}: {advice}")
         options = onnxruntime.SessionOptions()
@@ -47,15 +53,14 @@ class OnnxLSTM:
         self.num_layers, num_rows, self.hidden_dim = self.session.get_inputs()[1].shape
         if num_rows == 1:
             raise FileNotFoundError(f"{path} is of an earlier version and reads one row at a time: {advice}")
-        self.tokenizer = Tokenizer.from_file(str(Path(run_dir) / "tokenizer.json"))
-        special_tokens = json.loads((Path(run_dir) / "special_tokens_map.json").read_text(encoding="utf-8"))
+
+    def _open_tokenizer(self, folder: str | Path, special_tokens: dict[str, str]) -> None:
+        self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.eos_id = self.tokenizer.token_to_id(special_tokens["eos_token"])
         bos_token = special_tokens.get("bos_token")
         self.bos_ids = [] if bos_token is None else [self.tokenizer.token_to_id(bos_token)]
         tokens = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
         self.word_search = WordSearch(WordStarts(tokens, special_tokens.values()), self.eos_id)
-        self.calibration = load_calibration(run_dir)
-        self.texts = ReadTexts(self.read)
 
     @property
     def completes_first_words(self) -> bool:
@@ -75,6 +80,10 @@ class OnnxLSTM:
         logits, hidden, cell = self.session.run(None, {"input_ids": input_ids, "hidden": hidden, "cell": cell})
         return logits, (hidden, cell)
 
+    def probabilities(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray) -> np.ndarray:
+        """Probabilities of the token after each text, float32 [texts, vocab], from the logits of `read`."""
+        return softmax(logits)
+
     def complete(
         self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[list[Completion]]:
@@ -89,7 +98,7 @@ class OnnxLSTM:
         """
         check_request(n, max_new_tokens)
         split = [split_prefix(prefix, i, half_typed, self.completes_first_words) for i, prefix in enumerate(prefixes)]
-        min_probability = MIN_PROBABILITY if half_typed else 0.0
+        min_probability = self.min_probability if half_typed else 0.0
         limits = [(n, token_limit(max_new_tokens, typed), min_probability) for _, typed in split]
         return [self._suggestions(words, typed, *limit) for (words, typed), limit in zip(split, limits)]
 

@@ -1,25 +1,34 @@
 """Keep what a model has read of the texts that are being typed, so that a keystroke reads little again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from src.text.word_search import TokenPath, softmax
+from src.text.word_search import TokenPath
 
 State = tuple[np.ndarray, np.ndarray]
 # Each takes 53 KB with 12,000 tokens.
 MAX_TEXTS = 256
 
 
+class TokenReader(Protocol):
+    """What an `OnnxLSTM` does."""
+
+    def read(self, input_ids: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]: ...
+
+    def probabilities(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray) -> np.ndarray: ...
+
+
 class ReadTexts:
     """What a model has read: the next token's probabilities and the state after each of the last texts.
 
     Args:
-        read: `OnnxLSTM.read`.
+        model: reads tokens, and tells the probabilities of the next ones.
     """
 
-    def __init__(self, read: Callable[..., tuple[np.ndarray, State]]):
-        self.read = read
+    def __init__(self, model: TokenReader):
+        self.model = model
         self.texts: dict[tuple[int, ...], tuple[np.ndarray, State]] = {}
 
     def __contains__(self, token_ids: tuple[int, ...]) -> bool:
@@ -30,7 +39,7 @@ class ReadTexts:
         known = next((end for end in range(len(token_ids), 0, -1) if token_ids[:end] in self.texts), 0)
         if known < len(token_ids):
             state = self._recall(token_ids[:known])[1] if known else None
-            self._keep([token_ids], *self.read(np.array([token_ids[known:]], dtype=np.int64), state))
+            self._keep([token_ids], *self.model.read(np.array([token_ids[known:]], dtype=np.int64), state))
         return self._recall(token_ids)[0]
 
     def read_next(self, texts: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
@@ -40,7 +49,7 @@ class ReadTexts:
             states = [self._recall(text[:-1])[1] for text in new]
             state = tuple(np.concatenate(rows, axis=1) for rows in zip(*states))
             last_tokens = np.array([[text[-1]] for text in new], dtype=np.int64)
-            self._keep(new, *self.read(last_tokens, state))
+            self._keep(new, *self.model.read(last_tokens, state))
         return [self._recall(text)[0] for text in texts]
 
     def forget(self) -> None:
@@ -49,7 +58,7 @@ class ReadTexts:
             del self.texts[next(iter(self.texts))]
 
     def _keep(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray, state: State) -> None:
-        for row, (text, probabilities) in enumerate(zip(texts, softmax(logits))):
+        for row, (text, probabilities) in enumerate(zip(texts, self.model.probabilities(texts, logits))):
             # A copy, so that texts which are forgotten are not kept by one of their batch that is not.
             self.texts[text] = probabilities.copy(), tuple(tensor[:, row : row + 1] for tensor in state)
 

@@ -97,8 +97,8 @@ def test_a_text_that_is_typed_gets_the_suggestions_of_a_new_model(run_dir):
 
 def test_within_a_word_the_text_is_not_read_again(run_dir, monkeypatch):
     model = OnnxLSTM(run_dir)
-    lengths, read = [], model.texts.read
-    monkeypatch.setattr(model.texts, "read", lambda ids, state=None: lengths.append(ids.shape[1]) or read(ids, state))
+    lengths, read = [], model.read
+    monkeypatch.setattr(model, "read", lambda ids, state=None: lengths.append(ids.shape[1]) or read(ids, state))
     for text in ("good morning t", "good morning to", "good morning today ", "good morning today w"):
         model.complete([text], 3, half_typed=True)
     prefix_tokens = [length for length in lengths if length > 1]
