@@ -19,7 +19,8 @@ PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
 NUM_BYTES = 33_106_585
 ARCHIVE = f"{PACKAGE}-{VERSION}.tgz"
-FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+PROGRAM, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
+FILES = (PROGRAM, WASM)
 LIBRARY_DIR = Path(__file__).parent / f"{PACKAGE}-{VERSION}"
 PUBLIC_REGISTRY = "https://registry.npmjs.org/"
 
@@ -29,7 +30,7 @@ def registry() -> str:
     settings = [value for name, value in os.environ.items() if name.lower() == "npm_config_registry"]
     npmrc = Path(os.environ.get("NPM_CONFIG_USERCONFIG") or Path.home() / ".npmrc")
     if npmrc.is_file():
-        settings += re.findall(r"^\s*registry\s*=\s*(\S+)", npmrc.read_text(encoding="utf-8"), re.MULTILINE)
+        settings += re.findall(r"^\s*registry\s*=\s*[\"']?([^\s\"']+)", npmrc.read_text(encoding="utf-8"), re.MULTILINE)
     address = next(filter(None, settings), PUBLIC_REGISTRY)
     return address.rstrip("/") + "/"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from src.completion.completer import Completer
 from src.completion.prefix_memory import PrefixMemory
 from src.demo.server import DEVICE_FILES, PageModel
+from src.deploy.device import DEVICE_DIR
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.lstm_model import load_lstm_lm
@@ -66,7 +67,7 @@ def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> li
 
 def device_dir(run_dir: Path) -> Path | None:
     """The folder of a run with all that a browser needs to run its model; None if it has none."""
-    folder = run_dir / "device"
+    folder = run_dir / DEVICE_DIR
     return folder if all((folder / name).is_file() for name in DEVICE_FILES) else None
 
 

@@ -21,6 +21,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.demo import browser_library
+from src.deploy.device import SETTINGS_FILE
+from src.deploy.ngram_file import NGRAM_FILE
+from src.deploy.onnx_lstm import INT8_FILE
 from src.text.prefixes import Completion, PrefixError, TweetCompleter, split_prefix
 
 PAGE_DIR = Path(__file__).parent / "page"
@@ -32,7 +35,7 @@ MAX_READ = 500
 MAX_WAITING = 64
 NUM_SUGGESTIONS = 3
 # The files that a model needs in a browser, in the folder `device` of its run.
-DEVICE_FILES = ("model.int8.onnx", "ngrams.bin", "tokenizer.json", "settings.json")
+DEVICE_FILES = (INT8_FILE, NGRAM_FILE, "tokenizer.json", SETTINGS_FILE)
 # Only notebooks on this machine may show the page in a frame.
 FRAMING = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
 # A browser compiles the program of a model that runs in the page only if this is allowed.

@@ -93,7 +93,12 @@ def test_the_registry_is_that_of_npm(tmp_path, monkeypatch):
     npmrc = tmp_path / "npmrc"
     monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(npmrc))
     assert registry() == PUBLIC_REGISTRY
-    lines = ["fund=false", "# registry=http://commented", "@mine:registry=http://mine", " registry = http://mirror/npm"]
+    lines = [
+        "fund=false",
+        "# registry=http://commented",
+        "@mine:registry=http://mine",
+        " registry = 'http://mirror/npm'",
+    ]
     npmrc.write_text("\n".join(lines))
     assert registry() == "http://mirror/npm/"
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://other/")

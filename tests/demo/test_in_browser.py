@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 from base64 import b64encode
-from math import log
 from pathlib import Path
 from unicodedata import ucd_3_2_0
 
@@ -17,21 +16,21 @@ from tokenizers import Tokenizer
 
 from src.corpus.download import DownloadError
 from src.demo.background import serve_in_background
-from src.demo.browser_library import fetch_library
-from src.demo.server import MAX_READ, PageModel, create_app, suggest
-from src.deploy.export import export_onnx
+from src.demo.browser_library import WASM, fetch_library
+from src.demo.server import DEVICE_FILES, MAX_READ, PageModel, create_app, suggest
+from src.deploy.device import DeviceLM
+from src.deploy.export_device import export_device
 from src.deploy.ngram_file import NgramFile
-from src.deploy.onnx_lstm import OnnxLSTM
 from src.examples import HALF_TYPED, MESSY_TWEETS, PROMPTS, TWEETS
 from src.text.cleaning import clean_string, normalize_tweet
+from src.text.context_weight import ContextWeight
 from src.text.prefixes import Completion, PrefixError, split_prefix
-from src.text.word_search import softmax
 from tests.browser import NEEDS_BROWSER
-from tests.demo.device_folder import WEIGHT, write_ngrams
+from tests.demo.small_ngrams import write_ngrams
 
 pytestmark = NEEDS_BROWSER
 SERVER_WORDS = ["from the server"]
-COMMITTED_RUN = next((Path(__file__).resolve().parents[2] / "models").glob("lstm_lm-20261126-194059"))
+COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261126-194059"
 READY = re.compile(r"Ready: \d+\.\d MB are loaded, and the server is not needed\.")
 
 
@@ -79,36 +78,15 @@ def page(browser):
 
 @pytest.fixture(scope="session")
 def device_dir(tmp_path_factory):
-    """The committed run in 8 bits, with n-grams of the example tweets."""
-    run_dir, folder = (tmp_path_factory.mktemp(name) for name in ("run", "device"))
+    """The committed run in 8 bits, with n-grams of the example tweets whose weight depends on the context."""
+    run_dir = tmp_path_factory.mktemp("run")
     for path in COMMITTED_RUN.iterdir():
-        if path.suffix != ".onnx":
+        if path.is_file() and path.suffix != ".onnx":
             (run_dir / path.name).symlink_to(path)
-    export_onnx(run_dir)
-    for name in ("model.int8.onnx", "tokenizer.json"):
-        shutil.copy(run_dir / name, folder)
-    files = {"special_tokens": "special_tokens_map.json", "calibration": "calibration.json"}
-    settings = {name: json.loads((run_dir / file).read_text()) for name, file in files.items()}
-    (folder / "settings.json").write_text(
-        json.dumps({**settings, "ngram_weight": [log(WEIGHT / (1 - WEIGHT)), 0, 0, 0, 0, 0], "min_probability": 0.05})
-    )
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(run_dir / "tokenizer.json"))
     texts = [clean_string(text) for text in (*TWEETS, *PROMPTS)]
-    write_ngrams(folder / "ngrams.bin", texts, tokenizer, tokenizer.token_to_id("[EOS]"))
-    return folder
-
-
-class Reference(OnnxLSTM):
-    def __init__(self, device_dir):
-        super().__init__(COMMITTED_RUN)
-        ngrams, texts = NgramFile(device_dir / "ngrams.bin"), self.texts
-
-        def keep(new, logits, state):
-            mixed = 0.7 * softmax(logits) + 0.3 * ngrams.look_up_all(new)[0]
-            for row, (text, probabilities) in enumerate(zip(new, mixed)):
-                texts.texts[text] = probabilities, tuple(tensor[:, row : row + 1] for tensor in state)
-
-        texts._keep = keep
+    write_ngrams(run_dir / "ngrams.bin", texts, tokenizer, tokenizer.token_to_id("[EOS]"))
+    return export_device(run_dir, run_dir / "ngrams.bin", ContextWeight((-0.9, 0.2, 0.3, -0.5, 0.11, 0.05)))
 
 
 def in_page(page, module, code, given):
@@ -182,8 +160,12 @@ def test_ngrams_have_the_probabilities_of_python(page, serve, device_dir):
     tokenizer = Tokenizer.from_file(str(device_dir / "tokenizer.json"))
     texts = [tokenizer.encode(text[: rng.randrange(len(text))]).ids for text in TWEETS] + [[9, 8, 7]]
     code = """const ngrams = new m.Ngrams(await (await fetch("/device/0/ngrams.bin")).arrayBuffer(), 12000, 2);
-        return given.map((ids) => Array.from(ngrams.lookUp([2, ...ids]).probabilities));"""
-    np.testing.assert_allclose(in_page(page, "ngrams.js", code, texts), ngrams.look_up_all(texts)[0], rtol=1e-5)
+        return given.map((ids) => {
+            const { probabilities, context } = ngrams.lookUp([2, ...ids]);
+            return [...probabilities, ...context];
+        });"""
+    expected = np.concatenate(ngrams.look_up_all(texts), axis=1)
+    np.testing.assert_allclose(in_page(page, "ngrams.js", code, texts), expected, rtol=1e-5)
 
 
 def prefixes_of_every_kind():
@@ -203,7 +185,7 @@ def test_suggestions_are_those_of_python(page, serve, device_dir):
         for (const text of given) answers.push(await model.ask(text, new AbortController().signal));
         return answers.map(({ suggestions }) => suggestions.map(({ words, probability }) => [words, probability]));"""
     found = in_page(page, "in_browser.js", code, texts)
-    completer = Reference(device_dir)
+    completer = DeviceLM(device_dir)
     expected = [suggest(completer, text)[0] for text in texts]
     same = [[words for words, _ in some] == [one.text for one in others] for some, others in zip(found, expected)]
     # In int8, a rounding at an edge may change a suggestion.
@@ -251,7 +233,8 @@ def test_typing_goes_on_when_the_server_is_switched_off(page, serve, device_dir)
     switched_on(page, address)
     expect(chips(page)).to_have_count(3)
     expect(page.locator(".latency")).to_contain_text("ms in this browser")
-    megabytes = sum(path.stat().st_size for path in [*device_dir.iterdir(), *fetch_library().iterdir()]) / 1e6
+    paths = [device_dir / name for name in DEVICE_FILES] + [fetch_library() / WASM]
+    megabytes = sum(path.stat().st_size for path in paths) / 1e6
     assert float(re.search(r"[\d.]+", state(page).inner_text())[0]) == pytest.approx(megabytes, abs=0.1)
     stop()
     page.locator("textarea").press_sequentially("happy birthd")

@@ -39,7 +39,9 @@ export async function loadCompleter(folder, loaded) {
     if (settings.ngram_weight.length !== 2 * found.order) throw new Error("its order is not that of the settings");
     return found;
   });
-  const ort = await import(new URL("ort.wasm.bundle.min.mjs", LIBRARY));
+  const ort = await import(new URL("ort.wasm.bundle.min.mjs", LIBRARY)).catch(() => {
+    throw new Error("onnxruntime-web is not there");
+  });
   // More threads need headers that keep the page out of a notebook's frame.
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await fetchFile(new URL("ort-wasm-simd-threaded.wasm", LIBRARY));

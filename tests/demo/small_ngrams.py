@@ -1,4 +1,4 @@
-"""A folder `device` from which a page's model runs in the browser, with a small n-gram model."""
+"""A small n-gram model in a file."""
 
 from pathlib import Path
 
@@ -7,8 +7,6 @@ from safetensors.numpy import save
 from tokenizers import Tokenizer
 
 from src.deploy.ngram_file import BLOCK
-
-WEIGHT = 0.3
 
 
 def count(texts: list[list[int]], order: int, eos_id: int) -> dict[tuple[int, ...], dict[int, int]]:
