@@ -15,7 +15,7 @@ const SHORT_ENDINGS = "ly|tv|fm|gl|gd|co|de|fr|nl|eu|ca|au|br|jp";
 const TWO = "[a-zA-Z]{2}";
 const REST = "[^ \\t-\\r]*";
 const NAME = "(?<![\\w-])[\\w-]+(?:\\.[\\w-]+){0,9}\\.";
-const URL = new RegExp(
+const ADDRESS = new RegExp(
   `(?:${anyCase("http")}[sS]?[:/]|${anyCase("ftp")}:/{2}|(?<!\\w)${anyCase("www")}\\.)${REST}`
     + `|${NAME}(?:(?:${anyCase(ENDINGS)}|${anyCase("co")}\\.${TWO})(?:\\.${TWO})?`
     + `|(?:${anyCase("ac")}\\.)?${anyCase("uk")}|${anyCase(SHORT_ENDINGS)})\\b(?:[/?#]${REST}|:\\d${REST})?`
@@ -83,7 +83,7 @@ function plainLetters(text) {
 // Repairs a raw tweet and removes what is not words. It needs a document, so a worker can't call it.
 export function normalizeTweet(text) {
   const plain = plainLetters(unescapeEntities(repairEncoding(text)));
-  const words = plain.replace(URL, " ").replace(RETWEET_MARK, " ").replace(MENTION, " ");
+  const words = plain.replace(ADDRESS, " ").replace(RETWEET_MARK, " ").replace(MENTION, " ");
   return words.replace(/['`]/g, "").replace(BETWEEN_WORDS, " ");
 }
 

@@ -1,4 +1,4 @@
-// Completes texts with an LSTM in onnxruntime-web and with n-grams. It does what src/deploy/onnx_lstm.py does.
+// Completes texts with an LSTM in onnxruntime-web and with n-grams. It does what src/deploy/device.py does.
 
 import { cleanString } from "./cleaning.js";
 import { LSTM, softmax } from "./lstm.js";
@@ -13,7 +13,7 @@ const MAX_NEW_TOKENS = 20;
 // Probabilities closer than this to 0 or 1 count as that far from it.
 const MARGIN = 1e-6;
 
-// Loads the library and the files of a folder. Calls `loaded(bytes)` after each of them. Throws an error with a sentence.
+// Loads the library and the files of a folder, and calls `loaded(bytes)` after each. Throws an error with a sentence.
 export async function loadCompleter(folder, loaded) {
   const fetchFile = async (url) => {
     const response = await fetch(url).catch(() => { throw new Error("the server does not answer"); });
@@ -33,7 +33,8 @@ export async function loadCompleter(folder, loaded) {
   const json = (buffer) => JSON.parse(new TextDecoder().decode(buffer));
   const settings = await read("settings.json", (buffer) => checkedSettings(json(buffer)));
   const { special_tokens } = settings;
-  const tokenizer = await read("tokenizer.json", (buffer) => new Tokenizer(json(buffer), Object.values(special_tokens)));
+  const tokenizer = await read("tokenizer.json", (buffer) =>
+    new Tokenizer(json(buffer), Object.values(special_tokens)));
   const ngrams = await read("ngrams.bin", (buffer) => {
     const found = new Ngrams(buffer, tokenizer.tokens.length, tokenizer.id(special_tokens.eos_token));
     if (settings.ngram_weight.length !== 2 * found.order) throw new Error("its order is not that of the settings");

@@ -29,7 +29,8 @@ export class Ngrams {
     this.levels = [];
     for (let n = 2; n <= this.order; n += 1) {
       const tokens = array(`tokens_${n}`, "U16");
-      const level = { tokens, shares: array(`shares_${n}`, "U8", tokens.length), codebook: array(`codebook_${n}`, "F32", 256) };
+      const shares = array(`shares_${n}`, "U8", tokens.length);
+      const level = { tokens, shares, codebook: array(`codebook_${n}`, "F32", 256) };
       if (n === 2) level.firstChildren = array("first_child_1", "U32", vocabSize + 1);
       else {
         level.numChildren = array(`num_children_${n - 1}`, "U8", this.levels.at(-1).tokens.length);
@@ -56,7 +57,8 @@ export class Ngrams {
           end += number;
           return isRight;
         });
-      require(isInOrder && (numChildren ? end : firstChildren.at(-1)) === tokens.length, "its levels do not fit together");
+      const isComplete = (numChildren ? end : firstChildren.at(-1)) === tokens.length;
+      require(isInOrder && isComplete, "its levels do not fit together");
     }
   }
 

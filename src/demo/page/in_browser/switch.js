@@ -49,7 +49,9 @@ export class InBrowserSwitch {
 
   async load(folder) {
     const isShown = () => this.isOn && this.model.device === folder;
-    const progress = (megabytes) => { if (isShown()) this.say(`Loading: ${megabytes} MB so far. The server answers.`); };
+    const progress = (megabytes) => {
+      if (isShown()) this.say(`Loading: ${megabytes} MB so far. The server answers.`);
+    };
     try {
       if (!this.loading.has(folder)) this.loading.set(folder, InBrowser.load(folder, progress));
       const isNew = !this.loaded.has(folder);

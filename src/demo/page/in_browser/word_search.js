@@ -8,20 +8,20 @@ const BEAMS_PER_SUGGESTION = 3;
 // Finds suggestions. A path is tokens after the text, `ids`; `next` are the probabilities of the token after them, once
 // the model has read them.
 export class WordSearch {
-  // `reader` has the functions `knows(path)` and, to be awaited, `read(paths)`, which returns the `next` of each. `limits`
-  // are `n` suggestions, `maxNewTokens` in each of them, and the `minProbability` of a continuation.
+  // `reader` has the functions `knows(path)` and, to be awaited, `read(paths)`, which returns the `next` of each.
+  // `limits` are `n` suggestions, `maxNewTokens` in each of them, and the `minProbability` of a continuation.
   constructor(reader, starts, eosId, typed, limits) {
     [this.reader, this.starts, this.eosId, this.typed] = [reader, starts, eosId, typed];
     Object.assign(this, limits);
-    // Beginnings of words: those of the present number of tokens, and what they become with one token more.
+    // Beginnings of words with the present number of tokens: those still to be read, and those that have been.
     this.beginnings = [{ ids: [], logProbability: 0, letters: "", next: null }];
-    this.longer = [];
+    this.readBeginnings = [];
     this.found = new Map();
     this.typedLogProbability = -Infinity;
   }
 
-  // Returns the tokens of the best suggestions and the probabilities of their words, given that the next word begins with
-  // the typed letters.
+  // Returns the tokens of the best suggestions and the probabilities of their words, given that the next word begins
+  // with the typed letters.
   async suggest() {
     for (let step = 0; step <= this.maxNewTokens; step += 1) {
       const unread = this.unread();
@@ -52,22 +52,23 @@ export class WordSearch {
     return [...beginnings, ...suggested].filter((path) => path.next === null);
   }
 
-  // Takes the words that end after the beginnings that have been read, and extends these beginnings.
+  // Takes the words that end after the beginnings that have been read.
   collectWords() {
     const read = this.beginnings.filter((path) => path.next !== null);
     this.beginnings = this.beginnings.filter((path) => path.next === null);
     for (const path of read) {
       if (path.letters !== "" && path.letters.length >= this.typed.length) this.addWord(path);
-      if (path.ids.length < this.maxNewTokens) this.longer.push(...this.extended(path));
     }
+    this.readBeginnings.push(...read);
   }
 
   // Goes on with the best beginnings, and adds a token to the best suggestions.
   addTokens() {
     const least = this.least();
-    const longer = this.longer.sort((a, b) => b.logProbability - a.logProbability || 0);
-    this.beginnings = longer.slice(0, BEAMS_PER_SUGGESTION * this.n).filter((path) => path.logProbability > least);
-    this.longer = [];
+    const longer = this.readBeginnings.flatMap((path) => this.longer(path, least));
+    longer.sort((a, b) => b.logProbability - a.logProbability);
+    this.beginnings = longer.slice(0, BEAMS_PER_SUGGESTION * this.n);
+    this.readBeginnings = [];
     const best = this.best();
     for (const suggestion of this.found.values()) {
       if (suggestion.path) this.continue(suggestion, best.includes(suggestion));
@@ -101,16 +102,18 @@ export class WordSearch {
     }
   }
 
-  // The most probable paths with one token more that can spell the typed letters.
-  extended(path) {
+  // The most probable paths above `least` with one token more that can spell the typed letters.
+  longer(path, least) {
     const rest = this.typed.slice(path.letters.length);
     const { spelling, shorter } = this.starts.spellings(rest, path.ids.length === 0);
     if (rest !== "" || path.letters === "") {
       const covered = path.logProbability + Math.log(sumOf(path.next, spelling));
       this.typedLogProbability = logAddExp(this.typedLogProbability, covered);
     }
+    if (path.ids.length === this.maxNewTokens || path.logProbability <= least) return [];
+    const above = Math.exp(least - path.logProbability);
     const ids = largest([...spelling, ...shorter], path.next, BEAMS_PER_SUGGESTION * this.n);
-    return ids.map((id) => followed(path, id, this.starts.letters[id]));
+    return ids.filter((id) => path.next[id] > above).map((id) => followed(path, id, this.starts.letters[id]));
   }
 
   // Adds the most probable token to a suggestion, or ends it.
