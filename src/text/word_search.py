@@ -156,8 +156,8 @@ class PromptSearch:
     ):
         self.search, self.typed = search, typed
         self.n, self.max_new_tokens, self.min_probability = n, max_new_tokens, min_probability
-        # Beginnings of words: those of the present number of tokens, and what they become with one token more.
-        self.beginnings, self.longer = [TokenPath(prompt, [])], []
+        # Beginnings of words with the present number of tokens: those still to be read, and those that have been.
+        self.beginnings, self.read_beginnings = [TokenPath(prompt, [])], []
         self.found: dict[str, Suggestion] = {}
         self.typed_log_probability = -math.inf
 
@@ -169,20 +169,20 @@ class PromptSearch:
         return [path for path in paths if path.next_probabilities is None]
 
     def collect_words(self) -> None:
-        """Take the words that end after the beginnings that have been read, and extend these beginnings."""
+        """Take the words that end after the beginnings that have been read."""
         read = [path for path in self.beginnings if path.next_probabilities is not None]
         self.beginnings = [path for path in self.beginnings if path.next_probabilities is None]
         for path in read:
             if path.letters and len(path.letters) >= len(self.typed):
                 self._add_word(path)
-            if len(path.token_ids) < self.max_new_tokens:
-                self.longer += self._longer(path)
+        self.read_beginnings += read
 
     def add_tokens(self) -> None:
         """Go on with the best beginnings, and add a token to the best suggestions."""
         least = self._least()
-        longer = sorted(self.longer, key=lambda path: -path.log_probability)[: BEAMS_PER_SUGGESTION * self.n]
-        self.beginnings, self.longer = [path for path in longer if path.log_probability > least], []
+        longer = [path for beginning in self.read_beginnings for path in self._longer(beginning, least)]
+        longer.sort(key=lambda path: -path.log_probability)
+        self.beginnings, self.read_beginnings = longer[: BEAMS_PER_SUGGESTION * self.n], []
         best = self.best()
         for suggestion in self.found.values():
             if suggestion.path is not None:
@@ -222,14 +222,17 @@ class PromptSearch:
             suggestion.token_ids = path.token_ids
             suggestion.path, suggestion.is_continued = path, False
 
-    def _longer(self, path: TokenPath) -> list[TokenPath]:
-        """The most probable paths with one token more that can spell the typed letters."""
+    def _longer(self, path: TokenPath, least: float) -> list[TokenPath]:
+        """The most probable paths above `least` with one token more that can spell the typed letters."""
         rest = self.typed[len(path.letters) :]
         spelling, shorter = self.search.starts.spellings(rest, tuple(path.token_ids))
         if rest or not path.letters:
             covered = path.log_probability + log(path.next_probabilities[spelling].sum())
             self.typed_log_probability = float(np.logaddexp(self.typed_log_probability, covered))
+        if len(path.token_ids) == self.max_new_tokens or path.log_probability <= least:
+            return []
         ids = np.concatenate([spelling, shorter])
+        ids = ids[path.next_probabilities[ids] > math.exp(least - path.log_probability)]
         width = BEAMS_PER_SUGGESTION * self.n
         if len(ids) > width:
             ids = ids[np.argpartition(-path.next_probabilities[ids], width)[:width]]
