@@ -1,7 +1,7 @@
 // Completes texts with an LSTM in onnxruntime-web and with n-grams. It does what src/deploy/device.py does.
 
 import { cleanString } from "./cleaning.js";
-import { LSTM, softmax } from "./lstm.js";
+import { LSTM, largestOf, softmax } from "./lstm.js";
 import { Ngrams } from "./ngrams.js";
 import { ReadTexts } from "./read_texts.js";
 import { Tokenizer, WordStarts } from "./tokenizer.js";
@@ -102,7 +102,7 @@ class Completer {
 
   // The share of the n-gram model's probabilities; see src/text/context_weight.py.
   mixingWeight(neural, context) {
-    const inputs = [1, Math.log(neural.reduce((a, b) => Math.max(a, b))), ...context];
+    const inputs = [1, Math.log(largestOf(neural)), ...context];
     const logOdds = inputs.reduce((sum, input, i) => sum + input * this.settings.ngram_weight[i], 0);
     return 1 / (1 + Math.exp(-logOdds));
   }

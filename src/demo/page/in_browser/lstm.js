@@ -53,11 +53,18 @@ export class LSTM {
   }
 }
 
+// A loop is ten times as fast as `reduce`.
+export function largestOf(values) {
+  let largest = -Infinity;
+  for (let i = 0; i < values.length; i += 1) if (values[i] > largest) largest = values[i];
+  return largest;
+}
+
 // Probabilities of logits.
 export function softmax(logits) {
   const values = new Float32Array(logits.length);
-  let [largest, total] = [-Infinity, 0];
-  for (const logit of logits) if (logit > largest) largest = logit;
+  const largest = largestOf(logits);
+  let total = 0;
   for (let i = 0; i < logits.length; i += 1) {
     values[i] = Math.exp(logits[i] - largest);
     total += values[i];

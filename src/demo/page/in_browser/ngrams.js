@@ -66,7 +66,7 @@ export class Ngrams {
   // what is known of the contexts of one token, of two, and so on: how much each leaves to the shorter one (1 if it was
   // never seen), then, for each, the logarithm of 1 plus the number of different tokens after it.
   lookUp(tokenIds) {
-    const probabilities = Float32Array.from(this.unigrams);
+    const probabilities = this.unigrams.slice();
     const [backoffs, numbers] = [this.levels.map(() => 1), this.levels.map(() => 0)];
     for (let i = 0; i < Math.min(this.levels.length, tokenIds.length); i += 1) {
       const [start, end] = this.children(tokenIds.slice(-i - 1));
