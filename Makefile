@@ -17,7 +17,7 @@ export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 # Clusters set these to packages of another Python, which would replace those of the environment.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help run demo test test-fast test-thorough lint table seeds bench vm vm-run update
+.PHONY: help run demo browser test test-fast test-thorough lint table seeds bench vm vm-run update
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ run: $(VENV)/installed  ## Run the three notebooks: data, both models, compariso
 
 demo: $(VENV)/installed  ## Serve a page to type in, at http://127.0.0.1:8000
 	$(BIN)/python -m src.demo
+
+browser: $(VENV)/installed  ## Fetch the library with which the page's models run in the browser
+	$(BIN)/python -m src.demo.browser_library
 
 test: $(VENV)/installed-dev  ## Run all tests
 	$(BIN)/python -m pytest -n 2

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from src.completion.completer import Completer
 from src.completion.prefix_memory import PrefixMemory
-from src.demo.server import PageModel
+from src.demo.server import DEVICE_FILES, PageModel
+from src.deploy.device import DEVICE_DIR
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.lstm_model import load_lstm_lm
@@ -43,8 +44,8 @@ def page_models(
         export_onnx(lstm_dir)
         exported = OnnxLSTM(lstm_dir)
     models = [
-        PageModel("LSTM", about, lambda: lstm),
-        PageModel("LSTM int8", f"int8 export of {about}", lambda: exported),
+        PageModel("LSTM", about, lambda: lstm, device_dir=device_dir(lstm_dir)),
+        PageModel("LSTM int8", f"int8 export of {about}", lambda: exported, device_dir=device_dir(lstm_dir)),
     ]
     if transformer_dir is not None:
         transformer = load_transformer(transformer_dir)
@@ -57,11 +58,17 @@ def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> li
     loaders = ((load_lstm, ("lstm_lm",)), (load_transformer, PRETRAINED_NAMES))
     shown = [Path(path).resolve() for path in shown if path is not None]
     return [
-        PageModel(path.name, describe_run(path), partial(load, path), side_by_side=False)
+        PageModel(path.name, describe_run(path), partial(load, path), side_by_side=False, device_dir=device_dir(path))
         for load, names in loaders
         for path in best_runs(*names, models_dir=models_dir)
         if path.resolve() not in shown
     ]
+
+
+def device_dir(run_dir: Path) -> Path | None:
+    """The folder of a run with all that a browser needs to run its model; None if it has none."""
+    folder = run_dir / DEVICE_DIR
+    return folder if all((folder / name).is_file() for name in DEVICE_FILES) else None
 
 
 def load_lstm(run_dir: str | Path) -> TweetCompleter:

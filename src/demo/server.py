@@ -13,13 +13,17 @@ from pathlib import Path
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.demo import browser_library
+from src.deploy.device import SETTINGS_FILE
+from src.deploy.ngram_file import NGRAM_FILE
+from src.deploy.onnx_lstm import INT8_FILE
 from src.text.prefixes import Completion, PrefixError, TweetCompleter, split_prefix
 
 PAGE_DIR = Path(__file__).parent / "page"
@@ -30,10 +34,14 @@ MAX_CHARACTERS = 20_000
 MAX_READ = 500
 MAX_WAITING = 64
 NUM_SUGGESTIONS = 3
+# The files that a model needs in a browser, in the folder `device` of its run.
+DEVICE_FILES = (INT8_FILE, NGRAM_FILE, "tokenizer.json", SETTINGS_FILE)
 # Only notebooks on this machine may show the page in a frame.
 FRAMING = "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+# A browser compiles the program of a model that runs in the page only if this is allowed.
+SCRIPTS = "script-src 'self' 'wasm-unsafe-eval'"
 SECURITY_HEADERS = {
-    "Content-Security-Policy": f"default-src 'self'; img-src 'self' data:; {FRAMING}",
+    "Content-Security-Policy": f"default-src 'self'; {SCRIPTS}; img-src 'self' data:; {FRAMING}",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -49,12 +57,14 @@ class PageModel:
         about: which run it is, what that was trained on and how well it scored, in words.
         load: returns its completer; called when the page first asks the model.
         side_by_side: the page shows it beside other models; otherwise only if it is chosen alone.
+        device_dir: a folder with all `DEVICE_FILES`, from which it can also run in a browser; None if there is none.
     """
 
     name: str
     about: str
     load: Callable[[], TweetCompleter]
     side_by_side: bool = True
+    device_dir: Path | None = None
 
 
 class Question(BaseModel):
@@ -180,6 +190,7 @@ def create_app(models: Sequence[PageModel]) -> FastAPI:
     """
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
     queues = {model.name: ModelQueue(model) for model in models}
+    folders = list(dict.fromkeys(model.device_dir for model in models if model.device_dir is not None))
 
     app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
@@ -189,8 +200,23 @@ def create_app(models: Sequence[PageModel]) -> FastAPI:
         return JSONResponse({"detail": refusal_reason(error)}, 422)
 
     @app.get("/models")
-    def list_models() -> list[dict[str, str | bool]]:
-        return [{"name": one.name, "about": one.about, "side_by_side": one.side_by_side} for one in models]
+    def list_models() -> list[dict[str, str | bool | None]]:
+        is_possible = browser_library.is_complete()
+        return [
+            {
+                "name": one.name,
+                "about": one.about,
+                "side_by_side": one.side_by_side,
+                "device": f"device/{folders.index(one.device_dir)}/" if is_possible and one.device_dir else None,
+            }
+            for one in models
+        ]
+
+    @app.get("/device/{folder}/{name}")
+    def device_file(folder: int, name: str) -> FileResponse:
+        if not 0 <= folder < len(folders) or name not in DEVICE_FILES:
+            raise HTTPException(404, "There is no such file.")
+        return FileResponse(folders[folder] / name)
 
     @app.post("/suggestions")
     async def suggestions(question: Question, request: Request) -> Answer:
@@ -198,5 +224,7 @@ def create_app(models: Sequence[PageModel]) -> FastAPI:
             raise HTTPException(404, f"There is no model {question.model!r}; choose one of {', '.join(queues)}.")
         return await queues[question.model].answer(question.text, request.is_disconnected)
 
+    library = StaticFiles(directory=browser_library.LIBRARY_DIR, check_dir=False)
+    app.mount(f"/{browser_library.PACKAGE}", library)
     app.mount("/", StaticFiles(directory=PAGE_DIR, html=True))
     return app

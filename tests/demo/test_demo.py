@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from src.demo import server
 from src.demo.__main__ import main
 from src.demo.completers import page_models
-from src.demo.server import MAX_CHARACTERS, MAX_READ, ModelQueue, PageModel, create_app
+from src.demo.server import DEVICE_FILES, MAX_CHARACTERS, MAX_READ, ModelQueue, PageModel, create_app
 from src.files import write_json
 from src.lstm_model import save_lstm_lm
 from src.runs import RunError, describe_run, run_metadata, write_run_files
@@ -106,9 +106,9 @@ def test_the_end_of_a_very_long_text_is_no_first_word(client, end):
 
 def test_models_are_listed_and_unknown_ones_are_refused(client):
     assert client.get("/models").json() == [
-        {"name": "repeat", "about": "a parrot", "side_by_side": True},
-        {"name": "first", "about": "a lark", "side_by_side": True},
-        {"name": "refuse", "about": "a mule", "side_by_side": False},
+        {"name": "repeat", "about": "a parrot", "side_by_side": True, "device": None},
+        {"name": "first", "about": "a lark", "side_by_side": True, "device": None},
+        {"name": "refuse", "about": "a mule", "side_by_side": False, "device": None},
     ]
     response = ask(client, "so very", "gpt9")
     assert response.status_code == 404 and "There is no model 'gpt9'" in response.json()["detail"]
@@ -117,7 +117,9 @@ def test_models_are_listed_and_unknown_ones_are_refused(client):
 def test_the_page_loads_nothing_from_elsewhere(client):
     page = client.get("/")
     assert page.status_code == 200 and "Tweet" in page.text
-    for name in (path.name for path in server.PAGE_DIR.iterdir() if path.name != "index.html"):
+    names = [path.relative_to(server.PAGE_DIR).as_posix() for path in server.PAGE_DIR.rglob("*.*")]
+    assert "in_browser/worker.js" in names
+    for name in (name for name in names if name != "index.html"):
         assert client.get(f"/{name}").status_code == 200
         assert "//" not in client.get(f"/{name}").text.replace("// ", "")
     assert "http" not in page.text.replace("http-equiv", "")
@@ -220,6 +222,37 @@ def test_a_run_that_can_not_be_loaded_is_told_in_words():
         response = ask(client, "so very", "ant-1")
         assert response.status_code == 500
         assert response.json() == {"detail": "ant-1 can't be loaded: models/ant-1 has no model.pt: restore it"}
+
+
+@pytest.mark.parametrize("has_library", [True, False])
+def test_a_device_folder_is_named_and_served_if_the_library_is_there(tmp_path, monkeypatch, has_library):
+    monkeypatch.setattr("src.demo.browser_library.is_complete", lambda: has_library)
+    folders = [tmp_path / "a" / "device", tmp_path / "b" / "device"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name in (*DEVICE_FILES, "secret.txt"):
+            (folder / name).write_text(f"{folder.parent.name} {name}")
+    a, b = folders
+    models = [PageModel(str(i), "", Repeat, device_dir=folder) for i, folder in enumerate([a, a, None, b])]
+    client = TestClient(create_app(models), base_url=LOCAL)
+    named = [model["device"] for model in client.get("/models").json()]
+    assert named == (["device/0/", "device/0/", None, "device/1/"] if has_library else [None] * 4)
+    for name in DEVICE_FILES:
+        assert client.get(f"/device/1/{name}").text == f"b {name}"
+    for path in ("1/secret.txt", "2/ngrams.bin", "-1/ngrams.bin", "x/ngrams.bin", "1/..%2fngrams.bin", "1/"):
+        assert client.get(f"/device/{path}").status_code in (404, 422)
+
+
+def test_a_run_whose_device_folder_is_complete_can_run_in_the_browser(models_dir):
+    best, other = (models_dir / f"lstm_lm-2026010{day}-000000" / "device" for day in (1, 2))
+    for folder in (best, other):
+        folder.mkdir()
+        for name in DEVICE_FILES:
+            (folder / name).touch()
+    (other / "ngrams.bin").unlink()
+    folders = {model.name: model.device_dir for model in page_models(models_dir)}
+    assert folders["LSTM"] == folders["LSTM int8"] == best
+    assert [folder for name, folder in folders.items() if not name.startswith("LSTM")] == [None] * 3
 
 
 # The runs

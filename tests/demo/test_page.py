@@ -5,13 +5,13 @@ import threading
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from src.demo.background import serve_in_background
 from src.demo.server import PageModel, create_app
 from src.runs import RunError
 from src.text.prefixes import Completion
-from tests.browser import CHROMIUM, NEEDS_BROWSER
+from tests.browser import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
 FIRST_WORDS = ["good morning", "i", "just got home"]
@@ -52,14 +52,6 @@ class SecondThoughts:
 
 def broken():
     raise RunError("it has no model.pt")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-import { inWords, requestSuggestions, stillFitting } from "./suggestions.js";
+import { inWords, stillFitting } from "./suggestions.js";
 
 // A text box that one model completes. It ignores all answers but that to its newest question.
 export class Box {
-  // `page` has the functions `isSure(suggestion)`, `edited(box, isTaken)`, `announce(sentence)`,
-  // `announceSoon(sentence)` and `showErrors()`.
+  // `page` has the functions `ask(model, text, signal)`, `isSure(suggestion)`, `edited(box, isTaken)`,
+  // `announce(sentence)`, `announceSoon(sentence)` and `showErrors()`.
   constructor(model, text, page) {
     const copy = document.getElementById("box").content.cloneNode(true);
     const find = (selector) => copy.querySelector(selector);
@@ -13,7 +13,7 @@ export class Box {
     find("h2").textContent = model.name;
     find(".about").textContent = model.about;
     this.text.setAttribute("aria-label", `your tweet, completed by ${model.name}`);
-    [this.model, this.page] = [model.name, page];
+    [this.model, this.page] = [model, page];
     [this.newestQuestion, this.request, this.error] = [0, null, ""];
     [this.suggestions, this.shown, this.isGhostHidden] = [[], [], false];
     this.text.value = this.lastText = text;
@@ -58,11 +58,11 @@ export class Box {
     this.request = new AbortController();
     this.group.setAttribute("aria-busy", "true");
     try {
-      const answer = await requestSuggestions(this.model, this.text.value, this.request.signal);
+      const answer = await this.page.ask(this.model, this.text.value, this.request.signal);
       // More has been typed since.
       if (question !== this.newestQuestion) return;
       this.error = "";
-      this.latency.textContent = `Answered in ${answer.milliseconds.toFixed(1)} ms`;
+      this.latency.textContent = `Answered in ${answer.milliseconds.toFixed(1)} ms${answer.where ?? ""}`;
       this.suggest(answer.suggestions);
       this.announceSuggestions();
     } catch (error) {

@@ -1,5 +1,8 @@
 import { Box } from "./box.js";
+import { InBrowserSwitch } from "./in_browser/switch.js";
 import { KeyCount } from "./keys.js";
+import { store, stored } from "./storage.js";
+import { requestSuggestions } from "./suggestions.js";
 
 const STORED_MODEL = "model of the tweet completion page";
 // A screen reader hears the suggestions when typing has paused for so long.
@@ -12,6 +15,15 @@ let boxes = [];
 let pause = 0;
 
 const page = {
+  ask(model, text, signal) {
+    const replacement = inBrowser.replacement(model);
+    return replacement ? replacement.ask(text, signal) : requestSuggestions(model.name, text, signal);
+  },
+
+  askAgain() {
+    for (const box of boxes) box.ask();
+  },
+
   isSure: ({ probability }) => probability === null || probability >= Number(threshold.value) / 100,
 
   // Side by side, all boxes have the same text.
@@ -37,6 +49,8 @@ const page = {
   },
 };
 
+const inBrowser = new InBrowserSwitch(page);
+
 function showError(message) {
   element("error").textContent = message;
   element("error").hidden = message === "";
@@ -46,6 +60,7 @@ function showBoxes(models) {
   const chosen = models.filter((one) => (compare.checked ? one.side_by_side : one.name === modelList.value));
   const text = boxes.length ? boxes[0].text.value : "";
   for (const box of boxes) box.withdraw();
+  inBrowser.choose(compare.checked ? null : chosen[0]);
   boxes = chosen.map((model) => new Box(model, text, page));
   modelList.disabled = compare.checked;
   element("boxes").className = compare.checked ? "" : "alone";
@@ -64,15 +79,6 @@ function listModels(models) {
   modelList.append(group);
 }
 
-// A browser may forbid storage, for example in a private window or a notebook's frame. Then nothing is remembered.
-function storedModel() {
-  try { return localStorage.getItem(STORED_MODEL); } catch { return null; }
-}
-
-function storeModel(name) {
-  try { localStorage.setItem(STORED_MODEL, name); } catch { /* not remembered */ }
-}
-
 function chooseThreshold() {
   const share = `${threshold.value}%`;
   element("threshold-value").textContent = share;
@@ -82,11 +88,11 @@ function chooseThreshold() {
 
 async function start() {
   const models = await (await fetch("models")).json();
-  const stored = storedModel();
+  const lastChosen = stored(STORED_MODEL);
   listModels(models);
-  if (models.some((model) => model.name === stored)) modelList.value = stored;
+  if (models.some((model) => model.name === lastChosen)) modelList.value = lastChosen;
   element("compare-label").hidden = models.filter((model) => model.side_by_side).length < 2;
-  modelList.addEventListener("change", () => { storeModel(modelList.value); showBoxes(models); });
+  modelList.addEventListener("change", () => { store(STORED_MODEL, modelList.value); showBoxes(models); });
   compare.addEventListener("change", () => showBoxes(models));
   threshold.addEventListener("input", chooseThreshold);
   element("settings").addEventListener("submit", (event) => event.preventDefault());

@@ -12,18 +12,16 @@ export async function requestSuggestions(model, text, signal) {
   });
   const answer = await response.json().catch(() => ({ detail: `The server failed (${response.status}).` }));
   if (!response.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : "The server refused the text.");
-  const suggestions = answer.suggestions.map((one) => ({
-    words: one.text,
-    rest: continuation(one.text, answer.typed, text),
-    probability: one.next_word_probability,
-  }));
+  const suggestions = answer.suggestions.map(({ text: words, next_word_probability: probability }) =>
+    withRest({ words, probability }, answer.typed, text));
   return { suggestions, milliseconds: answer.milliseconds };
 }
 
-// Returns what a suggestion adds to the text: without the typed letters, after a space if one is needed.
-function continuation(suggestion, typed, text) {
-  if (typed && suggestion.startsWith(typed)) return suggestion.slice(typed.length);
-  return text === "" || /\s$/.test(text) ? suggestion : " " + suggestion;
+// Returns the suggestion with what it adds to the text: without the typed letters, after a space if one is needed.
+export function withRest(suggestion, typed, text) {
+  const { words } = suggestion;
+  if (typed && words.startsWith(typed)) return { ...suggestion, rest: words.slice(typed.length) };
+  return { ...suggestion, rest: text === "" || /\s$/.test(text) ? words : " " + words };
 }
 
 // Returns the suggestions that still fit after these characters were typed. They stay visible until the answer arrives.
