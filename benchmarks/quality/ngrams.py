@@ -2,25 +2,47 @@
 
 `python -m benchmarks.quality.ngrams` counts n-grams over the tokens of the newest LSTM and of the newest fine-tuned
 transformer, chooses their weight on some validation tweets, scores the interpolated models on others, and writes
-`benchmarks/results/interpolation.json`.
+`benchmarks/results/interpolation.json`. `python -m benchmarks.quality.ngrams sizes` prunes the n-grams over the tokens
+of the newest LSTM to files of several sizes, and writes `benchmarks/results/ngram_sizes.json` and its figure.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.common import prepared_corpus, scores_of, write_results
-from src.evaluation.intervals import as_record
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from benchmarks.common import NGRAM_ORDER, RESULTS_DIR, prepared_corpus, read_results, scores_of, write_results
+from src.data_utils import PreparedTweets
+from src.deploy.ngram_export import load_ngrams, write_ngram_file
+from src.evaluation.intervals import Estimate, Ratio, as_record, estimate
 from src.evaluation.selection import choose_weight, validation_texts
-from src.evaluation.systems import ModelSystem
+from src.evaluation.systems import ModelSystem, likelihood_table
 from src.lstm_model import load_lstm_lm
+from src.models.interpolation import interpolated
 from src.models.kneser_ney import KneserNeyLM
+from src.models.ngram_counts import ngram_levels
 from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
+from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.recipe import token_datasets
+from src.report.figures import plot_curves
 from src.runs import find_run
+from src.training.loss import target_nll
 
 NUM_CHOOSING = 1_000
 NUM_PAIRS = 1_000
 LSTM_ORDERS, TRANSFORMER_ORDERS = (2, 3, 4), (4,)
+MEGABYTES = (2, 4, 8, 9.5, 16, 32)
+SIZES_CHOOSING, SIZES_PAIRS = 2_000, 5_000
+# Finer than those of a run, so that the curve is smooth.
+WEIGHTS = tuple(np.arange(0.05, 0.6, 0.025).round(3).tolist())
 
 
 def rows_of(neural: ModelSystem, orders: Sequence[int], train_texts: list[str], val_texts: list[str]) -> Iterator[dict]:
@@ -43,9 +65,83 @@ def rows_of(neural: ModelSystem, orders: Sequence[int], train_texts: list[str], 
         yield row(ModelSystem(f"{name} with n-grams", both, tokenizer), **columns)
 
 
+@torch.no_grad()
+def target_log_p(model: PreTrainedModel, dataset: NextTokenDataset, pad_id: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Log-probability of every target token, float32 [targets], and the index of its text, int64 [targets]."""
+    loader = DataLoader(dataset, 64, collate_fn=partial(collate_batch, pad_id=pad_id))
+    parts = [target_nll(model, batch) for batch in tqdm(loader, "scoring", leave=False)]
+    texts = [rows + 64 * i for i, (_, rows) in enumerate(parts)]
+    return -torch.cat([nll for nll, _ in parts]), torch.cat(texts).numpy()
+
+
+class SizeScores:
+    """Perplexities of the n-grams alone and mixed, on the same texts for every size."""
+
+    def __init__(self, lstm: PreTrainedModel, dataset: NextTokenDataset, texts: list[str], pad_id: int):
+        self.dataset, self.pad_id = dataset, pad_id
+        self.lstm_log_p, self.text = target_log_p(lstm, dataset, pad_id)
+        self.words = likelihood_table(texts, np.zeros(len(texts)))["words"].to_numpy()[SIZES_CHOOSING:]
+        self.unpruned: np.ndarray | None = None
+
+    def nll(self, log_p: torch.Tensor) -> np.ndarray:
+        """Nats of every scored text, float64 [texts]."""
+        return np.bincount(self.text, -log_p.double().numpy())[SIZES_CHOOSING:]
+
+    def perplexity(self, log_p: torch.Tensor) -> dict[str, Estimate]:
+        return {"perplexity_per_word": estimate(Ratio(self.nll(log_p), self.words, np.exp), seed=0)}
+
+    def rows(self, ngram: KneserNeyLM, **columns) -> Iterator[dict]:
+        """A row for the n-grams alone and one for the mixture; the first n-grams are those that are not pruned."""
+        log_p, _ = target_log_p(ngram, self.dataset, self.pad_id)
+        columns |= {"ngrams": sum(ngram.config.num_ngrams[1:])}
+        yield {"system": "Kneser-Ney n-gram", **columns, **as_record(self.perplexity(log_p))}
+        is_choosing = torch.from_numpy(self.text < SIZES_CHOOSING)
+        weight = max(WEIGHTS, key=lambda w: float(interpolated(self.lstm_log_p, log_p, w)[is_choosing].sum()))
+        both = interpolated(self.lstm_log_p, log_p, weight)
+        self.unpruned = self.nll(both) if self.unpruned is None else self.unpruned
+        # The texts are the same, so the interval of the quotient is far narrower than those of the perplexities.
+        quotient = Ratio(self.nll(both) - self.unpruned, self.words, np.exp)
+        scores = self.perplexity(both) | {"times_unpruned": estimate(quotient, seed=0)}
+        yield {"system": "LSTM with n-grams", **columns, "weight": weight, **as_record(scores)}
+
+
+def size_rows(run_dir: Path, tweets: PreparedTweets) -> Iterator[dict]:
+    """A row for the LSTM alone, then two for each size of the n-grams, the unpruned ones first."""
+    tokenizer, lstm, _, _ = load_lstm_lm(run_dir)
+    texts = validation_texts(tweets, 0, SIZES_CHOOSING + SIZES_PAIRS)
+    train_dataset, dataset = token_datasets(tokenizer, tweets.texts("train"), texts)
+    scores = SizeScores(lstm, dataset, texts, tokenizer.pad_token_id)
+    yield {"system": "LSTM", **as_record(scores.perplexity(scores.lstm_log_p))}
+    vocab_size, pad_id, eos_id = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
+    unpruned = KneserNeyLM.from_dataset(train_dataset, vocab_size, pad_id, eos_id, NGRAM_ORDER)
+    yield from scores.rows(unpruned, megabytes=round(unpruned.get_memory_footprint() / 1e6, 1))
+    del unpruned
+    levels = ngram_levels(train_dataset, vocab_size, eos_id, NGRAM_ORDER)
+    with TemporaryDirectory() as folder:
+        for megabytes in MEGABYTES:
+            path = write_ngram_file(Path(folder) / "ngrams.bin", levels, eos_id, int(megabytes * 1e6))
+            yield from scores.rows(load_ngrams(path, pad_id), megabytes=round(path.stat().st_size / 1e6, 2))
+
+
+def measure_sizes(tweets: PreparedTweets, data: dict) -> None:
+    """Write the results of `size_rows` and draw them."""
+    run_dir = find_run("lstm_lm", data=data)
+    rows = list(size_rows(run_dir, tweets))
+    settings = {"pairs": SIZES_PAIRS, "choosing": SIZES_CHOOSING, "order": NGRAM_ORDER, "seed": 0, "run": run_dir.name}
+    write_results("ngram_sizes", data, settings, rows, command="python -m benchmarks.quality.ngrams sizes")
+    table = pd.DataFrame(read_results("ngram_sizes")).dropna(subset="megabytes").sort_values("megabytes")
+    table["perplexity_per_word"] = [Estimate.from_record(score) for score in table["perplexity_per_word"]]
+    plot_curves(table, "megabytes", ["perplexity_per_word"]).savefig(RESULTS_DIR / "ngram_sizes.png", dpi=100)
+
+
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", default="models", choices=("models", "sizes"))
+    what = parser.parse_args().what
     tweets, data = prepared_corpus()
+    if what == "sizes":
+        measure_sizes(tweets, data)
+        return
     train_texts, val_texts = tweets.texts("train"), validation_texts(tweets, 0, NUM_CHOOSING + NUM_PAIRS)
     runs = [find_run("lstm_lm", data=data), find_run(*PRETRAINED_NAMES, data=data)]
     tokenizer, lstm, _, _ = load_lstm_lm(runs[0])

@@ -72,7 +72,7 @@ def load_ngrams(path: str | Path, pad_token_id: int = 0) -> KneserNeyLM:
         level_shares = level.codebook[level.shares].astype(np.float64)
         total = np.bincount(level_parents, level_shares, minlength=len(shorter))
         backoff = np.maximum(1 - total, MIN_BACKOFF)
-        total += backoff
+        total = total + backoff
         shares.append(level_shares / total[level_parents])
         backoffs.append(backoff / total)
     sizes = {"vocab_size": file.vocab_size, "num_ngrams": [len(level) for level in tokens]}

@@ -34,6 +34,8 @@ def select(levels: Sequence[NgramLevel], costs: Sequence[float], budget: float) 
         bool [n-grams] for every length.
     """
     kept = [np.ones(len(level.tokens), dtype=bool) for level in levels]
+    if len(levels) == 1:
+        return kept
     values = [loss / np.float32(cost) for loss, cost in zip(pruning_losses(levels), costs)]
     for level, children, shorter in zip(levels[:1:-1], values[::-1], values[-2::-1]):
         # A context is worth what its best child is worth.

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +64,18 @@ def test_probabilities_by_hand(example):
     unigrams = np.array([0.5, 0.25, 0.125, 0.0625, 0.0625])
     # Nothing is known after 3, and of the context "4 3" not even the first token.
     for context in ([3], [4, 3], [2, 4, 3]):
-        probabilities, backoffs = example.look_up(context)
-        assert probabilities.tolist() == unigrams.tolist() and backoffs.tolist() == [1, 1]
+        probabilities, known = example.look_up(context)
+        assert probabilities.tolist() == unigrams.tolist() and known.tolist() == [1, 1, 0, 0]
     # After 0 the tokens 1 and 3 have shares of 0.5 and 0.25, so a quarter is left.
     after_0 = unigrams / 4 + [0, 0.5, 0, 0.25, 0]
-    probabilities, backoffs = example.look_up([4, 0])
-    assert probabilities.tolist() == after_0.tolist() and backoffs.tolist() == [0.25, 1]
+    probabilities, known = example.look_up([4, 0])
+    assert probabilities.tolist() == after_0.tolist()
+    np.testing.assert_allclose(known, [0.25, 1, log(3), 0], rtol=1e-6)
     # After the end and 0 the shares of 1 and 4 are 0.5 and 0.75: more than 1, so 0.0001 is left for the others.
-    probabilities, backoffs = example.look_up([0])
+    probabilities, known = example.look_up([0])
     expected = (np.array([0, 0.5, 0, 0, 0.75]) + 1e-4 * after_0) / (1.25 + 1e-4)
     np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
-    np.testing.assert_allclose(backoffs, [0.25, 1e-4 / 1.2501], rtol=1e-6)
+    np.testing.assert_allclose(known, [0.25, 1e-4 / 1.2501, log(3), log(3)], rtol=1e-6)
 
 
 @pytest.mark.parametrize("token_ids", [[], [0], [1], [0, 1], [4, 0, 1]])
@@ -90,13 +92,13 @@ def test_only_the_last_tokens_count(example):
 
 def test_several_contexts_at_once(example):
     contexts = [[], [0], [0, 1], [3, 0, 1], [3]]
-    probabilities, backoffs = example.look_up_all(contexts)
-    assert probabilities.dtype == backoffs.dtype == np.float32
+    probabilities, known = example.look_up_all(contexts)
+    assert probabilities.dtype == known.dtype == np.float32
     for i, context in enumerate(contexts):
         one = example.look_up(context)
-        assert np.array_equal(probabilities[i], one[0]) and np.array_equal(backoffs[i], one[1])
+        assert np.array_equal(probabilities[i], one[0]) and np.array_equal(known[i], one[1])
     empty = example.look_up_all([])
-    assert empty[0].shape == (0, 5) and empty[1].shape == (0, 2)
+    assert empty[0].shape == (0, 5) and empty[1].shape == (0, 4)
 
 
 @pytest.mark.parametrize("token", [-1, 5])
@@ -108,8 +110,8 @@ def test_an_unknown_token_is_refused(example, token):
 def test_a_model_of_single_tokens(tmp_path):
     arrays = {"probabilities_1": np.full(5, 0.2, dtype=np.float32)}
     (tmp_path / "ngrams.bin").write_bytes(save(arrays, METADATA | {"order": "1"}))
-    probabilities, backoffs = NgramFile(tmp_path / "ngrams.bin").look_up([3, 4])
-    assert probabilities.tolist() == arrays["probabilities_1"].tolist() and backoffs.shape == (0,)
+    probabilities, known = NgramFile(tmp_path / "ngrams.bin").look_up([3, 4])
+    assert probabilities.tolist() == arrays["probabilities_1"].tolist() and known.shape == (0,)
 
 
 def test_reading_needs_numpy_alone(tmp_path):
@@ -339,7 +341,8 @@ def test_changed_bytes_give_an_error_or_a_distribution(tmp_path_factory, data):
     except NgramFileError:
         return
     for context in ([], [0], [0, 1], [1, 4], [3, 0, 1]):
-        probabilities, backoffs = model.look_up(context)
+        probabilities, known = model.look_up(context)
+        backoffs = known[: model.order - 1]
         assert np.isfinite(probabilities).all() and (probabilities >= 0).all()
         assert float(probabilities.sum(dtype=np.float64)) == pytest.approx(1, abs=1e-4)
         assert ((backoffs > 0) & (backoffs <= 1)).all()
