@@ -27,7 +27,7 @@ class OnnxTransformer(PreTrainedModel, GenerationMixin):
 
     Args:
         run_dir: a run folder of the transformer to which `src.deploy.export_transformer` has written the model.
-        file: name of the exported model in this folder.
+        file: name of the exported model in this folder, or its absolute path.
 
     Raises:
         FileNotFoundError: the model has not been exported yet.
@@ -36,7 +36,7 @@ class OnnxTransformer(PreTrainedModel, GenerationMixin):
     # The configuration asks for SDPA attention, and transformers refuses a model without this flag.
     _supports_sdpa = True
 
-    def __init__(self, run_dir: str | Path, file: str = INT8_FILE):
+    def __init__(self, run_dir: str | Path, file: str | Path = INT8_FILE):
         path = Path(run_dir) / file
         if not path.is_file():
             advice = f"write it with src.deploy.export_transformer.export_transformer({str(run_dir)!r})"
