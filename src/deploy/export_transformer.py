@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Sequence
 from math import gcd
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -18,7 +17,7 @@ import torch
 from onnx import helper, numpy_helper
 from transformers import DynamicCache, PreTrainedModel
 
-from src.deploy.onnx_lstm import INT8_FILE
+from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
 from src.files import explain_full_disk, publish
 from src.models.pretrained import load_pretrained
 
@@ -82,11 +81,16 @@ def export_transformer(run_dir: str | Path) -> Path:
     model = load_pretrained(run_dir, device="cpu").model
     if model.get_input_embeddings().weight is not model.get_output_embeddings().weight:
         raise ValueError(f"the model in {run_dir} has separate weights for its output layer: export one that ties them")
-    with explain_full_disk(run_dir), TemporaryDirectory(prefix=".export-", dir=run_dir) as folder:
-        exact, int8 = Path(folder) / "model.onnx", Path(folder) / INT8_FILE
-        export_float32(model, exact)
-        quantise_blocks(exact, int8)
-        return publish(int8, run_dir / INT8_FILE)
+    # Fixed names, so that the next export overwrites what a killed one leaves.
+    exact, int8 = (run_dir / f".{name}.partial" for name in (ONNX_FILE, INT8_FILE))
+    try:
+        with explain_full_disk(run_dir):
+            export_float32(model, exact)
+            quantise_blocks(exact, int8)
+            return publish(int8, run_dir / INT8_FILE)
+    finally:
+        for partial in (exact, int8):
+            partial.unlink(missing_ok=True)
 
 
 def export_float32(model: PreTrainedModel, path: Path) -> None:
