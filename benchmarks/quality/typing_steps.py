@@ -66,7 +66,7 @@ def steps(train_texts: Sequence[str], val_texts: Sequence[str], run_dir: Path) -
     yield "three different words, no first words", NoFirstWords(words[1.0])
     yield "first words too", words[1.0]
     for value in sorted(MIN_PROBABILITIES[:-1], reverse=True):
-        yield f"continued by words of a probability of at least {value:g}", words[value]
+        yield f"continued as long as the continuation has a probability of {value:g}", words[value]
     train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
     ngram = KneserNeyLM.from_dataset(train_dataset, len(tokenizer), pad_id, eos_id, NGRAM_ORDER)
     interpolated, _ = choose_weight(lstm, ngram, val_dataset, pad_id)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+TYPED = "the weather today is so nice that i want to go out and play with my dog all day long"
+
 
 def peak_megabytes() -> float:
     """The peak memory of this process in MB, with its libraries.
@@ -46,7 +48,19 @@ def complete_with_onnx(run_dir: str) -> float:
     """Peak MB of completing a prefix with the exported LSTM in int8."""
     from src.deploy.onnx_lstm import OnnxLSTM
 
-    OnnxLSTM(run_dir).complete(["the weather today"], n=3)
+    completer = OnnxLSTM(run_dir)
+    for end in range(len(TYPED)):
+        completer.complete([TYPED[:end]], n=3, half_typed=True)
+    return peak_megabytes()
+
+
+def complete_on_device(run_dir: str) -> float:
+    """Peak MB of completing prefixes with the folder `device`."""
+    from src.deploy.device import DEVICE_DIR, DeviceLM
+
+    completer = DeviceLM(Path(run_dir) / DEVICE_DIR)
+    for end in range(len(TYPED)):
+        completer.complete([TYPED[:end]], n=3, half_typed=True)
     return peak_megabytes()
 
 
@@ -56,11 +70,18 @@ def complete_with_torch(run_dir: str) -> float:
     from src.lstm_model import load_lstm_lm
 
     tokenizer, model, _, _ = load_lstm_lm(run_dir)
-    complete(model, tokenizer, ["the weather today"], n=3)
+    complete(model, tokenizer, [TYPED], n=3)
     return peak_megabytes()
 
 
-ALL_TASKS = (training, preparation_speed, large_preparation, complete_with_onnx, complete_with_torch)
+ALL_TASKS = (
+    training,
+    preparation_speed,
+    large_preparation,
+    complete_with_onnx,
+    complete_on_device,
+    complete_with_torch,
+)
 TASKS = {task.__name__: task for task in ALL_TASKS}
 
 

@@ -17,6 +17,7 @@ from benchmarks.speed import training_step
 from benchmarks.speed.memory import in_own_process
 from benchmarks.speed.timing import machine_limits
 from src.corpus.load import load_corpus
+from src.deploy.device import DEVICE_DIR
 from src.deploy.export import export_onnx
 from src.evaluation.selection import validation_texts
 from src.evaluation.systems import ModelSystem, as_pairs
@@ -85,6 +86,13 @@ def prepared_rows(name: str, num_rows: int) -> list[dict]:
     return [*rows, {"stage": "peak MB", "seconds": "", "rows per second": round(megabytes)}]
 
 
+MEMORY_TASKS = {
+    "LSTM, ONNX int8": "complete_with_onnx",
+    "LSTM with n-grams, device": "complete_on_device",
+    "LSTM, torch": "complete_with_torch",
+}
+
+
 def suggestions() -> Tables:
     tweets, _ = prepared_corpus()
     texts = validation_texts(tweets, 0, NUM_IN_BATCHES)
@@ -101,7 +109,8 @@ def suggestions() -> Tables:
         "Options tried to shorten a suggestion": suggestion_speed.tried_options(systems[0], prefixes[:NUM_TYPED]),
         "Peak memory of a process that completes": [
             {"model": name, "peak MB": round(in_own_process(task, str(run_dir)))}
-            for name, task in {"LSTM, ONNX int8": "complete_with_onnx", "LSTM, torch": "complete_with_torch"}.items()
+            for name, task in MEMORY_TASKS.items()
+            if task != "complete_on_device" or (run_dir / DEVICE_DIR).is_dir()
         ],
         "Latency after a keystroke, one thread": suggestion_speed.keystrokes(systems, run_dir, texts[:NUM_TYPED]),
         "Throughput in batches, all threads": throughput,

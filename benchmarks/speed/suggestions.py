@@ -23,6 +23,7 @@ from src.completion.completer import Completer, best_answers
 from src.completion.decoding import GREEDY, Decoding
 from src.completion.prefix_memory import PrefixMemory
 from src.completion.word_constraint import WordConstraint
+from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.onnx_lstm import FILES, OnnxLSTM, Precision
 from src.evaluation.systems import ModelSystem
 from src.text.prefixes import TweetCompleter
@@ -126,7 +127,7 @@ def suggest_by_onnx(run_dir: Path, precision: Precision) -> Callable[[str], Seco
 
     def suggest(prefix: str) -> Seconds:
         tokenizing = timed((model.tokenizer, "encode"), (model.tokenizer, "decode"))
-        model.prefixes.clear()
+        model.texts.texts.clear()
         with timed((model, "read")) as in_model, tokenizing as in_tokenizer:
             started = time.perf_counter()
             model.complete([prefix], max_new_tokens=NUM_TOKENS)
@@ -168,16 +169,18 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
 
 
 def keystrokes(systems: list[ModelSystem], run_dir: Path, texts: list[str]) -> list[dict]:
-    """Latency of three suggestions after each letter of typed texts; all models take turns at every key."""
+    """Latency of three suggestions before each letter of typed texts; all models take turns at every key."""
     completers: dict[tuple[str, str], TweetCompleter] = {}
     for one in systems:
         memory = PrefixMemory(one.model)
         completers[one.name, "from the start"] = Completer(one.model, one.tokenizer)
         completers[one.name, "with memory"] = Completer(one.model, one.tokenizer, memory=memory)
     completers |= {(f"LSTM, ONNX {precision}", "with memory"): OnnxLSTM(run_dir, precision) for precision in FILES}
+    if (run_dir / DEVICE_DIR).is_dir():
+        completers["LSTM with n-grams, device", "with memory"] = DeviceLM(run_dir / DEVICE_DIR)
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in completers}
     for text in texts:
-        for end in range(text.index(" ") + 2, len(text) + 1):
+        for end in range(len(text)):
             for key, completer in completers.items():
                 started = time.perf_counter()
                 completer.complete([text[:end]], 3, half_typed=True)

@@ -194,11 +194,9 @@ class Completer:
 
     def _suggest_words(self, prompts: list[Prompt], n: int, min_probability: float) -> list[list[Completion]]:
         padded = self._pad(prompts)
-        outputs = self._read(padded)
-        logits = outputs.logits[:, -1].float().cpu().numpy()
+        reader = RowReader(self.model, **padded, outputs=self._read(padded))
         typed = [prompt.typed for prompt in prompts]
-        read = RowReader(self.model, **padded, outputs=outputs)
-        found = self.word_search.suggest(logits, typed, read, n, prompts[0].max_new_tokens, min_probability)
+        found = self.word_search.suggest(reader, typed, n, prompts[0].max_new_tokens, min_probability)
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [[one.completion(decode, self.calibration) for one in suggestions] for suggestions in found]
 

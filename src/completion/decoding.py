@@ -41,8 +41,8 @@ class Decoding:
             "mbr"); by default 0.9 for "nucleus" and 1, all tokens, for "mbr".
         utility: F1 over words (ROUGE-1), or the mean of ROUGE-1 and F1 over pairs of words (ROUGE-2) ("mbr").
         seed: seed of the samples ("nucleus", "mbr").
-        min_probability: while a text is being typed, a suggestion continues after its first word as long as each
-            word has at least this probability ("words").
+        min_probability: while a text is being typed, a suggestion continues after its first word as long as its
+            continuation has at least this probability ("words").
 
     Raises:
         ValueError: a setting is out of its range.

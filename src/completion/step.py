@@ -1,13 +1,15 @@
 """One step of a model: read new tokens after those that it has already read."""
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
 from transformers import Cache, PreTrainedModel
 from transformers.utils import ModelOutput
+
+from src.text.word_search import TokenPath
 
 
 def reading_kwargs(model: PreTrainedModel, attention_mask: torch.Tensor) -> dict:
@@ -57,7 +59,7 @@ def take_rows(model_kwargs: dict, rows: torch.Tensor) -> dict:
 
 
 class RowReader:
-    """Reads prompts and then one token at a time in any of the rows: the `Read` of `src.text.word_search`.
+    """Reads prompts and then one token at a time after any of them: a `src.text.word_search.Reader`.
 
     Args:
         input_ids, attention_mask: int64 [batch, length], prompts padded on the left.
@@ -70,14 +72,32 @@ class RowReader:
         self.model, self.input_ids = model, input_ids
         model_kwargs = reading_kwargs(model, attention_mask)
         self.model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
+        self.prompt_rows = next_probabilities(outputs)
+        # The rows of the last batch, by prompt and tokens after it.
+        self.rows = {(prompt,): prompt for prompt in range(len(input_ids))}
 
-    def __call__(self, rows: list[int], token_ids: list[int]) -> np.ndarray:
-        rows, tokens = (torch.tensor(numbers, device=self.input_ids.device) for numbers in (rows, token_ids))
+    def knows(self, path: TokenPath) -> bool:
+        return not path.token_ids
+
+    def read(self, paths: Sequence[TokenPath]) -> list[np.ndarray]:
+        if not paths[0].token_ids:
+            return [self.prompt_rows[path.prompt] for path in paths]
+        parents = [self.rows[path.prompt, *path.token_ids[:-1]] for path in paths]
+        self.rows = {(path.prompt, *path.token_ids): row for row, path in enumerate(paths)}
+        rows, tokens = (
+            torch.tensor(numbers, device=self.input_ids.device)
+            for numbers in (parents, [path.token_ids[-1] for path in paths])
+        )
         self.input_ids = torch.cat([self.input_ids[rows], tokens[:, None]], dim=1)
         model_kwargs = take_rows(self.model_kwargs, rows)
         outputs = read(self.model, self.input_ids, model_kwargs, next_sequence_length=1)
         self.model_kwargs = self.model._update_model_kwargs_for_generation(outputs, model_kwargs)
-        return outputs.logits[:, -1].float().cpu().numpy()
+        return list(next_probabilities(outputs))
+
+
+def next_probabilities(outputs: ModelOutput) -> np.ndarray:
+    """Probabilities of the token after each row, float32 [batch, vocab]."""
+    return outputs.logits[:, -1].float().softmax(dim=-1).cpu().numpy()
 
 
 @lru_cache

@@ -10,23 +10,21 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from src.deploy.read_texts import ReadTexts, State, TextReader
 from src.text.calibration import load_calibration
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, check_request, split_prefix, token_limit
-from src.text.word_search import MIN_PROBABILITY, WordSearch
+from src.text.word_search import MIN_PROBABILITY, WordSearch, softmax
 from src.text.word_starts import WordStarts
 
 ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 Precision = Literal["float32", "int8"]
 FILES = {"float32": ONNX_FILE, "int8": INT8_FILE}
-State = tuple[np.ndarray, np.ndarray]
-# Beginnings of the text being typed whose states are kept, 60 KB each.
-MAX_PREFIXES = 64
 
 
 class OnnxLSTM:
     """An exported LSTM that completes tweets: a `src.text.prefixes.TweetCompleter`.
 
-    It keeps what it has read of the last texts, so a keystroke within a word reads nothing again.
+    It keeps what it has read of the last texts, so a keystroke reads little again.
 
     Args:
         run_dir: a run folder to which `src.deploy.export.export_onnx` has written the model.
@@ -38,8 +36,14 @@ class OnnxLSTM:
     """
 
     def __init__(self, run_dir: str | Path, precision: Precision = "int8"):
-        path = Path(run_dir) / FILES[precision]
+        special_tokens = Path(run_dir) / "special_tokens_map.json"
         advice = f"write it with src.deploy.export.export_onnx({str(run_dir)!r})"
+        self._open_graph(Path(run_dir) / FILES[precision], advice)
+        self._open_tokenizer(run_dir, json.loads(special_tokens.read_text(encoding="utf-8")))
+        self.calibration, self.min_probability = load_calibration(run_dir), MIN_PROBABILITY
+        self.texts = ReadTexts(self)
+
+    def _open_graph(self, path: Path, advice: str) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"There is no {path}: {advice}")
         options = onnxruntime.SessionOptions()
@@ -49,15 +53,14 @@ class OnnxLSTM:
         self.num_layers, num_rows, self.hidden_dim = self.session.get_inputs()[1].shape
         if num_rows == 1:
             raise FileNotFoundError(f"{path} is of an earlier version and reads one row at a time: {advice}")
-        self.tokenizer = Tokenizer.from_file(str(Path(run_dir) / "tokenizer.json"))
-        special_tokens = json.loads((Path(run_dir) / "special_tokens_map.json").read_text(encoding="utf-8"))
+
+    def _open_tokenizer(self, folder: str | Path, special_tokens: dict[str, str]) -> None:
+        self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.eos_id = self.tokenizer.token_to_id(special_tokens["eos_token"])
         bos_token = special_tokens.get("bos_token")
         self.bos_ids = [] if bos_token is None else [self.tokenizer.token_to_id(bos_token)]
         tokens = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
         self.word_search = WordSearch(WordStarts(tokens, special_tokens.values()), self.eos_id)
-        self.calibration = load_calibration(run_dir)
-        self.prefixes: dict[tuple[int, ...], tuple[np.ndarray, State]] = {}
 
     @property
     def completes_first_words(self) -> bool:
@@ -77,6 +80,10 @@ class OnnxLSTM:
         logits, hidden, cell = self.session.run(None, {"input_ids": input_ids, "hidden": hidden, "cell": cell})
         return logits, (hidden, cell)
 
+    def probabilities(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray) -> np.ndarray:
+        """Probabilities of the token after each text, float32 [texts, vocab], from the logits of `read`."""
+        return softmax(logits)
+
     def complete(
         self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[list[Completion]]:
@@ -91,37 +98,16 @@ class OnnxLSTM:
         """
         check_request(n, max_new_tokens)
         split = [split_prefix(prefix, i, half_typed, self.completes_first_words) for i, prefix in enumerate(prefixes)]
-        min_probability = MIN_PROBABILITY if half_typed else 0.0
+        min_probability = self.min_probability if half_typed else 0.0
         limits = [(n, token_limit(max_new_tokens, typed), min_probability) for _, typed in split]
         return [self._suggestions(words, typed, *limit) for (words, typed), limit in zip(split, limits)]
 
     def _suggestions(
         self, words: str, typed: str, n: int, max_new_tokens: int, min_probability: float
     ) -> list[Completion]:
-        token_ids = self.bos_ids + self.tokenizer.encode(words, add_special_tokens=False).ids
-        logits, state = self._read_prefix(tuple(token_ids))
-
-        def read(rows: list[int], token_ids: list[int]) -> np.ndarray:
-            nonlocal state
-            row_state = tuple(tensor[:, rows] for tensor in state)
-            logits, state = self.read(np.array(token_ids, dtype=np.int64)[:, None], row_state)
-            return logits
-
-        [found] = self.word_search.suggest(logits, [typed], read, n, max_new_tokens, min_probability)
+        prompt = tuple(self.bos_ids + self.tokenizer.encode(words, add_special_tokens=False).ids)
+        reader = TextReader(self.texts, prompt)
+        [found] = self.word_search.suggest(reader, [typed], n, max_new_tokens, min_probability)
+        self.texts.forget()
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [suggestion.completion(decode, self.calibration) for suggestion in found]
-
-    def _read_prefix(self, token_ids: tuple[int, ...]) -> tuple[np.ndarray, State]:
-        """Return logits and state after a prefix. What was read of its longest known beginning is not read again."""
-        ends = range(len(token_ids), 0, -1)
-        known = next((end for end in ends if token_ids[:end] in self.prefixes), 0)
-        logits, state = self.prefixes.pop(token_ids[:known], (None, None))
-        if known:
-            # Moved to the end of the dict, so the beginning that was used last is forgotten last.
-            self.prefixes[token_ids[:known]] = logits, state
-        if known < len(token_ids):
-            logits, state = self.read(np.array([token_ids[known:]], dtype=np.int64), state)
-            self.prefixes[token_ids] = logits, state
-        if len(self.prefixes) > MAX_PREFIXES:
-            del self.prefixes[next(iter(self.prefixes))]
-        return logits, state

@@ -135,7 +135,7 @@ class ConstantAnswer:
 
 @dataclass(frozen=True, eq=False)
 class OnnxSystem:
-    """An LSTM exported to ONNX."""
+    """An LSTM exported to ONNX, alone or with n-grams."""
 
     name: str
     model: OnnxLSTM
@@ -156,11 +156,13 @@ class OnnxSystem:
         context_ids, text_ids = (
             self.model.tokenizer.encode(string, add_special_tokens=False).ids for string in (pair.context, text)
         )
-        scores, state = self.model.read(np.array([[*self.model.bos_ids, *context_ids]]))
+        read = (*self.model.bos_ids, *context_ids)
+        logits, state = self.model.read(np.array([read]))
         nll = 0.0
         for token in [*text_ids[len(context_ids) :], self.model.eos_id]:
-            nll += np.logaddexp.reduce(scores[0]) - scores[0, token]
-            scores, state = self.model.read(np.array([[token]]), state)
+            nll -= np.log(self.model.probabilities([read], logits)[0, token])
+            logits, state = self.model.read(np.array([[token]]), state)
+            read = (*read, token)
         return float(nll)
 
 

@@ -16,7 +16,8 @@ from src.models.generation import CheckedGenerationMixin, next_token_loss
 from src.models.inputs import UNSUPPORTED
 from src.models.kneser_ney import KneserNeyLM
 from src.models.lstm_cpu import State
-from src.training.loss import target_nll
+from src.text.context_weight import ContextWeight
+from src.training.loss import target_log_probabilities
 
 
 class InterpolatedLM(PreTrainedModel, CheckedGenerationMixin):
@@ -25,7 +26,7 @@ class InterpolatedLM(PreTrainedModel, CheckedGenerationMixin):
     Args:
         neural: an `LSTMLM` or a transformer.
         ngram: over the same vocabulary; it is moved to the neural model's device.
-        weight: weight of the n-gram model's probabilities, from 0 to 1.
+        weight: weight of the n-gram model's probabilities, from 0 to 1, or one for each context.
 
     Raises:
         ValueError: the weight is out of its range, or the vocabularies differ.
@@ -34,8 +35,8 @@ class InterpolatedLM(PreTrainedModel, CheckedGenerationMixin):
     # A transformer's configuration asks for SDPA attention, and transformers refuses a model without this flag.
     _supports_sdpa = True
 
-    def __init__(self, neural: PreTrainedModel, ngram: KneserNeyLM, weight: float):
-        if not 0 <= weight <= 1:
+    def __init__(self, neural: PreTrainedModel, ngram: KneserNeyLM, weight: float | ContextWeight):
+        if not isinstance(weight, ContextWeight) and not 0 <= weight <= 1:
             raise ValueError(f"weight is {weight}: choose a number from 0 to 1")
         sizes = neural.config.vocab_size, ngram.config.vocab_size
         if sizes[0] != sizes[1]:
@@ -92,15 +93,24 @@ class InterpolatedLM(PreTrainedModel, CheckedGenerationMixin):
         output = self.neural(
             input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep, **kwargs
         )
-        logits = interpolated(output.logits.float().log_softmax(dim=-1), ngram_output.logits, self.weight)
+        log_p = output.logits.float().log_softmax(dim=-1)
+        weight = self._weight(log_p.amax(dim=-1), ngram_output.context)
+        logits = interpolated(log_p, ngram_output.logits, weight if isinstance(weight, float) else weight[..., None])
         loss = next_token_loss(logits, input_ids, labels, num_items_in_batch)
         return type(output)(**{**output, "logits": logits, "loss": loss})
 
     def target_log_probabilities(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Log-probability of every target token, as in `KneserNeyLM.target_log_probabilities`."""
         batch = {"input_ids": input_ids, "labels": labels}
-        neural, ngram = (-target_nll(model, batch)[0] for model in (self.neural, self.ngram))
-        return interpolated(neural, ngram, self.weight)
+        log_p, log_largest = target_log_probabilities(self.neural, batch)
+        ngram_log_p = self.ngram.target_log_probabilities(input_ids, labels)
+        weight = self._weight(log_largest, self.ngram.target_contexts(input_ids, labels))
+        return interpolated(log_p, ngram_log_p, weight)
+
+    def _weight(self, log_largest: torch.Tensor, context: torch.Tensor) -> float | torch.Tensor:
+        if isinstance(self.weight, ContextWeight):
+            return self.weight.log_odds(log_largest, context).sigmoid()
+        return float(self.weight)
 
     def prepare_inputs_for_generation(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs
@@ -110,8 +120,10 @@ class InterpolatedLM(PreTrainedModel, CheckedGenerationMixin):
         return {**inputs, "logits_to_keep": 1, "ngram_inputs": ngram_inputs}
 
 
-def interpolated(log_p: torch.Tensor, ngram_log_p: torch.Tensor, weight: float) -> torch.Tensor:
+def interpolated(log_p: torch.Tensor, ngram_log_p: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
     """Logarithm of the weighted mean of two models' probabilities; `weight` is the n-gram model's."""
+    if isinstance(weight, torch.Tensor):
+        return torch.logaddexp(log_p + torch.log1p(-weight), ngram_log_p + weight.log())
     if weight in (0, 1):
         return ngram_log_p if weight else log_p
     return torch.logaddexp(log_p + log(1 - weight), ngram_log_p + log(weight))

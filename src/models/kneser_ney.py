@@ -11,13 +11,14 @@ vocabulary's size, plus its last token. Codes ascend with the numbers, so binary
 n-gram, and all n-grams with the same context are neighbours.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import pad
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutput
-from transformers.utils import can_return_tuple
+from transformers.utils import ModelOutput, can_return_tuple
 
 from src.models.generation import CheckedGenerationMixin, next_token_loss
 from src.models.inputs import check_ids, checked_mask, last_positions, refuse_unknown
@@ -36,6 +37,21 @@ class KneserNeyConfig(PreTrainedConfig):
     num_ngrams: list[int] | None = None
     pad_token_id: int | None = 0
     eos_token_id: int | None = 2
+
+
+@dataclass
+class KneserNeyOutput(ModelOutput):
+    """What a `KneserNeyLM` computes.
+
+    Attributes:
+        loss: as of `next_token_loss`, or None without labels.
+        logits: float32 [batch, positions, vocab], log-probabilities of the next token.
+        context: float32 [batch, positions, 2 (order - 1)], as `src.text.context_weight.ContextWeight` takes it.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    context: torch.Tensor | None = None
 
 
 class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
@@ -88,7 +104,7 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         labels: torch.Tensor | None = None,
         num_items_in_batch: int | torch.Tensor | None = None,
         **kwargs,
-    ) -> CausalLMOutput:
+    ) -> KneserNeyOutput:
         """Next-token log-probabilities, which serve as logits.
 
         Args:
@@ -100,7 +116,7 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
                 the rest.
 
         Returns:
-            `logits`, float32 [batch, positions, vocab], and `loss` if there are labels.
+            log-probabilities, what the model knows of each context, and the loss if there are labels.
 
         Raises:
             ValueError: a shape, dtype or value is wrong, or an argument is not supported.
@@ -110,9 +126,10 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         check_ids(input_ids)
         if attention_mask is not None:
             attention_mask = checked_mask(attention_mask, input_ids)
-        contexts = self._contexts(input_ids, attention_mask)
-        logits = self._log_probabilities(contexts[:, last_positions(logits_to_keep)])
-        return CausalLMOutput(loss=next_token_loss(logits, input_ids, labels, num_items_in_batch), logits=logits)
+        contexts = self._contexts(input_ids, attention_mask)[:, last_positions(logits_to_keep)]
+        logits = self._log_probabilities(contexts)
+        loss = next_token_loss(logits, input_ids, labels, num_items_in_batch)
+        return KneserNeyOutput(loss=loss, logits=logits, context=self._context_inputs(contexts))
 
     def target_log_probabilities(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Log-probability of every target token; `src.training.loss` asks for it.
@@ -128,6 +145,25 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         log_probabilities = self._log_probabilities(self._contexts(input_ids)[is_target])
         # The softmax corrects the rounding errors of a sum over the vocabulary.
         return log_probabilities.log_softmax(dim=-1).gather(1, labels[is_target][:, None]).flatten()
+
+    def target_contexts(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """What the model knows of every target's context: `KneserNeyOutput.context`, [targets, 2 (order - 1)].
+
+        The arguments are those of `target_log_probabilities`.
+        """
+        return self._context_inputs(self._contexts(input_ids)[labels != IGNORE_INDEX])
+
+    def _context_inputs(self, contexts: torch.Tensor) -> torch.Tensor:
+        """Contexts of every length, int64 [..., order], to `KneserNeyOutput.context`."""
+        longer = contexts[..., 1:].contiguous()
+        _, num_followers = self._followers(longer)
+        return torch.cat([self.backoffs[longer], num_followers.log1p()], dim=-1)
+
+    def _followers(self, contexts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The index of the first n-gram that continues each context, and their number."""
+        first_code = contexts * self.config.vocab_size
+        first = torch.searchsorted(self.codes, first_code)
+        return first, torch.searchsorted(self.codes, first_code + self.config.vocab_size) - first
 
     def _contexts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Contexts of the last 0 to order - 1 tokens at each position, int64 [batch, length, order]."""
@@ -161,9 +197,7 @@ class KneserNeyLM(PreTrainedModel, CheckedGenerationMixin):
         `contexts` and `weights` are [rows, lengths].
         """
         vocab_size = self.config.vocab_size
-        first_code = contexts.flatten() * vocab_size
-        first = torch.searchsorted(self.codes, first_code)
-        num_followers = torch.searchsorted(self.codes, first_code + vocab_size) - first
+        first, num_followers = self._followers(contexts.flatten())
         # For each n-gram: the index of the context it continues, its own index, and its cell of the probabilities.
         owners = torch.arange(len(first), device=contexts.device).repeat_interleave(num_followers)
         followers = torch.arange(len(owners), device=contexts.device)

@@ -2,13 +2,14 @@
 
 The probability of a word counts all of its tokens and its end: after the token "to", the word may still become
 "tomorrow". It is a sum over the ways to spell the word, given the letters that are already typed. A beam search over
-tokens finds the words. All rows of the model's batch have the same number of tokens, so a transformer can keep one
-cache for them.
+tokens finds the words. All texts that the model reads together have the same number of tokens after their prompts, so
+a transformer can keep one cache for them.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -17,10 +18,6 @@ from src.text.cleaning import clean_string
 from src.text.prefixes import Completion
 from src.text.word_starts import WordStarts
 
-# Reads one token more in rows of the last batch, the first of which are the prompts: `read(rows, token_ids)` returns
-# the logits after these tokens, float32 [len(rows), vocab].
-Read = Callable[[list[int], list[int]], np.ndarray]
-
 # The search keeps this many beginnings of words for each suggestion.
 BEAMS_PER_SUGGESTION = 3
 # Chosen on validation tweets by `src.evaluation.selection.choose_min_probability`, in
@@ -28,21 +25,41 @@ BEAMS_PER_SUGGESTION = 3
 MIN_PROBABILITY = 0.05
 
 
-@dataclass
-class Path:
+@dataclass(eq=False)
+class TokenPath:
     """Tokens after a prompt.
 
     Attributes:
-        row: row of the model's last batch, which has read these tokens.
+        prompt: index of the prompt.
         token_ids: the tokens.
         log_probability: sum over the tokens, in nats.
         letters: what the tokens spell, for the beginning of a word.
+        next_probabilities: those of the next token, float32 [vocab], once the model has read the tokens.
     """
 
-    row: int
+    prompt: int
     token_ids: list[int]
-    log_probability: float
+    log_probability: float = 0.0
     letters: str = ""
+    next_probabilities: np.ndarray | None = None
+
+    def followed_by(self, token_id: int, letters: str = "") -> "TokenPath":
+        """The path with one token more, which spells the letters."""
+        log_probability = self.log_probability + log(self.next_probabilities[token_id])
+        return TokenPath(self.prompt, [*self.token_ids, token_id], log_probability, self.letters + letters)
+
+
+class Reader(Protocol):
+    """A model that reads prompts and tokens after them."""
+
+    def knows(self, path: TokenPath) -> bool:
+        """Say whether the path has been read before, so that reading it again costs nothing."""
+
+    def read(self, paths: Sequence[TokenPath]) -> list[np.ndarray]:
+        """Return the probabilities of the next token after each path, float32 [vocab].
+
+        All paths have the same number of tokens. Without their last tokens, they have been read before.
+        """
 
 
 @dataclass(eq=False)
@@ -62,9 +79,9 @@ class Suggestion:
     log_probability: float = -math.inf
     # Log-probability of the most probable spelling, without the continuation.
     best_spelling: float = -math.inf
-    # The continuation and its last word, which may not be complete yet; None if there is none.
-    path: Path | None = None
-    last_word_log_probability: float | None = None
+    # The word and its continuation so far, whose last word may not be complete yet; None if it has ended.
+    path: TokenPath | None = None
+    is_continued: bool = False
 
     def completion(self, decode: Callable[[list[int]], str], calibration: Calibration) -> Completion:
         """Return the suggestion as text with its calibrated probability.
@@ -93,71 +110,90 @@ class WordSearch:
         self.is_inside[self.inside] = True
 
     def suggest(
-        self,
-        logits: np.ndarray,
-        typed: Sequence[str],
-        read: Read,
-        n: int,
-        max_new_tokens: int,
-        min_probability: float = 0.0,
+        self, reader: Reader, typed: Sequence[str], n: int, max_new_tokens: int, min_probability: float = 0.0
     ) -> list[list[Suggestion]]:
         """Suggest n words for each prompt, with their continuations.
 
         Args:
-            logits: float32 [prompts, vocab], after the prompts.
+            reader: reads the prompts and what comes after them.
             typed: letters of the half-typed word of each prompt, or "".
-            read: reads the tokens of all prompts together.
             n: number of suggestions for each prompt.
             max_new_tokens: maximum number of tokens of a suggestion.
-            min_probability: a suggestion continues after its first word as long as each word has this probability.
+            min_probability: a suggestion continues after its first word as long as the continuation is as probable.
 
         Returns:
             at most n suggestions for each prompt, best first; their log-probabilities are given the typed letters.
         """
         limits = n, max_new_tokens, min_probability
-        searches = [PromptSearch(self, row, letters, *limits) for row, letters in enumerate(typed)]
+        searches = [PromptSearch(self, prompt, letters, *limits) for prompt, letters in enumerate(typed)]
         for _ in range(max_new_tokens + 1):
-            log_probabilities = log_softmax(logits)
-            paths = [path for search in searches for path in search.advance(log_probabilities)]
-            if not paths:
+            unread = [path for search in searches for path in search.unread()]
+            if not unread:
                 break
-            logits = read([path.row for path in paths], [path.token_ids[-1] for path in paths])
-            for row, path in enumerate(paths):
-                path.row = row
+            read_together(reader, [path for path in unread if reader.knows(path)])
+            for search in searches:
+                search.collect_words()
+            # After that, some of the other paths can't become one of the best suggestions any more.
+            read_together(reader, [path for search in searches for path in search.unread()])
+            for search in searches:
+                search.collect_words()
+                search.add_tokens()
         return [search.result() for search in searches]
+
+
+def read_together(reader: Reader, paths: Sequence[TokenPath]) -> None:
+    """Read the paths, and keep in each what comes next."""
+    if paths:
+        for path, probabilities in zip(paths, reader.read(paths)):
+            path.next_probabilities = probabilities
 
 
 class PromptSearch:
     """The search for one prompt's next words."""
 
-    def __init__(self, search: WordSearch, row: int, typed: str, n: int, max_new_tokens: int, min_probability: float):
+    def __init__(
+        self, search: WordSearch, prompt: int, typed: str, n: int, max_new_tokens: int, min_probability: float
+    ):
         self.search, self.typed = search, typed
         self.n, self.max_new_tokens, self.min_probability = n, max_new_tokens, min_probability
-        self.beginnings = [Path(row, [], 0.0)]
+        # Beginnings of words with the present number of tokens: those still to be read, and those that have been.
+        self.beginnings, self.read_beginnings = [TokenPath(prompt, [])], []
         self.found: dict[str, Suggestion] = {}
         self.typed_log_probability = -math.inf
 
-    def advance(self, log_probabilities: np.ndarray) -> list[Path]:
-        """Add a token to every path, and return the paths that must be read next.
+    def unread(self) -> list[TokenPath]:
+        """The paths that the model must read next."""
+        least = self._least()
+        paths = [path for path in self.beginnings if path.log_probability > least]
+        paths += [one.path for one in self.best() if one.path is not None]
+        return [path for path in paths if path.next_probabilities is None]
 
-        Args:
-            log_probabilities: float32 [rows, vocab], after each path.
-        """
-        longer = []
-        for beginning in self.beginnings:
-            after = log_probabilities[beginning.row]
-            if beginning.letters and len(beginning.letters) >= len(self.typed):
-                self._add_word(beginning, after)
-            if len(beginning.token_ids) < self.max_new_tokens:
-                longer += self._longer(beginning, after)
+    def collect_words(self) -> None:
+        """Take the words that end after the beginnings that have been read."""
+        read = [path for path in self.beginnings if path.next_probabilities is not None]
+        self.beginnings = [path for path in self.beginnings if path.next_probabilities is None]
+        for path in read:
+            if path.letters and len(path.letters) >= len(self.typed):
+                self._add_word(path)
+        self.read_beginnings += read
+
+    def add_tokens(self) -> None:
+        """Go on with the best beginnings, and add a token to the best suggestions."""
+        least = self._least()
+        longer = [path for beginning in self.read_beginnings for path in self._longer(beginning, least)]
+        longer.sort(key=lambda path: -path.log_probability)
+        self.beginnings, self.read_beginnings = longer[: BEAMS_PER_SUGGESTION * self.n], []
         best = self.best()
-        least = min(one.word_log_probability for one in best) if len(best) == self.n else -math.inf
-        longer = sorted(longer, key=lambda path: -path.log_probability)[: BEAMS_PER_SUGGESTION * self.n]
-        self.beginnings = [path for path in longer if path.log_probability > least]
         for suggestion in self.found.values():
             if suggestion.path is not None:
-                self._continue(suggestion, log_probabilities[suggestion.path.row], is_wanted=suggestion in best)
-        return self.beginnings + [one.path for one in best if one.path is not None]
+                self._continue(suggestion, is_wanted=suggestion in best)
+
+    def _least(self) -> float:
+        """The least log-probability of the n best words; what is less probable can't become one of them."""
+        best = self.best()
+        if len(best) < self.n or best[-1].word == self.typed:
+            return -math.inf
+        return best[-1].word_log_probability
 
     def best(self) -> list[Suggestion]:
         """The n best suggestions so far. A word that is typed already comes last."""
@@ -174,68 +210,66 @@ class PromptSearch:
     def _rank(self, suggestion: Suggestion) -> float:
         return math.inf if suggestion.word == self.typed else -suggestion.word_log_probability
 
-    def _add_word(self, path: Path, after: np.ndarray) -> None:
+    def _add_word(self, path: TokenPath) -> None:
         """Count a spelling of a word that ends here."""
-        continues = float(np.exp(after[self.search.inside]).sum())
-        log_probability = path.log_probability + math.log(max(1 - continues, 1e-6))
+        continues = float(path.next_probabilities[self.search.inside].sum())
+        log_probability = path.log_probability + log(max(1 - continues, 1e-6))
         word = clean_string(path.letters)
         suggestion = self.found.setdefault(word, Suggestion(word, -math.inf))
         suggestion.word_log_probability = float(np.logaddexp(suggestion.word_log_probability, log_probability))
         if log_probability > suggestion.best_spelling:
             suggestion.best_spelling = suggestion.log_probability = log_probability
             suggestion.token_ids = path.token_ids
-            suggestion.path, suggestion.last_word_log_probability = path, None
+            suggestion.path, suggestion.is_continued = path, False
 
-    def _longer(self, path: Path, after: np.ndarray) -> list[Path]:
-        """The most probable paths with one token more that can spell the typed letters."""
+    def _longer(self, path: TokenPath, least: float) -> list[TokenPath]:
+        """The most probable paths above `least` with one token more that can spell the typed letters."""
         rest = self.typed[len(path.letters) :]
         spelling, shorter = self.search.starts.spellings(rest, tuple(path.token_ids))
         if rest or not path.letters:
-            covered = path.log_probability + logsumexp(after[spelling])
+            covered = path.log_probability + log(path.next_probabilities[spelling].sum())
             self.typed_log_probability = float(np.logaddexp(self.typed_log_probability, covered))
+        if len(path.token_ids) == self.max_new_tokens or path.log_probability <= least:
+            return []
         ids = np.concatenate([spelling, shorter])
-        values = after[ids]
+        ids = ids[path.next_probabilities[ids] > math.exp(least - path.log_probability)]
         width = BEAMS_PER_SUGGESTION * self.n
-        top = np.argpartition(-values, width)[:width] if len(ids) > width else np.arange(len(ids))
+        if len(ids) > width:
+            ids = ids[np.argpartition(-path.next_probabilities[ids], width)[:width]]
         letters = self.search.starts.letters
-        return [
-            Path(path.row, [*path.token_ids, i], path.log_probability + p, path.letters + letters[i])
-            for i, p in zip(ids[top].tolist(), values[top].tolist())
-        ]
+        return [path.followed_by(i, letters[i]) for i in ids.tolist()]
 
-    def _continue(self, suggestion: Suggestion, after: np.ndarray, is_wanted: bool) -> None:
+    def _continue(self, suggestion: Suggestion, is_wanted: bool) -> None:
         """Add the most probable token to a suggestion, or end it."""
         path, suggestion.path = suggestion.path, None
+        if path.next_probabilities is None:
+            # Better words have been found meanwhile.
+            return
         if len(path.token_ids) == self.max_new_tokens:
             suggestion.token_ids, suggestion.log_probability = path.token_ids, path.log_probability
             return
-        is_first = suggestion.last_word_log_probability is None
-        token = int((np.where(self.search.is_inside, -np.inf, after) if is_first else after).argmax())
-        word = float(after[token])
-        if is_first:
-            # The word is known to end here.
-            word -= suggestion.log_probability - path.log_probability
-        elif self.search.is_inside[token]:
-            word += suggestion.last_word_log_probability
-        else:
+        after = path.next_probabilities
+        is_first = not suggestion.is_continued
+        token = int((np.where(self.search.is_inside, 0, after) if is_first else after).argmax())
+        longer = path.followed_by(token)
+        if not is_first and not self.search.is_inside[token]:
             suggestion.token_ids, suggestion.log_probability = path.token_ids, path.log_probability
-        if not is_wanted or math.exp(word) < self.min_probability:
+        suggestion.is_continued = True
+        if not is_wanted or math.exp(longer.log_probability - suggestion.best_spelling) < self.min_probability:
             return
-        longer = Path(path.row, [*path.token_ids, token], path.log_probability + float(after[token]))
         if token == self.search.eos_id:
             suggestion.token_ids, suggestion.log_probability = longer.token_ids, longer.log_probability
             return
-        suggestion.path, suggestion.last_word_log_probability = longer, word
+        suggestion.path = longer
 
 
-def logsumexp(values: np.ndarray) -> float:
-    if len(values) == 0:
-        return -math.inf
-    largest = values.max()
-    return float(largest + np.log(np.exp(values - largest).sum()))
+def log(probability: float) -> float:
+    """Natural logarithm; minus infinity for 0, which a rare token's probability may be rounded to."""
+    return math.log(probability) if probability > 0 else -math.inf
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities of logits, float32 [rows, vocab]."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, float32 [rows, vocab]."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponentials /= exponentials.sum(axis=1, keepdims=True)
+    return exponentials

@@ -70,6 +70,19 @@ def target_nll(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[
     return cross_entropy(logits.float(), labels, reduction="none"), rows
 
 
+def target_log_probabilities(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of every target token, and of the most probable token in its place, float32 [targets].
+
+    Args:
+        model, batch: as in `target_states`.
+    """
+    hidden, labels, _ = target_states(model, batch)
+    log_probabilities = model.get_output_embeddings()(hidden).float().log_softmax(dim=1)
+    return log_probabilities.gather(1, labels[:, None])[:, 0], log_probabilities.amax(dim=1)
+
+
 def _on_device_of(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     return batch["input_ids"].to(model.device), batch["labels"].to(model.device)
 

@@ -1,0 +1,20 @@
+"""Complete a text with the files of this folder: `python example.py "good mor"`; three lines, best first.
+
+Needs `pip install onnxruntime tokenizers numpy`.
+"""
+
+import sys
+from pathlib import Path
+
+from src.deploy.device import DeviceLM
+
+
+def main() -> None:
+    completer = DeviceLM(Path(__file__).parent)
+    [suggestions] = completer.complete([" ".join(sys.argv[1:])], n=3, half_typed=True)
+    for suggestion in suggestions:
+        print(f"{suggestion.next_word_probability:.0%} {suggestion.text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Write the folder `device` of a run: the LSTM in int8, n-grams, and all that is needed to complete texts with them."""
+
+import json
+import shutil
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+from src.deploy.device import DEVICE_DIR, SETTINGS_FILE
+from src.deploy.export import export_onnx
+from src.deploy.ngram_file import NGRAM_FILE
+from src.deploy.onnx_lstm import INT8_FILE
+from src.files import explain_full_disk, publish, write_atomically, write_json
+from src.runs import read_meta
+from src.text.calibration import load_calibration
+from src.text.context_weight import ContextWeight
+from src.text.word_search import MIN_PROBABILITY
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = "example.py"
+# The code that the folder needs.
+MODULES = ("src/text/*.py", "src/deploy/__init__.py", "src/deploy/device.py", "src/deploy/ngram_file.py")
+MODULES += ("src/deploy/onnx_lstm.py", "src/deploy/read_texts.py", "src/__init__.py")
+
+README = """# A tweet completer of {megabytes:.1f} MB
+
+An LSTM in int8 (`{int8}`) and an n-gram model (`{ngrams}`), whose probabilities are mixed. It needs no torch:
+
+```bash
+pip install onnxruntime tokenizers numpy
+python {example} "good mor"
+```
+
+The completer is `DeviceLM(folder).complete(texts, n, half_typed)` in `src/deploy/device.py`. The code in `src` is part
+of the project that made this folder. `{settings}` holds the special tokens, the calibration of the probabilities, the
+weight of the n-grams (the coefficients of `src/text/context_weight.py`) and where suggestions end.
+
+Made from the run `{run}`.
+"""
+
+
+def export_device(run_dir: str | Path, ngram_path: str | Path, weight: ContextWeight) -> Path:
+    """Write the folder `device` into the folder of an LSTM run, and the checksums of its models into `meta.json`.
+
+    Args:
+        run_dir: the run folder; the LSTM is exported if it has not been yet.
+        ngram_path: an n-gram file over the run's tokens, which is copied.
+        weight: how much the n-grams count.
+
+    Returns:
+        the folder, which replaces one that was there.
+
+    Raises:
+        RunError: the run folder is not a complete LSTM run.
+        WriteError: the disk is full.
+    """
+    run_dir = Path(run_dir)
+    meta, folder, partial = read_meta(run_dir), run_dir / DEVICE_DIR, run_dir / f".{DEVICE_DIR}.partial"
+    if not (run_dir / INT8_FILE).is_file():
+        export_onnx(run_dir)
+    special_tokens = (run_dir / "special_tokens_map.json").read_text(encoding="utf-8")
+    settings = {
+        "special_tokens": json.loads(special_tokens),
+        "calibration": asdict(load_calibration(run_dir)),
+        "ngram_weight": list(weight.coefficients),
+        "min_probability": MIN_PROBABILITY,
+    }
+    shutil.rmtree(partial, ignore_errors=True)
+    with explain_full_disk(folder):
+        partial.mkdir()
+        shutil.copyfile(ngram_path, partial / NGRAM_FILE)
+        for name in (INT8_FILE, "tokenizer.json"):
+            shutil.copyfile(run_dir / name, partial / name)
+        write_json(partial / SETTINGS_FILE, settings)
+        copy_code(partial)
+        names = {"int8": INT8_FILE, "ngrams": NGRAM_FILE, "example": EXAMPLE, "settings": SETTINGS_FILE}
+        readme = README.format(megabytes=megabytes(partial), run=run_dir.name, **names)
+        write_atomically(partial / "README.md", readme)
+        shutil.rmtree(folder, ignore_errors=True)
+        publish(partial, folder)
+    files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (INT8_FILE, NGRAM_FILE)}
+    write_json(run_dir / "meta.json", meta | {"device": {"megabytes": megabytes(folder), "sha256": files}})
+    return folder
+
+
+def copy_code(folder: Path) -> None:
+    """Copy the example and the modules that it imports."""
+    shutil.copyfile(ROOT / "src" / "deploy" / EXAMPLE, folder / EXAMPLE)
+    for pattern in MODULES:
+        for module in ROOT.glob(pattern):
+            copy = folder / module.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(module, copy)
+
+
+def megabytes(folder: Path) -> float:
+    """Size of all files in a folder."""
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 2)
