@@ -35,7 +35,7 @@ from src.models.pretrained import PRETRAINED_NAMES, PretrainedLM, load_pretraine
 from src.report.tables import markdown_table
 from src.runs import find_run
 
-NUM_PAIRS, NUM_PREFIXES, ROUNDS = 300, 30, 3
+NUM_PAIRS, NUM_PREFIXES, ROUNDS = 200, 20, 3
 PREFIXES_OF_A_TURN = 5
 ONE_SCALE_FILE = "model.one-scale.onnx"
 
@@ -141,6 +141,7 @@ def main() -> None:
         onnx_lstm = suggest_by_onnx(lstm_dir, "int8")
         suggesters["LSTM, ONNX int8"] = lambda prefix: onnx_lstm(prefix).total
         times = latencies(suggesters, [pair.context for pair in as_pairs(texts[:NUM_PREFIXES])])
+        print(markdown_table([{"form": name, **row} for name, row in times.items()]))
         results = {name: scores(form, texts) for name, (_, form) in found.items()}
     exact = results["torch, float32"]["words"]
     rows = [

@@ -18,11 +18,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from src.evaluation.systems import NEXT_WORD_TOKENS, NUM_NEXT_WORDS, as_pairs, likelihood_table, progress
 from src.text.calibration import IDENTITY
-from src.text.word_search import WordSearch
+from src.text.word_search import TokenPath, WordSearch, softmax
 from src.text.word_starts import WordStarts
 
 # The formats of llama.cpp, by its numbers.
-FORMATS = {"Q8_0": 7, "Q4_0": 2, "Q4_1": 3, "Q4_K_M": 15}
+FORMATS = {"Q8_0": 7, "Q4_1": 3, "Q4_K_M": 15}
 MAX_TOKENS = 256
 
 
@@ -91,6 +91,19 @@ def quantise_gguf(source: Path, target: Path, name: str) -> None:
         raise RuntimeError(f"llama.cpp can't write {source.name} as {name}")
 
 
+class PathReader:
+    """Reads one prompt and tokens after it with a `LlamaCpp`: a `src.text.word_search.Reader`."""
+
+    def __init__(self, model: "LlamaCpp", prompt: list[int]):
+        self.model, self.prompt = model, prompt
+
+    def knows(self, path: TokenPath) -> bool:
+        return not path.token_ids
+
+    def read(self, paths: Sequence[TokenPath]) -> list[np.ndarray]:
+        return [softmax(self.model.read([*self.prompt, *path.token_ids])[None])[0] for path in paths]
+
+
 class LlamaCpp:
     """A model in llama.cpp on one thread, which reads one text at a time.
 
@@ -137,14 +150,8 @@ class LlamaCpp:
         return [self._next_words(prefix) for prefix in progress(prefixes, "completing")]
 
     def _next_words(self, prefix: str) -> list[str]:
-        texts = [self.ids(prefix)]
-
-        def read(rows: list[int], token_ids: list[int]) -> np.ndarray:
-            texts[:] = [[*texts[row], token] for row, token in zip(rows, token_ids)]
-            return np.stack([self.read(text) for text in texts])
-
-        logits = self.read(texts[0])[None]
-        [found] = self.word_search.suggest(logits, [""], read, NUM_NEXT_WORDS, NEXT_WORD_TOKENS)
+        reader = PathReader(self, self.ids(prefix))
+        [found] = self.word_search.suggest(reader, [""], NUM_NEXT_WORDS, NEXT_WORD_TOKENS)
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [suggestion.completion(decode, IDENTITY).text.split(" ")[0] for suggestion in found]
 
