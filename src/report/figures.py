@@ -219,14 +219,14 @@ def title_with_direction(metric: Metric) -> str:
 def system_colour(name: str) -> str:
     """The colour of a system in every figure.
 
-    Other forms of the LSTM ("LSTM, ...") share one colour. Any other name is a transformer, and
-    "... before" is its name before fine-tuning.
+    Other forms of the LSTM ("LSTM, ...") share one colour. Any other name is a transformer; its other forms
+    ("..., int8") and its form before fine-tuning ("... before") share one colour.
     """
     if name in SYSTEM_COLOURS:
         return SYSTEM_COLOURS[name]
     if name.startswith("LSTM, "):
         return SKY_BLUE
-    return PURPLE if name.endswith(" before") else VERMILION
+    return PURPLE if ", " in name or name.endswith(" before") else VERMILION
 
 
 def _best_first(summaries: dict[str, Summary], metric: Metric) -> list[str]:

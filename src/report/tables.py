@@ -37,7 +37,8 @@ def comparison_record(
     Args:
         evaluations: one per system, all on the same test pairs.
         details: more about each system, by its name: `seconds_per_suggestion`, `parameters`,
-            `megabytes`, `run`, `decoding` and others, as far as they are known.
+            `megabytes`, `run`, `decoding`, `form_of` (the system of which this is another form) and others, as
+            far as they are known.
         data: the record of the corpus, from `src.data_utils.corpus_record`.
         seed: the seed that drew the pairs, and that draws the bootstrap's resamples.
         settings: all parameters of the comparison.
@@ -243,9 +244,9 @@ def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluatio
     """What the numbers say, in Markdown.
 
     The keys that they save come first. Each LSTM is compared with the transformer, all of them with the baselines,
-    then their costs.
+    then the costs of their fastest forms.
     """
-    summaries, large = recorded_summaries(record), record["systems"][transformer.name]
+    summaries = recorded_summaries(record)
     names = [*(lstm.name for lstm in lstms), transformer.name]
     bits = METRICS["bits_per_character"]
     scores = [f"{name} {summaries[name][bits.id]}" for name in names]
@@ -259,15 +260,28 @@ def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluatio
         ),
         *(baseline_sentence(name, baselines, summaries) for name in names),
         f"{bits.title.capitalize()} (lower is better): {', '.join(scores)}.",
-        *(_cost_sentence(lstm.name, record["systems"][lstm.name], transformer.name, large) for lstm in lstms),
+        *(_cost_sentence(record["systems"], lstm.name, transformer.name) for lstm in lstms),
     ]
     return "\n".join(f"- {line}" if i else line + "\n" for i, line in enumerate(lines))
 
 
-def _cost_sentence(small_name: str, small: dict, large_name: str, large: dict) -> str:
-    slower = large["seconds_per_suggestion"] / small["seconds_per_suggestion"]
-    larger = large["megabytes"] / small["megabytes"]
+def fastest_form(systems: dict[str, dict], name: str) -> str:
+    """The name of the system with the lowest latency among a system and its other forms, such as those in int8.
+
+    Args:
+        systems: the systems of a record; what is another form of a system has its name as `form_of`.
+    """
+    forms = [other for other, system in systems.items() if name in (other, system.get("form_of"))]
+    return min(forms, key=lambda form: systems[form]["seconds_per_suggestion"])
+
+
+def _cost_sentence(systems: dict[str, dict], small: str, large: str) -> str:
+    """Say how many times the cost of one system another has, each in its fastest form."""
+    small_form, large_form = (fastest_form(systems, name) for name in (small, large))
+    slower, larger = (
+        systems[large_form][cost] / systems[small_form][cost] for cost in ("seconds_per_suggestion", "megabytes")
+    )
     return (
-        f"{large_name} takes {slower:.0f} times as long as {small_name} for one suggestion "
-        f"and is {larger:.0f} times as large."
+        f"In the fastest form of both, {large} (“{large_form}”) takes {slower:.0f} times as long as {small} "
+        f"(“{small_form}”) for one suggestion and is {larger:.0f} times as large."
     )

@@ -186,7 +186,7 @@ def test_systems_of_one_comparison_have_different_colours():
     systems.append("word list")
     assert len(set(map(system_colour, systems))) == len(systems)
     assert system_colour("LSTM, seed 1") == system_colour("LSTM, ONNX int8") != system_colour("LSTM")
-    assert system_colour("smollm2-135m after") == system_colour("distilgpt2")
+    assert system_colour("smollm2-135m after") == system_colour("distilgpt2") != system_colour("distilgpt2, int8")
 
 
 # Coverage and curves

@@ -23,6 +23,7 @@ from src.report.tables import (
     cost_table,
     coverage_table,
     difference_sentence,
+    fastest_form,
     markdown_table,
     plain_table,
     recorded_summaries,
@@ -226,5 +227,25 @@ def test_conclusion_says_which_system_is_better_and_what_it_costs(record):
         assert f"In {title}, transformer is better than LSTM" in text
     assert "transformer beats every baseline" in text
     assert "LSTM beats every baseline" in text
-    assert "transformer takes 50 times as long as LSTM" in text
-    assert "25 times as large" in text
+    assert text.endswith(
+        "- In the fastest form of both, transformer (“transformer”) takes 50 times as long as LSTM (“LSTM”) for one "
+        "suggestion and is 25 times as large."
+    )
+
+
+def test_costs_are_compared_between_the_fastest_forms_of_both(record):
+    forms = {
+        "LSTM, float32": {"seconds_per_suggestion": 0.02, "megabytes": 1.0, "form_of": "LSTM"},
+        "LSTM, int8": {"seconds_per_suggestion": 0.004, "megabytes": 5.0, "form_of": "LSTM"},
+        "transformer, int8": {"seconds_per_suggestion": 0.2, "megabytes": 150.0, "form_of": "transformer"},
+        # Another model, and no form of the LSTM.
+        "LSTM, seed 1": {"seconds_per_suggestion": 0.001, "megabytes": 20.0},
+    }
+    for name, costs in forms.items():
+        record["systems"][name] = {**record["systems"]["LSTM"], **costs}
+    assert fastest_form(record["systems"], "LSTM") == "LSTM, int8"
+    models = evaluation("LSTM", 0.1, bits=2.0), evaluation("transformer", 0.3, bits=1.5)
+    assert conclusion(record, [models[0]], models[1], ["baseline"]).endswith(
+        "transformer (“transformer, int8”) takes 50 times as long as LSTM (“LSTM, int8”) for one suggestion and is "
+        "30 times as large."
+    )
