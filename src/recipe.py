@@ -164,6 +164,7 @@ class Device:
         weights: the table of `choose_weight`.
         change: of the validation loss by weights that depend on the context, see `choose_context_weight`.
         calibration_error: expected calibration error before and after it, as from `calibrate`; None without one.
+        num_counted: number of n-grams before pruning, of all lengths.
     """
 
     folder: Path
@@ -171,6 +172,7 @@ class Device:
     weights: pd.DataFrame
     change: Estimate
     calibration_error: dict[str, float] | None
+    num_counted: int
 
 
 def build_device(
@@ -212,4 +214,4 @@ def build_device(
         if typed_tweets:
             calibration, error = calibrate(DeviceLM(device_dir), val_texts[:typed_tweets])
             device_dir = export_device(run_dir, path, weight, calibration)
-    return Device(device_dir, model, weights, change, error)
+    return Device(device_dir, model, weights, change, error, sum(len(level.tokens) for level in levels))

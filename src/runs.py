@@ -251,8 +251,8 @@ def release(version: str) -> str:
 
 
 def megabytes(run_dir: str | Path) -> float:
-    """Return the size of a run folder in MB (10^6 bytes), without exported ONNX files."""
-    paths = [path for path in Path(run_dir).rglob("*") if path.is_file() and path.suffix != ".onnx"]
+    """Return the size of a run folder in MB (10^6 bytes), without exported ONNX files and the folder `device`."""
+    paths = [path for path in Path(run_dir).iterdir() if path.is_file() and path.suffix != ".onnx"]
     return sum(path.stat().st_size for path in paths) / 1e6
 
 

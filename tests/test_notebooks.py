@@ -100,9 +100,11 @@ def test_notebooks_train_save_and_compare(notebook_dir):
     record = json.loads((lstm_dir / "comparison.json").read_text())
     baselines, exported = ["constant answer", "Kneser-Ney n-gram"], ["LSTM, ONNX float32", "LSTM, ONNX int8"]
     transformers = ["distilgpt2", "distilgpt2, int8"]
-    assert list(record["systems"]) == [*baselines, "LSTM", *exported, "LSTM with n-grams", *transformers]
+    with_ngrams = ["LSTM with n-grams", "LSTM with n-grams, device"]
+    assert list(record["systems"]) == [*baselines, "LSTM", *exported, *with_ngrams, *transformers]
     forms = {name: system["form_of"] for name, system in record["systems"].items() if "form_of" in system}
-    assert forms == {**dict.fromkeys(exported, "LSTM"), "distilgpt2, int8": "distilgpt2"}
+    forms_of_pairs = dict([with_ngrams[::-1], transformers[::-1]])
+    assert forms == {**dict.fromkeys(exported, "LSTM"), **forms_of_pairs}
     parameters, megabytes = (
         [record["systems"][name][cost] for name in transformers] for cost in ("parameters", "megabytes")
     )
@@ -110,7 +112,7 @@ def test_notebooks_train_save_and_compare(notebook_dir):
     assert record["num_pairs"] == 10
     typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
     assert typed.pop("word list") == 4 and [typed.pop(name) for name in transformers] == [2, 2]
-    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", "LSTM with n-grams"], 4)
+    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 4)
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
     for run_dir in (lstm_dir, transformer_dir):

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def by_context(device, tmp_path_factory) -> Device:
     folder = export_device(run_dir, ngram_path, WEIGHT)
     shutil.copyfile(device.folder / ONNX_FILE, folder / ONNX_FILE)
     model = InterpolatedLM(device.model.neural, device.model.ngram, WEIGHT)
-    return Device(folder, model, device.weights, device.change, None)
+    return replace(device, folder=folder, model=model)
 
 
 @pytest.fixture(params=["device", "by_context"])
