@@ -44,9 +44,8 @@ class DeviceLM(OnnxLSTM):
         self._open_tokenizer(folder, special_tokens)
         sizes = self.tokenizer.get_vocab_size(), self.ngrams.vocab_size
         if sizes[0] != sizes[1] or self.eos_id != self.ngrams.eos_id:
-            raise DeviceError(
-                f"{folder} mixes files of different runs ({sizes[0]} and {sizes[1]} tokens): export again"
-            )
+            counts = f"{sizes[0]} and {sizes[1]} tokens"
+            raise DeviceError(f"{folder} has the files of different runs ({counts}): export the run again")
         self.texts = ReadTexts(self)
 
     def probabilities(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray) -> np.ndarray:

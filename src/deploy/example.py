@@ -1,4 +1,4 @@
-"""Complete a text with the files of this folder: `python example.py "good mor"`; three lines, best first.
+"""Complete a text with the files of this folder: `python example.py "good morni"`; three lines, best first.
 
 Needs `pip install onnxruntime tokenizers numpy`.
 """

@@ -28,7 +28,7 @@ An LSTM in int8 (`{int8}`) and an n-gram model (`{ngrams}`), whose probabilities
 
 ```bash
 pip install onnxruntime tokenizers numpy
-python {example} "good mor"
+python {example} "good morni"
 ```
 
 The completer is `DeviceLM(folder).complete(texts, n, half_typed)` in `src/deploy/device.py`. The code in `src` is part

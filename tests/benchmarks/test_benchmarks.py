@@ -4,11 +4,13 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.quality import ngrams
 from benchmarks.quality.trials import TRIALS, Trial, learning_rate_share, spelt_alike
 from benchmarks.quality.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise
 from benchmarks.speed.data import write_varied_csv
@@ -17,9 +19,12 @@ from benchmarks.speed.memory import in_own_process
 from benchmarks.speed.page import RESULTS_PAGE, speed_section
 from benchmarks.speed.reference_loop import ReferenceDataset, reference_collate, reference_loss
 from src.corpus.load import Corpus, read_sentiment140
+from src.evaluation.systems import target_likelihood
 from src.examples import TWEETS
 from src.lstm_model import LSTMLM, LSTMConfig
+from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.recipe import token_datasets
 from src.training.loss import token_frequencies, training_loss
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +137,23 @@ def test_all_rows_of_a_repeated_corpus_are_read_and_few_are_duplicates(tmp_path)
     assert len(read.tweets) == num_rows and read.bad_rows == ()
     assert read.tweets["text"].iloc[: len(TWEETS)].tolist() == list(TWEETS)
     assert read.tweets["text"].nunique() > 0.95 * num_rows
+
+
+def test_sizes_of_ngrams_are_compared_on_the_texts_that_choose_no_weight(cleaned_texts, tokenizer, monkeypatch):
+    monkeypatch.setattr(ngrams, "SIZES_CHOOSING", 4)
+    train_texts, texts = cleaned_texts[:20], cleaned_texts[20:]
+    train_dataset, dataset = token_datasets(tokenizer, train_texts, texts)
+    ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
+    unpruned, smaller = (KneserNeyLM.from_dataset(train_dataset, *ids, order) for order in (3, 1))
+    scores = ngrams.SizeScores(make_model(PLAIN, len(tokenizer)), dataset, texts, tokenizer.pad_token_id)
+    alone, mixed = scores.rows(unpruned, megabytes=1)
+    likelihood = target_likelihood(unpruned, tokenizer, texts)[4:]
+    perplexity = np.exp(likelihood["nll"].sum() / likelihood["words"].sum())
+    assert alone["perplexity_per_word"]["value"] == pytest.approx(perplexity, rel=1e-4)
+    assert mixed["times_unpruned"]["value"] == 1
+    _, mixed_smaller = scores.rows(smaller, megabytes=0)
+    quotient = mixed_smaller["perplexity_per_word"]["value"] / mixed["perplexity_per_word"]["value"]
+    assert mixed_smaller["times_unpruned"]["value"] == pytest.approx(quotient) and mixed_smaller["ngrams"] == 0
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -72,7 +72,12 @@ def in_torch(device: Device) -> Completer:
 def test_float32_suggests_what_both_models_in_torch_suggest(any_device, n):
     found = DeviceLM(any_device.folder, "float32").complete(TYPED, n, half_typed=True)
     expected = in_torch(any_device).complete(TYPED, n, half_typed=True)
-    assert [[one.text for one in group] for group in found] == [[one.text for one in group] for group in expected]
+    # Words that hardly occur are equally improbable, so their order depends on rounding.
+    texts = [
+        [[one.text for one in group if one.next_word_probability > 1e-3] for group in groups]
+        for groups in (found, expected)
+    ]
+    assert texts[0] == texts[1] and all(texts[0])
     for name in ("confidence", "next_word_probability"):
         values = [[getattr(one, name) for group in groups for one in group] for groups in (found, expected)]
         assert values[0] == pytest.approx(values[1], abs=1e-3)
@@ -137,7 +142,7 @@ def test_what_is_typed_is_remembered_without_changing_what_is_suggested(device):
 
 
 def test_completing_needs_no_torch(device):
-    code = "import sys, runpy; sys.argv[1:] = ['good', 'mor']; runpy.run_path('example.py', run_name='__main__'); "
+    code = "import sys, runpy; sys.argv[1:] = ['good', 'morni']; runpy.run_path('example.py', run_name='__main__'); "
     code += "assert not {'torch', 'transformers', 'pandas', 'safetensors'} & set(sys.modules)"
     completed = subprocess.run([sys.executable, "-c", code], cwd=device.folder, capture_output=True, text=True)
     assert completed.returncode == 0, completed.stderr
@@ -153,10 +158,10 @@ def test_the_example_runs_in_an_environment_with_three_packages(device, tmp_path
     if installed.returncode:
         pytest.skip(f"the packages can't be installed here: {installed.stderr.strip()[-200:]}")
     copy = shutil.copytree(device.folder, tmp_path / "elsewhere")
-    completed = subprocess.run([python, copy / "example.py", "good", "mor"], capture_output=True, text=True)
+    completed = subprocess.run([python, copy / "example.py", "good", "morni"], capture_output=True, text=True)
     assert completed.returncode == 0, completed.stderr
     lines = completed.stdout.splitlines()
-    assert len(lines) == 3 and all("% mor" in line for line in lines)
+    assert len(lines) == 3 and all("% morni" in line for line in lines)
 
 
 # What can go wrong
