@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prompt_toolkit.utils import is_dumb_terminal
 
+from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.editor import Editor
 from src.runs import RunError, best_run, describe_run, named_run
@@ -81,17 +82,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def load_completer(run_dir: Path) -> tuple[TweetCompleter, str]:
-    """Return the completer of a run and its description: the int8 export if there is one, else the model in torch.
+    """Return the completer of a run and its description.
+
+    It is the int8 export with n-grams if there is one, else the int8 export, else the model in torch.
 
     Raises:
         RunError: the folder is not a complete LSTM run.
     """
     about = describe_run(run_dir)
-    if (run_dir / INT8_FILE).is_file():
-        try:
-            return OnnxLSTM(run_dir), f"int8 export of {about}"
-        except Exception as error:
-            print(f"torch answers, because the int8 export can't be used: {error}", file=sys.stderr)
+    forms = {
+        "int8 export with n-grams": (run_dir / DEVICE_DIR / INT8_FILE, lambda: DeviceLM(run_dir / DEVICE_DIR)),
+        "int8 export": (run_dir / INT8_FILE, lambda: OnnxLSTM(run_dir)),
+    }
+    for form, (path, load) in forms.items():
+        if path.exists():
+            try:
+                return load(), f"{form} of {about}"
+            except Exception as error:
+                print(f"The {form} can't be used, another form answers: {error}", file=sys.stderr)
     # Loading torch takes seconds, so only a run without an export pays for it.
     from src.completion.completer import Completer
     from src.completion.prefix_memory import PrefixMemory

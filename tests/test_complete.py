@@ -14,6 +14,7 @@ import pytest
 
 from src.complete import main
 from src.completion import Completer
+from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.lstm_model import load_lstm_lm, save_lstm_lm
@@ -106,6 +107,20 @@ def test_the_export_answers_where_there_is_one(exported, capsys):
     assert printed.err == f"int8 export of {describe_run(exported)}\n"
 
 
+def test_the_export_with_n_grams_answers_first(exported, tmp_path, capsys):
+    run_dir = shutil.copytree(exported, tmp_path / exported.name)
+    folder = shutil.copytree(best_run("lstm_lm", models_dir=MODELS) / DEVICE_DIR, run_dir / DEVICE_DIR)
+    main(["the weather", "-n", "3", "--run", str(run_dir)])
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [one.text for one in DeviceLM(folder).complete(["the weather"], 3)[0]]
+    assert printed.err == f"int8 export with n-grams of {describe_run(run_dir)}\n"
+    (folder / "ngrams.bin").write_bytes(b"no n-grams")
+    main(["the weather", "--run", str(run_dir)])
+    sentence, about = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("The int8 export with n-grams can't be used, another form answers: ")
+    assert about == f"int8 export of {describe_run(run_dir)}"
+
+
 def test_torch_answers_if_the_export_cannot_be_used(exported, tmp_path, capsys):
     run_dir = shutil.copytree(exported, tmp_path / exported.name)
     (run_dir / INT8_FILE).write_bytes(b"not a model")
@@ -113,7 +128,7 @@ def test_torch_answers_if_the_export_cannot_be_used(exported, tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.splitlines() == answers(run_dir, "the weather", 3)
     sentence, about = printed.err.splitlines()
-    assert sentence.startswith("torch answers, because the int8 export can't be used: ")
+    assert sentence.startswith("The int8 export can't be used, another form answers: ")
     assert about == describe_run(run_dir)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from src.completion.completer import Completer
 from src.completion.prefix_memory import PrefixMemory
 from src.demo.server import DEVICE_FILES, PageModel
-from src.deploy.device import DEVICE_DIR
+from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.lstm_model import load_lstm_lm
@@ -20,10 +20,11 @@ from src.text.prefixes import TweetCompleter
 def page_models(
     models_dir: str | Path = "models", lstm_dir: str | Path | None = None, transformer_dir: str | Path | None = None
 ) -> list[PageModel]:
-    """Return the LSTM, its int8 export, the fine-tuned transformer if there is one, and all their other runs.
+    """Return the LSTM in its forms, the fine-tuned transformer if there is one, and all their other runs.
 
-    The first three are loaded, and the LSTM is exported if it has not been exported yet. The other runs are loaded
-    when the page asks for them.
+    The forms of the LSTM are the int8 export with n-grams, if there is one, the model in torch and the int8 export,
+    which is written if it has not been yet. These and the transformer are loaded. The other runs are loaded when the
+    page asks for them.
 
     Args:
         models_dir: folder of the run folders.
@@ -44,9 +45,13 @@ def page_models(
         export_onnx(lstm_dir)
         exported = OnnxLSTM(lstm_dir)
     models = [
-        PageModel("LSTM", about, lambda: lstm, device_dir=device_dir(lstm_dir)),
-        PageModel("LSTM int8", f"int8 export of {about}", lambda: exported, device_dir=device_dir(lstm_dir)),
+        PageModel("LSTM", about, lambda: lstm),
+        PageModel("LSTM int8", f"int8 export of {about}", lambda: exported),
     ]
+    if (folder := device_dir(lstm_dir)) is not None:
+        device = DeviceLM(folder)
+        about = f"int8 export with n-grams of {about}"
+        models.insert(0, PageModel("LSTM with n-grams", about, lambda: device, device_dir=folder))
     if transformer_dir is not None:
         transformer = load_transformer(transformer_dir)
         models.append(PageModel(read_meta(transformer_dir)["name"], describe_run(transformer_dir), lambda: transformer))
@@ -58,7 +63,7 @@ def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> li
     loaders = ((load_lstm, ("lstm_lm",)), (load_transformer, PRETRAINED_NAMES))
     shown = [Path(path).resolve() for path in shown if path is not None]
     return [
-        PageModel(path.name, describe_run(path), partial(load, path), side_by_side=False, device_dir=device_dir(path))
+        PageModel(path.name, describe_run(path), partial(load, path), side_by_side=False)
         for load, names in loaders
         for path in best_runs(*names, models_dir=models_dir)
         if path.resolve() not in shown
@@ -66,7 +71,7 @@ def other_runs(models_dir: str | Path, shown: Sequence[str | Path | None]) -> li
 
 
 def device_dir(run_dir: Path) -> Path | None:
-    """The folder of a run with all that a browser needs to run its model; None if it has none."""
+    """The folder of a run's int8 export with n-grams, which a browser can run too; None if it has none."""
     folder = run_dir / DEVICE_DIR
     return folder if all((folder / name).is_file() for name in DEVICE_FILES) else None
 

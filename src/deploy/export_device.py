@@ -1,4 +1,8 @@
-"""Write the folder `device` of a run: the LSTM in int8, n-grams, and all that is needed to complete texts with them."""
+"""Write the folder `device` of a run: the LSTM in int8, n-grams, and all that is needed to complete texts with them.
+
+`src.recipe.build_device` makes the n-grams first. `python -m src.deploy.export_device` writes the folder of the best
+run again, with the n-grams that are there: in a clone, the included run's folder lacks the example and its code.
+"""
 
 import json
 import shutil
@@ -6,12 +10,12 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
-from src.deploy.device import DEVICE_DIR, SETTINGS_FILE
+from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, read_settings
 from src.deploy.export import export_onnx
-from src.deploy.ngram_file import NGRAM_FILE
+from src.deploy.ngram_file import NGRAM_FILE, NgramFile
 from src.deploy.onnx_lstm import INT8_FILE
 from src.files import explain_full_disk, publish, write_atomically, write_json
-from src.runs import read_meta
+from src.runs import best_run, read_meta
 from src.text.calibration import IDENTITY, Calibration
 from src.text.context_weight import ContextWeight
 from src.text.word_search import MIN_PROBABILITY
@@ -107,3 +111,14 @@ def copy_code(folder: Path) -> None:
 def megabytes(folder: Path) -> float:
     """Size of all files in a folder."""
     return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 2)
+
+
+def main() -> None:
+    folder = best_run("lstm_lm") / DEVICE_DIR
+    order = NgramFile(folder / NGRAM_FILE).order
+    _, calibration, weight, _ = read_settings(folder / SETTINGS_FILE, order)
+    print(export_device(folder.parent, folder / NGRAM_FILE, weight, calibration))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import threading
 from dataclasses import asdict
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,12 +15,14 @@ from src.demo import server
 from src.demo.__main__ import main
 from src.demo.completers import page_models
 from src.demo.server import DEVICE_FILES, MAX_CHARACTERS, MAX_READ, ModelQueue, PageModel, create_app
+from src.deploy.device import DeviceLM
 from src.files import write_json
 from src.lstm_model import save_lstm_lm
-from src.runs import RunError, describe_run, run_metadata, write_run_files
+from src.runs import RunError, describe_run, find_run, run_metadata, write_run_files
 from src.text.calibration import CALIBRATION_FILE, Calibration
 from src.text.prefixes import Completion, PrefixError
 
+ROOT = Path(__file__).resolve().parents[2]
 LOCAL = "http://127.0.0.1"
 
 
@@ -243,16 +246,16 @@ def test_a_device_folder_is_named_and_served_if_the_library_is_there(tmp_path, m
         assert client.get(f"/device/{path}").status_code in (404, 422)
 
 
-def test_a_run_whose_device_folder_is_complete_can_run_in_the_browser(models_dir):
-    best, other = (models_dir / f"lstm_lm-2026010{day}-000000" / "device" for day in (1, 2))
-    for folder in (best, other):
-        folder.mkdir()
-        for name in DEVICE_FILES:
-            (folder / name).touch()
-    (other / "ngrams.bin").unlink()
-    folders = {model.name: model.device_dir for model in page_models(models_dir)}
-    assert folders["LSTM"] == folders["LSTM int8"] == best
-    assert [folder for name, folder in folders.items() if not name.startswith("LSTM")] == [None] * 3
+def test_the_best_run_with_n_grams_comes_first_and_can_run_in_the_browser(models_dir):
+    best = models_dir / "lstm_lm-20260101-000000"
+    shutil.copytree(find_run("lstm_lm", models_dir=ROOT / "models") / "device", best / "device")
+    first, *others = page_models(models_dir)
+    assert first.name == "LSTM with n-grams" and first.device_dir == best / "device"
+    assert first.about == f"int8 export with n-grams of {describe_run(best)}"
+    assert first.load().complete([""], 3) == DeviceLM(best / "device").complete([""], 3)
+    assert [model.device_dir for model in others] == [None] * 5 and others[0].name == "LSTM"
+    (best / "device" / "ngrams.bin").unlink()
+    assert [model.name for model in page_models(models_dir)] == [model.name for model in others]
 
 
 # The runs
