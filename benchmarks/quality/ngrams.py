@@ -8,33 +8,31 @@ of the newest LSTM to files of several sizes, and writes `benchmarks/results/ngr
 
 import argparse
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from benchmarks.common import NGRAM_ORDER, RESULTS_DIR, prepared_corpus, read_results, scores_of, write_results
 from src.data_utils import PreparedTweets
 from src.deploy.ngram_export import load_ngrams, write_ngram_file
+from src.evaluation.context_weights import Predictions, fit
 from src.evaluation.intervals import Estimate, Ratio, as_record, estimate
 from src.evaluation.selection import choose_weight, validation_texts
 from src.evaluation.systems import ModelSystem, likelihood_table
 from src.lstm_model import load_lstm_lm
-from src.models.interpolation import interpolated
+from src.models.interpolation import InterpolatedLM
 from src.models.kneser_ney import KneserNeyLM
 from src.models.ngram_counts import ngram_levels
 from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
-from src.next_token_dataset import NextTokenDataset, collate_batch
+from src.next_token_dataset import NextTokenDataset
 from src.recipe import token_datasets
 from src.report.figures import plot_curves
 from src.runs import find_run
-from src.training.loss import target_nll
+from src.text.context_weight import ContextWeight
 
 NUM_CHOOSING = 1_000
 NUM_PAIRS = 1_000
@@ -65,55 +63,54 @@ def rows_of(neural: ModelSystem, orders: Sequence[int], train_texts: list[str], 
         yield row(ModelSystem(f"{name} with n-grams", both, tokenizer), **columns)
 
 
-@torch.no_grad()
-def target_log_p(model: PreTrainedModel, dataset: NextTokenDataset, pad_id: int) -> tuple[torch.Tensor, np.ndarray]:
-    """Log-probability of every target token, float32 [targets], and the index of its text, int64 [targets]."""
-    loader = DataLoader(dataset, 64, collate_fn=partial(collate_batch, pad_id=pad_id))
-    parts = [target_nll(model, batch) for batch in tqdm(loader, "scoring", leave=False)]
-    texts = [rows + 64 * i for i, (_, rows) in enumerate(parts)]
-    return -torch.cat([nll for nll, _ in parts]), torch.cat(texts).numpy()
-
-
 class SizeScores:
     """Perplexities of the n-grams alone and mixed, on the same texts for every size."""
 
     def __init__(self, lstm: PreTrainedModel, dataset: NextTokenDataset, texts: list[str], pad_id: int):
-        self.dataset, self.pad_id = dataset, pad_id
-        self.lstm_log_p, self.text = target_log_p(lstm, dataset, pad_id)
+        self.lstm, self.dataset, self.pad_id = lstm, dataset, pad_id
         self.words = likelihood_table(texts, np.zeros(len(texts)))["words"].to_numpy()[SIZES_CHOOSING:]
         self.unpruned: np.ndarray | None = None
 
-    def nll(self, log_p: torch.Tensor) -> np.ndarray:
-        """Nats of every scored text, float64 [texts]."""
-        return np.bincount(self.text, -log_p.double().numpy())[SIZES_CHOOSING:]
+    def predictions(self, ngram: KneserNeyLM) -> Predictions:
+        return Predictions.of(InterpolatedLM(self.lstm, ngram, WEIGHTS[0]), self.dataset, self.pad_id, batch_size=64)
 
-    def perplexity(self, log_p: torch.Tensor) -> dict[str, Estimate]:
-        return {"perplexity_per_word": estimate(Ratio(self.nll(log_p), self.words, np.exp), seed=0)}
+    def perplexity(self, predictions: Predictions, nll: torch.Tensor) -> tuple[np.ndarray, dict[str, Estimate]]:
+        """Nats of every scored text, float64 [texts], and the perplexity."""
+        totals = np.bincount(predictions.text.numpy(), nll.numpy())[SIZES_CHOOSING:]
+        return totals, {"perplexity_per_word": estimate(Ratio(totals, self.words, np.exp), seed=0)}
 
     def rows(self, ngram: KneserNeyLM, **columns) -> Iterator[dict]:
-        """A row for the n-grams alone and one for the mixture; the first n-grams are those that are not pruned."""
-        log_p, _ = target_log_p(ngram, self.dataset, self.pad_id)
+        """A row for the n-grams alone and two for the mixture; the first n-grams are those that are not pruned."""
+        predictions = self.predictions(ngram)
         columns |= {"ngrams": sum(ngram.config.num_ngrams[1:])}
-        yield {"system": "Kneser-Ney n-gram", **columns, **as_record(self.perplexity(log_p))}
-        is_choosing = torch.from_numpy(self.text < SIZES_CHOOSING)
-        weight = max(WEIGHTS, key=lambda w: float(interpolated(self.lstm_log_p, log_p, w)[is_choosing].sum()))
-        both = interpolated(self.lstm_log_p, log_p, weight)
-        self.unpruned = self.nll(both) if self.unpruned is None else self.unpruned
-        # The texts are the same, so the interval of the quotient is far narrower than those of the perplexities.
-        quotient = Ratio(self.nll(both) - self.unpruned, self.words, np.exp)
-        scores = self.perplexity(both) | {"times_unpruned": estimate(quotient, seed=0)}
-        yield {"system": "LSTM with n-grams", **columns, "weight": weight, **as_record(scores)}
+        _, alone = self.perplexity(predictions, -predictions.ngram_log_p)
+        yield {"system": "Kneser-Ney n-gram", **columns, **as_record(alone)}
+        choosing = predictions.select(predictions.text < SIZES_CHOOSING)
+        order = len(ngram.config.num_ngrams)
+        fixed = min(
+            (ContextWeight.fixed(weight, order) for weight in WEIGHTS),
+            key=lambda weight: float(choosing.nll(choosing.log_odds(weight)).sum()),
+        )
+        weights = {"LSTM with n-grams": fixed, "LSTM with n-grams, weights by context": fit(choosing, fixed)}
+        for name, weight in weights.items():
+            totals, scores = self.perplexity(predictions, predictions.nll(predictions.log_odds(weight)))
+            self.unpruned = totals if self.unpruned is None else self.unpruned
+            # The texts are the same, so the interval of the quotient is far narrower than those of the perplexities.
+            quotient = estimate(Ratio(totals - self.unpruned, self.words, np.exp), seed=0)
+            columns["coefficients"] = list(weight.coefficients)
+            yield {"system": name, **columns, **as_record(scores | {"times_unpruned": quotient})}
 
 
 def size_rows(run_dir: Path, tweets: PreparedTweets) -> Iterator[dict]:
-    """A row for the LSTM alone, then two for each size of the n-grams, the unpruned ones first."""
+    """Three rows for each size of the n-grams, the unpruned ones first, after a row for the LSTM alone."""
     tokenizer, lstm, _, _ = load_lstm_lm(run_dir)
     texts = validation_texts(tweets, 0, SIZES_CHOOSING + SIZES_PAIRS)
     train_dataset, dataset = token_datasets(tokenizer, tweets.texts("train"), texts)
     scores = SizeScores(lstm, dataset, texts, tokenizer.pad_token_id)
-    yield {"system": "LSTM", **as_record(scores.perplexity(scores.lstm_log_p))}
     vocab_size, pad_id, eos_id = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
     unpruned = KneserNeyLM.from_dataset(train_dataset, vocab_size, pad_id, eos_id, NGRAM_ORDER)
+    predictions = scores.predictions(unpruned)
+    yield {"system": "LSTM", **as_record(scores.perplexity(predictions, -predictions.log_p)[1])}
     yield from scores.rows(unpruned, megabytes=round(unpruned.get_memory_footprint() / 1e6, 1))
     del unpruned
     levels = ngram_levels(train_dataset, vocab_size, eos_id, NGRAM_ORDER)

@@ -48,11 +48,9 @@ class Predictions:
         text, *values = (torch.cat(tensors).cpu() for tensors in zip(*parts))
         return cls(text, *(tensor.double() for tensor in values))
 
-    def every_other_text(self, first: int) -> "Predictions":
-        """The targets of the first or the second text and of every other one after it; `first` is 0 or 1."""
-        is_wanted = self.text % 2 == first
-        tensors = (getattr(self, name)[is_wanted] for name in self.__dataclass_fields__)
-        return Predictions(*tensors)
+    def select(self, is_wanted: torch.Tensor) -> "Predictions":
+        """Some of the targets; `is_wanted` is bool [targets]."""
+        return Predictions(*(getattr(self, name)[is_wanted] for name in self.__dataclass_fields__))
 
     def log_odds(self, weight: ContextWeight) -> torch.Tensor:
         return weight.log_odds(self.log_largest, self.context)
@@ -88,7 +86,7 @@ def choose_context_weight(
         of the texts on which nothing was fitted, with its paired 95% interval.
     """
     predictions = Predictions.of(model, dataset, pad_id, batch_size)
-    fitted, others = (predictions.every_other_text(first) for first in (0, 1))
+    fitted, others = (predictions.select(predictions.text % 2 == remainder) for remainder in (0, 1))
     fixed = ContextWeight.fixed(model.weight, order=len(model.ngram.config.num_ngrams))
     change = difference(others.loss_of_texts(fit(fitted, fixed)), others.loss_of_texts(fixed), seed)
     if change.high < 0:

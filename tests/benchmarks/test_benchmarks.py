@@ -146,12 +146,13 @@ def test_sizes_of_ngrams_are_compared_on_the_texts_that_choose_no_weight(cleaned
     ids = len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id
     unpruned, smaller = (KneserNeyLM.from_dataset(train_dataset, *ids, order) for order in (3, 1))
     scores = ngrams.SizeScores(make_model(PLAIN, len(tokenizer)), dataset, texts, tokenizer.pad_token_id)
-    alone, mixed = scores.rows(unpruned, megabytes=1)
+    alone, mixed, by_context = scores.rows(unpruned, megabytes=1)
     likelihood = target_likelihood(unpruned, tokenizer, texts)[4:]
     perplexity = np.exp(likelihood["nll"].sum() / likelihood["words"].sum())
     assert alone["perplexity_per_word"]["value"] == pytest.approx(perplexity, rel=1e-4)
-    assert mixed["times_unpruned"]["value"] == 1
-    _, mixed_smaller = scores.rows(smaller, megabytes=0)
+    assert mixed["times_unpruned"]["value"] == 1 and np.count_nonzero(mixed["coefficients"]) == 1
+    assert len(by_context["coefficients"]) == 6 and np.count_nonzero(by_context["coefficients"]) > 1
+    _, mixed_smaller, _ = scores.rows(smaller, megabytes=0)
     quotient = mixed_smaller["perplexity_per_word"]["value"] / mixed["perplexity_per_word"]["value"]
     assert mixed_smaller["times_unpruned"]["value"] == pytest.approx(quotient) and mixed_smaller["ngrams"] == 0
 
