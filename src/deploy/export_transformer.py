@@ -2,8 +2,8 @@
 
 The weights of every linear layer are stored in 8 bits, with one scale for each block of a row. onnxruntime quantises
 the inputs block by block too, while it computes. Its dynamic quantisation, which the LSTM's export uses, has one scale
-for all inputs of a layer. In a transformer a few of them are hundreds of times as large as the rest, and one scale
-loses the small ones (`benchmarks/RESULTS.md`).
+for all inputs of a layer. In a transformer a few inputs are far larger than the rest, and one scale loses the small
+ones (`benchmarks/RESULTS.md`).
 """
 
 import warnings
