@@ -56,6 +56,7 @@ def test_tracked_run_is_complete_and_small():
         "README.md",
         "calibration.json",
         "comparison.json",
+        "device",
         "history.json",
         "meta.json",
         "model.pt",
