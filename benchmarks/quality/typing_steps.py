@@ -1,22 +1,23 @@
 """What does each part of a suggestion bring, in keys saved?
 
-`python -m benchmarks.quality.typing_steps` types validation tweets with the newest LSTM on the corpus: with three
-continuations of the most probable tokens, as before this project counted keys, then with one change after the other.
-It writes `benchmarks/results/typing_steps.json`.
+`python -m benchmarks.quality.typing_steps` types validation tweets with the newest LSTM on the corpus, which must
+have its folder `device`: with three continuations of the most probable tokens, as before this project counted keys,
+then, in int8, with one change after the other. It writes `benchmarks/results/typing_steps.json`.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common import NGRAM_ORDER, prepared_corpus, write_results
-from src.completion import GREEDY, Completer, Decoding
+from benchmarks.common import prepared_corpus, write_results
+from src.completion import GREEDY, Completer
+from src.deploy.device import DEVICE_DIR, DeviceLM
+from src.deploy.export import export_onnx
+from src.deploy.onnx_lstm import OnnxLSTM
 from src.evaluation.intervals import as_record
-from src.evaluation.selection import MIN_PROBABILITIES, choose_min_probability, choose_weight, validation_texts
+from src.evaluation.selection import MIN_PROBABILITIES, choose_min_probability, validation_texts
 from src.evaluation.typing import record_suggestions, type_texts, typing_summary
-from src.lstm_model import LSTMLM, load_lstm_lm
-from src.models.kneser_ney import KneserNeyLM
-from src.recipe import token_datasets
+from src.lstm_model import load_lstm_lm
 from src.runs import find_run
 from src.text.prefixes import MAX_NEW_TOKENS, Completion, TweetCompleter
 
@@ -55,23 +56,23 @@ class NoRepeats:
         return found
 
 
-def steps(train_texts: Sequence[str], val_texts: Sequence[str], run_dir: Path) -> Iterator[tuple[str, TweetCompleter]]:
+def steps(run_dir: Path) -> Iterator[tuple[str, TweetCompleter]]:
     """Yield what changes, and the completer with this change and those before."""
-    tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
-    words = {value: Completer(lstm, tokenizer, Decoding("words", min_probability=value)) for value in MIN_PROBABILITIES}
+    tokenizer, lstm, _, _ = load_lstm_lm(run_dir, device="cpu")
     yield (
         "continuations of the three most probable tokens, no first words",
         NoFirstWords(Completer(lstm, tokenizer, GREEDY)),
     )
+    export_onnx(run_dir)
+    words = {value: OnnxLSTM(run_dir) for value in MIN_PROBABILITIES}
+    for value, completer in words.items():
+        completer.min_probability = value
     yield "three different words, no first words", NoFirstWords(words[1.0])
     yield "first words too", words[1.0]
     for value in sorted(MIN_PROBABILITIES[:-1], reverse=True):
         yield f"continued as long as the continuation has a probability of {value:g}", words[value]
-    train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
-    ngram = KneserNeyLM.from_dataset(train_dataset, len(tokenizer), pad_id, eos_id, NGRAM_ORDER)
-    interpolated, _ = choose_weight(lstm, ngram, val_dataset, pad_id)
-    yield "with n-grams", Completer(interpolated, tokenizer)
-    yield "without n-grams, what was seen is not shown again", NoRepeats(Completer(lstm, tokenizer))
+    yield "with n-grams", DeviceLM(run_dir / DEVICE_DIR)
+    yield "without n-grams, what was seen is not shown again", NoRepeats(OnnxLSTM(run_dir))
 
 
 def main() -> None:
@@ -80,14 +81,14 @@ def main() -> None:
     val_texts = validation_texts(tweets, seed=0)
     run_dir = find_run("lstm_lm", data=data)
     rows, records = [], {}
-    for name, completer in steps(tweets.texts("train"), val_texts, run_dir):
+    for name, completer in steps(run_dir):
         record = record_suggestions(completer, val_texts[:NUM_TWEETS])
-        if isinstance(completer, Completer) and isinstance(completer.model, LSTMLM):
-            records[completer.decoding.min_probability] = record
+        if type(completer) is OnnxLSTM:
+            records[completer.min_probability] = record
         summaries = {policy: typing_summary(type_texts(record, policy, 3), seed=0) for policy in ("word", "phrase")}
         print(name, *(f"{policy} {summary['keys_saved'].value:.1%}" for policy, summary in summaries.items()))
         rows.append({"step": name, **{policy: as_record(summary) for policy, summary in summaries.items()}})
-    settings = {"tweets": NUM_TWEETS, "suggestions": 3, "seed": 0, "ngram_order": NGRAM_ORDER, "run": run_dir.name}
+    settings = {"tweets": NUM_TWEETS, "suggestions": 3, "seed": 0, "run": run_dir.name}
     settings["chosen_min_probability"] = choose_min_probability(records)
     write_results("typing_steps", data, settings, rows, command="python -m benchmarks.quality.typing_steps")
 
