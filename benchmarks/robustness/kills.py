@@ -183,7 +183,9 @@ def fingerprint(folder: Path) -> dict[str, str]:
     for run_dir in find_runs("lstm_lm", models_dir=folder / "models")[:1]:
         same = (".pt", ".onnx", ".txt", CALIBRATION_FILE)
         paths |= {path.name: path for path in run_dir.iterdir() if path.name.endswith(same)}
-        paths |= {f"{DEVICE_DIR}/{path.name}": path for path in run_dir.glob(f"{DEVICE_DIR}/*") if path.is_file()}
+        # The page of the folder names the run, which has another name each time.
+        files = [path for path in run_dir.glob(f"{DEVICE_DIR}/*") if path.is_file() and path.name != "README.md"]
+        paths |= {f"{DEVICE_DIR}/{path.name}": path for path in files}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.exists()}
 
 
