@@ -19,7 +19,7 @@ from src.text.prefixes import Completion
 from src.text.word_starts import WordStarts
 
 # The search keeps this many beginnings of words for each suggestion.
-BEAMS_PER_SUGGESTION = 3
+BEAMS_PER_SUGGESTION = 2
 # Chosen on validation tweets by `src.evaluation.selection.choose_min_probability`, in
 # `python -m benchmarks.quality.typing_steps`.
 MIN_PROBABILITY = 0.05

@@ -3,7 +3,7 @@
 
 import { cleanString } from "./cleaning.js";
 
-const BEAMS_PER_SUGGESTION = 3;
+const BEAMS_PER_SUGGESTION = 2;
 
 // Finds suggestions. A path is tokens after the text, `ids`; `next` are the probabilities of the token after them, once
 // the model has read them.
