@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerBase
 from src.completion.completer import Completer
 from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
-from src.deploy.device import DeviceLM
-from src.deploy.export_device import export_device
+from src.deploy.device import DEVICE_DIR, DeviceLM
+from src.deploy.export import export_onnx
+from src.deploy.export_device import export_device, fill
 from src.deploy.ngram_export import load_ngrams, write_ngram_file
 from src.deploy.ngram_file import NGRAM_FILE
 from src.device import pick_device
@@ -39,13 +40,15 @@ from src.models.ngram_counts import ngram_levels
 from src.models.pretrained import save_pretrained_lm
 from src.next_token_dataset import NextTokenDataset
 from src.runs import new_run, run_metadata
-from src.text.calibration import CALIBRATION_FILE, Calibration
+from src.text.calibration import CALIBRATION_FILE, IDENTITY, Calibration
 from src.text.context_weight import ContextWeight
 from src.text.prefixes import TweetCompleter
 from src.training.train import Resume, TrainingResult, TrainingSettings, train
 
 # With the LSTM in int8 and the tokenizer, the folder `device` then takes less than 16 MB.
 NGRAM_BYTES = 9_500_000
+# Fewer say nothing about the weight of the n-grams.
+MIN_VAL_TEXTS = 20
 
 
 def train_lstm(
@@ -196,22 +199,29 @@ def build_device(
         seed: seed of the bootstrap.
 
     Raises:
+        ValueError: there are too few texts, or the n-grams do not fit.
         RunError: the run can't be read.
         WriteError: the disk is full.
     """
+    if not train_texts or len(val_texts) < MIN_VAL_TEXTS or not 0 <= typed_tweets <= len(val_texts):
+        counts = f"{len(train_texts)} training texts, {len(val_texts)} validation texts, {typed_tweets} of them typed"
+        raise ValueError(f"{counts}: give training texts and at least {MIN_VAL_TEXTS} validation texts")
     tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
     train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
     levels = ngram_levels(train_dataset, len(tokenizer), eos_id, order)
-    with TemporaryDirectory() as folder:
-        path = write_ngram_file(Path(folder) / NGRAM_FILE, levels, eos_id, max_bytes)
+    export_onnx(run_dir)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        path = write_ngram_file(folder / NGRAM_FILE, levels, eos_id, max_bytes)
         ngram = load_ngrams(path, pad_id)
         model, weights = choose_weight(lstm, ngram, val_dataset, pad_id, weights=[w for w in WEIGHTS if w > 0])
         model, change = choose_context_weight(model, val_dataset, pad_id, seed)
         weight = model.weight
         if not isinstance(weight, ContextWeight):
             weight = ContextWeight.fixed(weight, order)
-        device_dir, error = export_device(run_dir, path, weight), None
+        calibration, error = IDENTITY, None
         if typed_tweets:
-            calibration, error = calibrate(DeviceLM(device_dir), val_texts[:typed_tweets])
-            device_dir = export_device(run_dir, path, weight, calibration)
+            fill(folder / DEVICE_DIR, run_dir, path, weight, IDENTITY)
+            calibration, error = calibrate(DeviceLM(folder / DEVICE_DIR), val_texts[:typed_tweets])
+        device_dir = export_device(run_dir, path, weight, calibration)
     return Device(device_dir, model, weights, change, error, sum(len(level.tokens) for level in levels))

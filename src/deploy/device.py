@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
 
 from src.deploy.ngram_file import NGRAM_FILE, NgramFile
-from src.deploy.onnx_lstm import FILES, OnnxLSTM, Precision
+from src.deploy.onnx_lstm import FILES, INT8_FILE, OnnxLSTM, Precision
 from src.deploy.read_texts import ReadTexts
 from src.text.calibration import Calibration
 from src.text.context_weight import ContextWeight
 from src.text.word_search import softmax
 
-DEVICE_DIR, SETTINGS_FILE = "device", "settings.json"
+DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE = "device", "settings.json", "tokenizer.json"
+# Files whose checksums are in the settings.
+CHECKED = (INT8_FILE, NGRAM_FILE, TOKENIZER_FILE)
+ADVICE = "copy the folder again, or make it again with src.recipe.build_device"
 
 
 class DeviceError(ValueError):
@@ -26,26 +31,30 @@ class DeviceLM(OnnxLSTM):
     The probability of a token is a weighted mean of both models' probabilities.
 
     Args:
-        folder: the folder `device` of a run, which `src.deploy.export.export_device` writes.
-        precision: of the LSTM; a folder is written with "int8".
+        folder: the folder `device` of a run, which `src.recipe.build_device` writes.
+        precision: precision of the LSTM. Exported folders hold only "int8".
 
     Raises:
         FileNotFoundError: a file is missing.
-        DeviceError: `settings.json` is damaged, or the models have different vocabularies.
-        NgramFileError: the n-grams are damaged.
+        DeviceError: a file is damaged or of another run.
     """
 
     def __init__(self, folder: str | Path, precision: Precision = "int8"):
         folder = Path(folder)
-        self._open_graph(folder / FILES[precision], "write the folder with src.deploy.export.export_device")
+        for name in (FILES[precision], NGRAM_FILE, TOKENIZER_FILE, SETTINGS_FILE):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"There is no {folder / name}: {ADVICE}")
+        settings = read_settings(folder / SETTINGS_FILE)
+        for name, checksum in settings.checksums.items():
+            if (folder / name).is_file() and file_checksum(folder / name) != checksum:
+                raise DeviceError(f"{folder / name} is damaged or of another run: {ADVICE}")
+        self._open_graph(folder / FILES[precision], ADVICE)
         self.ngrams = NgramFile(folder / NGRAM_FILE)
-        settings = read_settings(folder / SETTINGS_FILE, self.ngrams.order)
-        special_tokens, self.calibration, self.weight, self.min_probability = settings
-        self._open_tokenizer(folder, special_tokens)
-        sizes = self.tokenizer.get_vocab_size(), self.ngrams.vocab_size
-        if sizes[0] != sizes[1] or self.eos_id != self.ngrams.eos_id:
-            counts = f"{sizes[0]} and {sizes[1]} tokens"
-            raise DeviceError(f"{folder} has the files of different runs ({counts}): export the run again")
+        self._open_tokenizer(folder, settings.special_tokens)
+        self.calibration, self.weight = settings.calibration, settings.weight
+        self.min_probability = settings.min_probability
+        if len(self.weight.coefficients) != 2 * self.ngrams.order:
+            raise DeviceError(f"{folder / SETTINGS_FILE} has the weight of other n-grams: {ADVICE}")
         self.texts = ReadTexts(self)
 
     def probabilities(self, texts: Sequence[tuple[int, ...]], logits: np.ndarray) -> np.ndarray:
@@ -64,18 +73,45 @@ class DeviceLM(OnnxLSTM):
         return (1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))[:, None].astype(np.float32)
 
 
-def read_settings(path: Path, order: int) -> tuple[dict[str, str], Calibration, ContextWeight, float]:
-    """Read special tokens, calibration, weight of n-grams of this order, and where suggestions end."""
+@dataclass(frozen=True)
+class Settings:
+    """What `settings.json` holds.
+
+    Attributes:
+        special_tokens: by their names, such as "eos_token".
+        calibration: of the two models together.
+        weight: of the n-grams.
+        min_probability: a suggestion continues as long as its continuation is as probable.
+        checksums: sha256 of the other files that are read, in hexadecimal digits.
+    """
+
+    special_tokens: dict[str, str]
+    calibration: Calibration
+    weight: ContextWeight
+    min_probability: float
+    checksums: dict[str, str]
+
+
+def read_settings(path: Path) -> Settings:
+    """Read `settings.json`.
+
+    Raises:
+        DeviceError: it does not hold the settings.
+    """
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        special_tokens = {str(name): str(token) for name, token in settings["special_tokens"].items()}
-        calibration = Calibration(**settings["calibration"])
-        weight = ContextWeight.from_list(settings["ngram_weight"], order)
-        min_probability = float(settings["min_probability"])
-        if "eos_token" not in special_tokens or not 0 <= min_probability <= 1:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        special_tokens, checksums = values["special_tokens"], values["sha256"]
+        weight = ContextWeight.from_list(values["ngram_weight"])
+        min_probability = values["min_probability"]
+        is_valid = "eos_token" in special_tokens and set(checksums) >= set(CHECKED)
+        if not is_valid or type(min_probability) is not float or not 0 <= min_probability <= 1:
             raise ValueError("a value is missing or out of range")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"There is no {path}: write the folder with src.deploy.export.export_device") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DeviceError(f"{path} can't be used ({type(error).__name__}): export the run again") from None
-    return special_tokens, calibration, weight, min_probability
+        return Settings(special_tokens, Calibration(**values["calibration"]), weight, min_probability, checksums)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise DeviceError(f"{path} can't be used ({type(error).__name__}): {ADVICE}") from None
+
+
+def file_checksum(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

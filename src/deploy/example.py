@@ -11,7 +11,10 @@ from src.deploy.device import DeviceLM
 
 def main() -> None:
     completer = DeviceLM(Path(__file__).parent)
-    [suggestions] = completer.complete([" ".join(sys.argv[1:])], n=3, half_typed=True)
+    try:
+        [suggestions] = completer.complete([" ".join(sys.argv[1:])], n=3, half_typed=True)
+    except ValueError as error:
+        sys.exit(str(error))
     for suggestion in suggestions:
         print(f"{suggestion.next_word_probability:.0%} {suggestion.text}")
 

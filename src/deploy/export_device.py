@@ -1,22 +1,23 @@
 """Write the folder `device` of a run: the LSTM in int8, n-grams, and all that is needed to complete texts with them.
 
-`src.recipe.build_device` makes the n-grams first. `python -m src.deploy.export_device` writes the folder of the best
-run again, with the n-grams that are there: in a clone, the included run's folder lacks the example and its code.
+`src.recipe.build_device` makes the n-grams and calls this. `python -m src.deploy.export_device` completes the folder of
+the best run: it adds the code and the example, which are not committed.
 """
 
+import argparse
 import json
 import shutil
+import sys
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 
-from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, read_settings
+from src.deploy.device import CHECKED, DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE, DeviceError, DeviceLM, file_checksum
 from src.deploy.export import export_onnx
-from src.deploy.ngram_file import NGRAM_FILE, NgramFile
+from src.deploy.ngram_file import NGRAM_FILE
 from src.deploy.onnx_lstm import INT8_FILE
 from src.files import explain_full_disk, publish, write_atomically, write_json
-from src.runs import best_run, read_meta
-from src.text.calibration import IDENTITY, Calibration
+from src.runs import RunError, best_run, read_meta
+from src.text.calibration import Calibration
 from src.text.context_weight import ContextWeight
 from src.text.word_search import MIN_PROBABILITY
 
@@ -24,11 +25,12 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = "example.py"
 # The code that the folder needs.
 MODULES = ("src/text/*.py", "src/deploy/__init__.py", "src/deploy/device.py", "src/deploy/ngram_file.py")
-MODULES += ("src/deploy/onnx_lstm.py", "src/deploy/read_texts.py", "src/__init__.py")
+MODULES += ("src/deploy/onnx_lstm.py", "src/deploy/read_texts.py", "src/__init__.py", "LICENSE")
 
 README = """# A tweet completer of {megabytes:.1f} MB
 
-An LSTM in int8 (`{int8}`) and an n-gram model (`{ngrams}`), whose probabilities are mixed. It needs no torch:
+An LSTM in int8 (`{int8}`) and an n-gram model (`{ngrams}`). The probability of a word is a weighted mean of both
+models'. It needs no torch:
 
 ```bash
 pip install onnxruntime tokenizers numpy
@@ -37,15 +39,14 @@ python {example} "good morni"
 
 The completer is `DeviceLM(folder).complete(texts, n, half_typed)` in `src/deploy/device.py`. The code in `src` is part
 of the project that made this folder. `{settings}` holds the special tokens, the calibration of the probabilities, the
-weight of the n-grams (the coefficients of `src/text/context_weight.py`) and where suggestions end.
+weight of the n-grams (the coefficients of `src/text/context_weight.py`), the probability below which a suggestion ends,
+and checksums.
 
-Made from the run `{run}`.
+Made from the run `{run}`. Like every language model, it can repeat texts that it was trained on, and their biases.
 """
 
 
-def export_device(
-    run_dir: str | Path, ngram_path: str | Path, weight: ContextWeight, calibration: Calibration = IDENTITY
-) -> Path:
+def export_device(run_dir: str | Path, ngram_path: str | Path, weight: ContextWeight, calibration: Calibration) -> Path:
     """Write the folder `device` into the folder of an LSTM run, and the checksums of its models into `meta.json`.
 
     Args:
@@ -65,47 +66,50 @@ def export_device(
     meta, folder, partial = read_meta(run_dir), run_dir / DEVICE_DIR, run_dir / f".{DEVICE_DIR}.partial"
     if not (run_dir / INT8_FILE).is_file():
         export_onnx(run_dir)
-    special_tokens = (run_dir / "special_tokens_map.json").read_text(encoding="utf-8")
-    settings = {
-        "special_tokens": json.loads(special_tokens),
-        "calibration": asdict(calibration),
-        "ngram_weight": list(weight.coefficients),
-        "min_probability": MIN_PROBABILITY,
-    }
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with explain_full_disk(folder):
-            fill(partial, run_dir, Path(ngram_path), settings)
+            fill(partial, run_dir, ngram_path, weight, calibration)
             shutil.rmtree(folder, ignore_errors=True)
             publish(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    checksums = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (INT8_FILE, NGRAM_FILE)}
+    checksums = {name: file_checksum(folder / name) for name in (INT8_FILE, NGRAM_FILE)}
     write_json(run_dir / "meta.json", meta | {"device": {"megabytes": megabytes(folder), "sha256": checksums}})
     return folder
 
 
-def fill(folder: Path, run_dir: Path, ngram_path: Path, settings: dict) -> None:
-    """Write all files of the folder."""
+def fill(
+    folder: Path, run_dir: str | Path, ngram_path: str | Path, weight: ContextWeight, calibration: Calibration
+) -> None:
+    """Write all files into a new folder; the run has been exported to ONNX."""
+    run_dir = Path(run_dir)
     folder.mkdir()
     shutil.copyfile(ngram_path, folder / NGRAM_FILE)
-    for name in (INT8_FILE, "tokenizer.json"):
+    for name in (INT8_FILE, TOKENIZER_FILE):
         shutil.copyfile(run_dir / name, folder / name)
+    settings = {
+        "special_tokens": json.loads((run_dir / "special_tokens_map.json").read_text(encoding="utf-8")),
+        "calibration": asdict(calibration),
+        "ngram_weight": list(weight.coefficients),
+        "min_probability": MIN_PROBABILITY,
+        "sha256": {name: file_checksum(folder / name) for name in CHECKED},
+    }
     write_json(folder / SETTINGS_FILE, settings)
-    copy_code(folder)
-    names = {"int8": INT8_FILE, "ngrams": NGRAM_FILE, "example": EXAMPLE, "settings": SETTINGS_FILE}
-    readme = README.format(megabytes=megabytes(folder), run=run_dir.name, **names)
-    write_atomically(folder / "README.md", readme)
+    add_code(folder, run_dir.name)
 
 
-def copy_code(folder: Path) -> None:
-    """Copy the example and the modules that it imports."""
+def add_code(folder: Path, run_name: str) -> None:
+    """Write the example, the modules that it imports, the licence and a page that explains the folder."""
     shutil.copyfile(ROOT / "src" / "deploy" / EXAMPLE, folder / EXAMPLE)
     for pattern in MODULES:
-        for module in ROOT.glob(pattern):
-            copy = folder / module.relative_to(ROOT)
+        for path in ROOT.glob(pattern):
+            copy = folder / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(module, copy)
+            shutil.copyfile(path, copy)
+    names = {"int8": INT8_FILE, "ngrams": NGRAM_FILE, "example": EXAMPLE, "settings": SETTINGS_FILE}
+    readme = README.format(megabytes=megabytes(folder), run=run_name, **names)
+    write_atomically(folder / "README.md", readme)
 
 
 def megabytes(folder: Path) -> float:
@@ -114,10 +118,14 @@ def megabytes(folder: Path) -> float:
 
 
 def main() -> None:
-    folder = best_run("lstm_lm") / DEVICE_DIR
-    order = NgramFile(folder / NGRAM_FILE).order
-    _, calibration, weight, _ = read_settings(folder / SETTINGS_FILE, order)
-    print(export_device(folder.parent, folder / NGRAM_FILE, weight, calibration))
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    try:
+        folder = best_run("lstm_lm") / DEVICE_DIR
+        DeviceLM(folder)
+    except (RunError, FileNotFoundError, DeviceError) as error:
+        sys.exit(str(error))
+    add_code(folder, folder.parent.name)
+    print(folder)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ FILES = {"float32": ONNX_FILE, "int8": INT8_FILE}
 class OnnxLSTM:
     """An exported LSTM that completes tweets: a `src.text.prefixes.TweetCompleter`.
 
-    It keeps what it has read of the last texts, so a keystroke reads little again.
+    It keeps what it has read of the last texts, so a keystroke reads little again. In int8, texts that are read
+    together share the scale of their rounding, so a probability may change by a hundredth with what was asked before.
 
     Args:
         run_dir: a run folder to which `src.deploy.export.export_onnx` has written the model.
@@ -32,6 +33,7 @@ class OnnxLSTM:
 
     Raises:
         FileNotFoundError: the model has not been exported yet, or only by an earlier version of this project.
+        ValueError: the exported model is not an LSTM.
         CalibrationError: the run's `calibration.json` is damaged.
     """
 
@@ -50,6 +52,8 @@ class OnnxLSTM:
         # The other cores stay free for the application, such as the demo page.
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options)
+        if [one.name for one in self.session.get_inputs()] != ["input_ids", "hidden", "cell"]:
+            raise ValueError(f"{path} is not an exported LSTM: give the run folder of an LSTM")
         self.num_layers, num_rows, self.hidden_dim = self.session.get_inputs()[1].shape
         if num_rows == 1:
             raise FileNotFoundError(f"{path} is of an earlier version and reads one row at a time: {advice}")

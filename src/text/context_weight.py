@@ -1,4 +1,4 @@
-"""How much an n-gram model counts beside a neural model, given what each knows of a context."""
+"""The weight of an n-gram model beside a neural model, computed for each context."""
 
 import math
 from dataclasses import dataclass
@@ -8,16 +8,20 @@ import numpy as np
 
 # A numpy array or a torch tensor.
 Array = TypeVar("Array")
+# Larger ones would overflow, and no fit comes near.
+MAX_COEFFICIENT = 1e6
 
 
 @dataclass(frozen=True)
 class ContextWeight:
-    """A weight for each context: a logistic function of what the two models say of it.
+    """A weight for each context: sigmoid(intercept + coefficients * inputs).
 
-    The inputs are the logarithm of the neural model's largest probability; then, for the context of the last token,
-    of the last two tokens, and so on, its back-off (the share of the probability that it leaves to the shorter
-    context, 1 for a context that was never seen); then, for the same contexts, the logarithm of 1 plus the number of
-    different tokens after it.
+    The inputs are
+
+    - the logarithm of the neural model's largest probability;
+    - the back-offs of the contexts of one token, two tokens, and so on: the share of the probability that each leaves
+      to the shorter context, 1 for a context that was never seen;
+    - for the same contexts, the logarithm of 1 plus the number of different tokens that followed.
 
     Attributes:
         coefficients: the intercept, then one for each input.
@@ -26,7 +30,7 @@ class ContextWeight:
     coefficients: tuple[float, ...]
 
     def __post_init__(self):
-        if len(self.coefficients) % 2 or not all(map(math.isfinite, self.coefficients)):
+        if not self.coefficients or len(self.coefficients) % 2 or not all(map(math.isfinite, self.coefficients)):
             raise ValueError(f"{list(self.coefficients)} are no coefficients of a weight")
 
     @classmethod
@@ -51,14 +55,14 @@ class ContextWeight:
         return log_odds
 
     @classmethod
-    def from_list(cls, coefficients: list[float], order: int) -> "ContextWeight":
-        """The weight with these coefficients, for an n-gram model of this order.
+    def from_list(cls, coefficients: list[float]) -> "ContextWeight":
+        """The weight with these coefficients.
 
         Raises:
             ValueError: they are no coefficients of such a weight.
         """
         are_numbers = isinstance(coefficients, list) and all(type(value) in (int, float) for value in coefficients)
-        if not are_numbers or len(coefficients) != 2 * order:
+        if not are_numbers or max(map(abs, coefficients), default=0) > MAX_COEFFICIENT:
             raise ValueError("these are no coefficients of a weight")
         return cls(tuple(map(float, coefficients)))
 
