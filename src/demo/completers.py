@@ -1,5 +1,6 @@
 """The models of the page."""
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -49,9 +50,12 @@ def page_models(
         PageModel("LSTM int8", f"int8 export of {about}", lambda: exported),
     ]
     if (folder := device_dir(lstm_dir)) is not None:
-        device = DeviceLM(folder)
-        about = f"int8 export with n-grams of {about}"
-        models.insert(0, PageModel("LSTM with n-grams", about, lambda: device, device_dir=folder))
+        try:
+            device = DeviceLM(folder)
+            about = f"int8 export with n-grams of {about}"
+            models.insert(0, PageModel("LSTM with n-grams", about, lambda: device, device_dir=folder))
+        except ValueError as error:
+            warnings.warn(f"The LSTM with n-grams is left out: {error}", stacklevel=2)
     if transformer_dir is not None:
         transformer = load_transformer(transformer_dir)
         models.append(PageModel(read_meta(transformer_dir)["name"], describe_run(transformer_dir), lambda: transformer))

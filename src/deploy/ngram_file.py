@@ -7,10 +7,10 @@ of L tokens; its children continue it by one token. They are neighbours in the n
     probabilities_1     F32 [vocab]    token: its probability without a context
     first_child_1       U32 [vocab+1]  token: index in level 2 of its first child; the last value is the size of level 2
     tokens_L            U16 [nodes]    node of level L, from 2 to the order: its last token
-    shares_L            U8 [nodes]     the same: index in the codebook
+    shares_L            U8 [nodes]     node of level L: index of its share in codebook_L
     codebook_L          F32 [256]      index: discounted probability of the last token after the tokens before it
     num_children_L      U8 [nodes]     node of level L, from 2 to the order - 1
-    first_child_L       U32 [blocks]   block of 64 nodes of the same: index in level L + 1 of the block's first child
+    first_child_L       U32 [blocks]   block of 64 nodes of level L: index in level L + 1 of the block's first child
 
 There are no back-offs in the file. They are what a node's children leave, so probabilities sum to 1 however the model
 was pruned and rounded:
@@ -100,22 +100,19 @@ class NgramFile:
         Raises:
             ValueError: an id is not in the vocabulary.
         """
-        found = [self._children(context) for context in self._contexts(token_ids)]
-        backoffs, num_followers = np.ones(self.order - 1, dtype=np.float32), np.zeros(self.order - 1)
-        followers = []
-        for i, (level, (start, end)) in enumerate(zip(self.levels, found)):
+        probabilities = self.unigrams.copy()
+        backoffs, num_followers = [1.0] * (self.order - 1), [0] * (self.order - 1)
+        for i, context in enumerate(self._contexts(token_ids)):
+            start, end = self._children(context)
             if start < end:
+                level = self.levels[i]
                 shares = level.codebook[level.shares[start:end]]
                 total = shares.sum()
                 backoff = max(1 - total, MIN_BACKOFF)
-                backoffs[i], num_followers[i] = backoff / (total + backoff), end - start
-                followers.append((i, level.tokens[start:end], shares / (total + backoff)))
-        # What the longer contexts leave to each: to no context, to one of one token, and so on.
-        left = np.append(backoffs[::-1].cumprod()[::-1], np.float32(1))
-        probabilities = self.unigrams * left[0]
-        for i, tokens, shares in followers:
-            probabilities[tokens] += shares * left[i + 1]
-        return probabilities, context_inputs(backoffs, num_followers)
+                backoffs[i], num_followers[i] = float(backoff / (total + backoff)), end - start
+                probabilities *= backoffs[i]
+                probabilities[level.tokens[start:end]] += shares / (total + backoff)
+        return probabilities, context_inputs(np.array(backoffs), np.array(num_followers))
 
     def look_up_all(self, contexts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """`look_up` of several texts, one row for each."""

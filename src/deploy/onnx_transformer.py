@@ -54,6 +54,11 @@ class OnnxTransformer(PreTrainedModel, GenerationMixin):
     def device(self) -> torch.device:
         return torch.device("cpu")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the logits."""
+        return torch.float32
+
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """The number of parameters that the model has in torch, whatever is asked for."""
         with torch.device("meta"):
@@ -77,11 +82,16 @@ class OnnxTransformer(PreTrainedModel, GenerationMixin):
             position_ids: int64 [batch, length]; None: as the mask counts them.
             past_key_values: what the model has read before; it is left as it is.
             logits_to_keep: number of last positions to return; 0 returns all.
-            use_cache: ignored, there is always a cache in the output.
+            use_cache: there is always a cache in the output.
 
         Returns:
             `logits`, float32 [batch, positions, vocab], and `past_key_values` after these tokens.
+
+        Raises:
+            ValueError: `use_cache` is False.
         """
+        if not use_cache:
+            raise ValueError("use_cache=False is not supported by an exported model: leave it out")
         rows, length = input_ids.shape
         kept = range(length)[-logits_to_keep:]
         places = torch.tensor([row * length + position for row in range(rows) for position in kept])

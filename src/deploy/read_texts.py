@@ -13,7 +13,7 @@ MAX_TEXTS = 256
 
 
 class TokenReader(Protocol):
-    """What an `OnnxLSTM` does."""
+    """The two methods of `OnnxLSTM` that `ReadTexts` needs."""
 
     def read(self, input_ids: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]: ...
 

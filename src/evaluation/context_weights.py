@@ -15,11 +15,13 @@ from src.text.context_weight import ContextWeight
 from src.training.loss import target_log_probabilities
 
 MAX_STEPS = 100
+# Fewer texts on which nothing was fitted say too little.
+MIN_TEXTS = 30
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the two models say of target tokens; float64 tensors [targets].
+    """Both models' log-probabilities of target tokens, and the inputs of `ContextWeight`; float64 tensors [targets].
 
     Attributes:
         text: index of the text, int64.
@@ -37,6 +39,7 @@ class Predictions:
     @classmethod
     @torch.no_grad()
     def of(cls, model: InterpolatedLM, dataset: NextTokenDataset, pad_id: int, batch_size: int) -> "Predictions":
+        """Read all texts with both models; the arguments are those of `choose_context_weight`."""
         parts, num_read = [], 0
         for batch in DataLoader(dataset, batch_size, collate_fn=partial(collate_batch, pad_id=pad_id)):
             input_ids, labels = (batch[name].to(model.device) for name in ("input_ids", "labels"))
@@ -89,7 +92,7 @@ def choose_context_weight(
     fitted, others = (predictions.select(predictions.text % 2 == remainder) for remainder in (0, 1))
     fixed = ContextWeight.fixed(model.weight, order=len(model.ngram.config.num_ngrams))
     change = difference(others.loss_of_texts(fit(fitted, fixed)), others.loss_of_texts(fixed), seed)
-    if change.high < 0:
+    if change.high < 0 and change.n >= MIN_TEXTS:
         model = InterpolatedLM(model.neural, model.ngram, fit(predictions, fixed))
     return model, change
 
@@ -98,7 +101,7 @@ def fit(predictions: Predictions, start: ContextWeight) -> ContextWeight:
     """The weight by context with the smallest loss, found from `start` by L-BFGS."""
     ones = torch.ones_like(predictions.log_p)
     inputs = torch.column_stack([ones, predictions.log_largest, predictions.context])
-    # Inputs of one scale make the search short.
+    # L-BFGS converges faster if all inputs have the same scale.
     scale = inputs.abs().mean(dim=0).clamp(min=1e-6)
     scaled = (torch.tensor(start.coefficients, dtype=torch.float64) * scale).requires_grad_()
     optimizer = torch.optim.LBFGS([scaled], max_iter=MAX_STEPS, line_search_fn="strong_wolfe")

@@ -38,9 +38,10 @@ DECODINGS = (
     Decoding("mbr", num_samples=16, temperature=0.8),
     Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
 )
-# Values of `Decoding.min_probability`, and how many keys, as a share of all, a choice among them may lose.
+# Values of `Decoding.min_probability`, and how many keys, as a share of all, a choice among them may lose for
+# suggestions that come sooner and are shorter to read.
 MIN_PROBABILITIES = (0.0, 0.05, 0.1, 0.3, 1.0)
-MAX_LOSS = 0.001
+MAX_LOSS = 0.0025
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 # Fewer suggestions say too little about how sure a model should be.
 MIN_SUGGESTIONS = 50

@@ -17,8 +17,8 @@ class NgramLevel:
         tokens: int32 [n-grams], the last token.
         occurrences: int64 [n-grams], how often it occurs.
         parents: int32 [n-grams], the index of the n-gram without its last token in the level before.
-        suffixes: int32 [n-grams], the index of the n-gram without its first token in the level before.
-            Both are empty for single tokens.
+        suffixes: int32 [n-grams], the index of the n-gram without its first token in the level before; like `parents`
+            empty for single tokens.
     """
 
     tokens: np.ndarray
@@ -28,7 +28,7 @@ class NgramLevel:
 
 
 def ngram_levels(dataset: NextTokenDataset, vocab_size: int, eos_id: int, order: int) -> list[NgramLevel]:
-    """Count n-grams of 1 to `order` tokens in complete texts, masked tokens too.
+    """Count n-grams of 1 to `order` tokens in the complete texts, including tokens whose labels are masked.
 
     Every text starts after an end token, whether the dataset has one there or not. No n-gram continues past an end.
 

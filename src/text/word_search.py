@@ -178,7 +178,7 @@ class PromptSearch:
         self.read_beginnings += read
 
     def add_tokens(self) -> None:
-        """Go on with the best beginnings, and add a token to the best suggestions."""
+        """Continue the best beginnings, and add a token to the best suggestions."""
         least = self._least()
         longer = [path for beginning in self.read_beginnings for path in self._longer(beginning, least)]
         longer.sort(key=lambda path: -path.log_probability)

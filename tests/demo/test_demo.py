@@ -254,6 +254,9 @@ def test_the_best_run_with_n_grams_comes_first_and_can_run_in_the_browser(models
     assert first.about == f"int8 export with n-grams of {describe_run(best)}"
     assert first.load().complete([""], 3) == DeviceLM(best / "device").complete([""], 3)
     assert [model.device_dir for model in others] == [None] * 5 and others[0].name == "LSTM"
+    (best / "device" / "ngrams.bin").write_bytes(b"no n-grams")
+    with pytest.warns(UserWarning, match="The LSTM with n-grams is left out: .*copy the folder again"):
+        assert [model.name for model in page_models(models_dir)] == [model.name for model in others]
     (best / "device" / "ngrams.bin").unlink()
     assert [model.name for model in page_models(models_dir)] == [model.name for model in others]
 

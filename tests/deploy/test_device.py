@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.completion import Completer
-from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, DeviceError, DeviceLM, read_settings
-from src.deploy.export_device import export_device, megabytes
+from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE, DeviceError, DeviceLM, read_settings
+from src.deploy.export_device import export_device, main, megabytes
 from src.deploy.ngram_export import load_ngrams
-from src.deploy.ngram_file import NGRAM_FILE, NgramFileError
+from src.deploy.ngram_file import NGRAM_FILE
 from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
 from src.evaluation.evaluate import evaluate
 from src.evaluation.systems import ModelSystem, OnnxSystem
@@ -28,6 +28,7 @@ from src.lstm_model import load_lstm_lm
 from src.models.interpolation import InterpolatedLM
 from src.recipe import Device, build_device
 from src.runs import RunError, find_run
+from src.text.calibration import IDENTITY
 from src.text.context_weight import ContextWeight
 from tests.budget import examples
 
@@ -51,7 +52,7 @@ def by_context(device, tmp_path_factory) -> Device:
     """The same with a weight that differs from context to context."""
     run_dir = shutil.copytree(device.folder.parent, tmp_path_factory.mktemp("by_context") / "run")
     ngram_path = shutil.copyfile(device.folder / NGRAM_FILE, run_dir / NGRAM_FILE)
-    folder = export_device(run_dir, ngram_path, WEIGHT)
+    folder = export_device(run_dir, ngram_path, WEIGHT, IDENTITY)
     shutil.copyfile(device.folder / ONNX_FILE, folder / ONNX_FILE)
     model = InterpolatedLM(device.model.neural, device.model.ngram, WEIGHT)
     return replace(device, folder=folder, model=model)
@@ -64,8 +65,8 @@ def any_device(request, device, by_context) -> Device:
 
 def in_torch(device: Device) -> Completer:
     tokenizer, *_ = load_lstm_lm(device.folder.parent, device="cpu")
-    settings = read_settings(device.folder / SETTINGS_FILE, ORDER)
-    return Completer(device.model, tokenizer, calibration=settings[1])
+    settings = read_settings(device.folder / SETTINGS_FILE)
+    return Completer(device.model, tokenizer, calibration=settings.calibration)
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -167,12 +168,41 @@ def test_the_example_runs_in_an_environment_with_three_packages(device, tmp_path
 # What can go wrong
 
 
+@pytest.mark.parametrize(("num_train", "num_val", "num_typed"), [(0, 40, 20), (40, 3, 0), (40, 40, -1), (40, 40, 41)])
+def test_too_few_texts_are_refused_before_anything_is_written(run_dir, cleaned_texts, num_train, num_val, num_typed):
+    with pytest.raises(ValueError, match="give training texts and at least 20 validation texts"):
+        build_device(run_dir, cleaned_texts[:num_train], cleaned_texts[:num_val], typed_tweets=num_typed)
+    assert not (run_dir / DEVICE_DIR).exists()
+
+
+def test_a_text_without_letters_gets_one_sentence(device):
+    command = [sys.executable, device.folder / "example.py", "привет"]
+    completed = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert completed.returncode == 1 and "has no letters a to z" in completed.stderr
+    assert len(completed.stderr.splitlines()) == 1
+
+
+def test_the_command_adds_the_code_to_the_best_run(device, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["export_device"])
+    with pytest.raises(SystemExit, match="lstm_lm"):
+        main()
+    folder = shutil.copytree(device.folder.parent, tmp_path / "models" / "lstm_lm-20260101-000000") / DEVICE_DIR
+    shutil.rmtree(folder / "src")
+    main()
+    assert capsys.readouterr().out.strip() == str(folder.relative_to(tmp_path))
+    assert {path.name for path in folder.iterdir()} == {path.name for path in device.folder.iterdir()}
+    (folder / NGRAM_FILE).write_bytes(b"no n-grams")
+    with pytest.raises(SystemExit, match="copy the folder again"):
+        main()
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path, device):
     with pytest.raises(RunError):
-        export_device(tmp_path, device.folder / NGRAM_FILE, WEIGHT)
+        export_device(tmp_path, device.folder / NGRAM_FILE, WEIGHT, IDENTITY)
 
 
-@pytest.mark.parametrize("name", [INT8_FILE, NGRAM_FILE, SETTINGS_FILE])
+@pytest.mark.parametrize("name", [INT8_FILE, NGRAM_FILE, TOKENIZER_FILE, SETTINGS_FILE])
 def test_a_missing_file_is_named(device, tmp_path, name):
     folder = shutil.copytree(device.folder, tmp_path / DEVICE_DIR)
     (folder / name).unlink()
@@ -180,14 +210,21 @@ def test_a_missing_file_is_named(device, tmp_path, name):
         DeviceLM(folder)
 
 
-def test_files_of_different_runs_are_refused(device, tmp_path):
+@pytest.mark.parametrize("name", [INT8_FILE, NGRAM_FILE, TOKENIZER_FILE])
+def test_a_damaged_file_or_one_of_another_run_is_refused(device, tmp_path, name):
     folder = shutil.copytree(device.folder, tmp_path / DEVICE_DIR)
-    committed = find_run("lstm_lm", models_dir=ROOT / "models")
-    shutil.copyfile(committed / "tokenizer.json", folder / "tokenizer.json")
-    with pytest.raises(DeviceError, match="has the files of different runs"):
-        DeviceLM(folder)
-    (folder / NGRAM_FILE).write_bytes(b"no n-grams")
-    with pytest.raises(NgramFileError, match="export the run again"):
+    committed = find_run("lstm_lm", models_dir=ROOT / "models") / DEVICE_DIR
+    for content in ((committed / name).read_bytes(), b"", (device.folder / name).read_bytes()[:-1]):
+        (folder / name).write_bytes(content)
+        with pytest.raises(DeviceError, match=f"{name} is damaged or of another run: copy the folder again"):
+            DeviceLM(folder)
+
+
+def test_the_weight_of_other_n_grams_is_refused(device, tmp_path):
+    folder = shutil.copytree(device.folder, tmp_path / DEVICE_DIR)
+    settings = json.loads((folder / SETTINGS_FILE).read_text())
+    (folder / SETTINGS_FILE).write_text(json.dumps({**settings, "ngram_weight": [0.0, 0.0]}))
+    with pytest.raises(DeviceError, match="has the weight of other n-grams"):
         DeviceLM(folder)
 
 
@@ -197,7 +234,9 @@ JSON = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=7) | st.dicti
 
 @given(
     changed=st.dictionaries(
-        st.sampled_from(["special_tokens", "calibration", "ngram_weight", "min_probability"]), JSON, min_size=1
+        st.sampled_from(["special_tokens", "calibration", "ngram_weight", "min_probability", "sha256"]),
+        JSON,
+        min_size=1,
     )
     | JSON
 )
@@ -207,19 +246,19 @@ def test_damaged_settings_give_one_sentence_or_settings(device, tmp_path_factory
     settings = json.loads((device.folder / SETTINGS_FILE).read_text())
     path.write_text(json.dumps({**settings, **changed} if isinstance(changed, dict) else changed))
     try:
-        _, calibration, weight, min_probability = read_settings(path, ORDER)
+        settings = read_settings(path)
     except DeviceError as error:
-        assert str(error).count(": ") == 1 and str(error).endswith("export the run again")
+        assert str(error).count(": ") == 1 and str(error).endswith("src.recipe.build_device")
     else:
-        assert calibration.slope > 0 and len(weight.coefficients) == 2 * ORDER and 0 <= min_probability <= 1
+        assert settings.calibration.slope > 0 and 0 <= settings.min_probability <= 1
 
 
 def test_settings_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / SETTINGS_FILE
     for content in (b"\xff\xfe", b"{", b"[" * 100_000):
         path.write_bytes(content)
-        with pytest.raises(DeviceError, match="export the run again"):
-            read_settings(path, ORDER)
+        with pytest.raises(DeviceError, match="can't be used"):
+            read_settings(path)
 
 
 @pytest.mark.parametrize("disturbed", ["copyfile", "write_json", "publish"])
@@ -234,11 +273,11 @@ def test_a_full_disk_or_an_interruption_leaves_no_half_folder(device, tmp_path, 
     owner = "shutil.copyfile" if disturbed == "copyfile" else f"src.deploy.export_device.{disturbed}"
     with monkeypatch.context() as patch, pytest.raises(WriteError if isinstance(error, OSError) else KeyboardInterrupt):
         patch.setattr(owner, fail)
-        export_device(run_dir, device.folder / NGRAM_FILE, WEIGHT)
+        export_device(run_dir, device.folder / NGRAM_FILE, WEIGHT, IDENTITY)
     assert not [path.name for path in run_dir.iterdir() if path.name.endswith(".partial")]
     if disturbed != "publish":
         assert (run_dir / DEVICE_DIR / SETTINGS_FILE).read_bytes() == before
-    folder = export_device(run_dir, device.folder / NGRAM_FILE, WEIGHT)
+    folder = export_device(run_dir, device.folder / NGRAM_FILE, WEIGHT, IDENTITY)
     assert DeviceLM(folder).complete(["good morning"], 1)[0]
 
 

@@ -65,11 +65,11 @@ def test_coefficients_that_are_none_are_refused(coefficients):
         ContextWeight(coefficients)
 
 
-@pytest.mark.parametrize("value", [None, "[]", [], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5, "6"], [1, 2, 3, 4, 5, True]])
+@pytest.mark.parametrize("value", [None, "[]", [], [1, 2, 3], [1, "2"], [1, True], [1, 10**400], [1e308, 0], [0, 1e7]])
 def test_a_list_that_holds_no_weight_is_refused(value):
     with pytest.raises(ValueError, match="no coefficients of a weight"):
-        ContextWeight.from_list(value, ORDER)
-    assert ContextWeight.from_list(list(WEIGHT.coefficients), ORDER) == WEIGHT
+        ContextWeight.from_list(value)
+    assert ContextWeight.from_list(list(WEIGHT.coefficients)) == WEIGHT
 
 
 @torch.no_grad()
