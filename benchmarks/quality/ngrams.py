@@ -126,7 +126,7 @@ def measure_sizes(tweets: PreparedTweets, data: dict) -> None:
     rows = list(size_rows(run_dir, tweets))
     settings = {"pairs": SIZES_PAIRS, "choosing": SIZES_CHOOSING, "order": NGRAM_ORDER, "seed": 0, "run": run_dir.name}
     write_results("ngram_sizes", data, settings, rows, command="python -m benchmarks.quality.ngrams sizes")
-    table = pd.DataFrame(read_results("ngram_sizes")).dropna(subset="megabytes").sort_values("megabytes")
+    table = pd.DataFrame(read_results("ngram_sizes")).dropna(subset="coefficients").sort_values("megabytes")
     table["perplexity_per_word"] = [Estimate.from_record(score) for score in table["perplexity_per_word"]]
     plot_curves(table, "megabytes", ["perplexity_per_word"]).savefig(RESULTS_DIR / "ngram_sizes.png", dpi=100)
 

@@ -18,7 +18,7 @@ WIDTH = 6  # inches
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 BLUE, SKY_BLUE, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILION, PURPLE, BLACK = "#E69F00", "#D55E00", "#CC79A7", "#000000"
-GREY = "#767676"
+GREY, LIGHT_GREEN = "#767676", "#66C2A5"
 SYSTEM_COLOURS = {
     "LSTM": BLUE,
     "LSTM with n-grams": GREEN,
@@ -219,11 +219,13 @@ def title_with_direction(metric: Metric) -> str:
 def system_colour(name: str) -> str:
     """The colour of a system in every figure.
 
-    Other forms of the LSTM ("LSTM, ...") share one colour. Any other name is a transformer; its other forms
-    ("..., int8") and its form before fine-tuning ("... before") share one colour.
+    Other forms of the LSTM ("LSTM, ...") share one colour, and those of the LSTM with n-grams another. Any other name
+    is a transformer; its other forms ("..., int8") and its form before fine-tuning ("... before") share one colour.
     """
     if name in SYSTEM_COLOURS:
         return SYSTEM_COLOURS[name]
+    if name.startswith("LSTM with n-grams, "):
+        return LIGHT_GREEN
     if name.startswith("LSTM, "):
         return SKY_BLUE
     return PURPLE if ", " in name or name.endswith(" before") else VERMILION

@@ -185,6 +185,7 @@ def test_systems_of_one_comparison_have_different_colours():
     systems = ["LSTM", "LSTM with n-grams", "Kneser-Ney n-gram", "constant answer", "distilgpt2", "distilgpt2 before"]
     systems.append("word list")
     assert len(set(map(system_colour, systems))) == len(systems)
+    assert system_colour("LSTM with n-grams, device") not in map(system_colour, systems)
     assert system_colour("LSTM, seed 1") == system_colour("LSTM, ONNX int8") != system_colour("LSTM")
     assert system_colour("smollm2-135m after") == system_colour("distilgpt2") != system_colour("distilgpt2, int8")
 
