@@ -47,8 +47,6 @@ from src.training.train import Resume, TrainingResult, TrainingSettings, train
 
 # With the LSTM in int8 and the tokenizer, the folder `device` then takes less than 16 MB.
 NGRAM_BYTES = 9_500_000
-# Fewer say nothing about the weight of the n-grams.
-MIN_VAL_TEXTS = 20
 
 
 def train_lstm(
@@ -195,7 +193,8 @@ def build_device(
         val_texts: validation texts.
         max_bytes: largest size of the n-gram file.
         order: length of the longest n-grams.
-        typed_tweets: number of validation tweets that are typed to calibrate probabilities; 0: they stay as they are.
+        typed_tweets: number of validation tweets that are typed to calibrate probabilities, if there are so many; below
+            2 they stay as they are.
         seed: seed of the bootstrap.
 
     Raises:
@@ -203,9 +202,9 @@ def build_device(
         RunError: the run can't be read.
         WriteError: the disk is full.
     """
-    if not train_texts or len(val_texts) < MIN_VAL_TEXTS or not 0 <= typed_tweets <= len(val_texts):
+    if not train_texts or len(val_texts) < 2 or typed_tweets < 0:
         counts = f"{len(train_texts)} training texts, {len(val_texts)} validation texts, {typed_tweets} of them typed"
-        raise ValueError(f"{counts}: give training texts and at least {MIN_VAL_TEXTS} validation texts")
+        raise ValueError(f"{counts}: give training texts and at least two validation texts")
     tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
     train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
     levels = ngram_levels(train_dataset, len(tokenizer), eos_id, order)
@@ -220,7 +219,7 @@ def build_device(
         if not isinstance(weight, ContextWeight):
             weight = ContextWeight.fixed(weight, order)
         calibration, error = IDENTITY, None
-        if typed_tweets:
+        if typed_tweets >= 2:
             fill(folder / DEVICE_DIR, run_dir, path, weight, IDENTITY)
             calibration, error = calibrate(DeviceLM(folder / DEVICE_DIR), val_texts[:typed_tweets])
         device_dir = export_device(run_dir, path, weight, calibration)
