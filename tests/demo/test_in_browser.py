@@ -22,6 +22,7 @@ from src.deploy.device import DeviceLM
 from src.deploy.export_device import export_device
 from src.deploy.ngram_file import NgramFile
 from src.examples import HALF_TYPED, MESSY_TWEETS, PROMPTS, TWEETS
+from src.text.calibration import IDENTITY
 from src.text.cleaning import clean_string, normalize_tweet
 from src.text.context_weight import ContextWeight
 from src.text.prefixes import Completion, PrefixError, split_prefix
@@ -86,7 +87,7 @@ def device_dir(tmp_path_factory):
     tokenizer = Tokenizer.from_file(str(run_dir / "tokenizer.json"))
     texts = [clean_string(text) for text in (*TWEETS, *PROMPTS)]
     write_ngrams(run_dir / "ngrams.bin", texts, tokenizer, tokenizer.token_to_id("[EOS]"))
-    return export_device(run_dir, run_dir / "ngrams.bin", ContextWeight((-0.9, 0.2, 0.3, -0.5, 0.11, 0.05)))
+    return export_device(run_dir, run_dir / "ngrams.bin", ContextWeight((-0.9, 0.2, 0.3, -0.5, 0.11, 0.05)), IDENTITY)
 
 
 def in_page(page, module, code, given):
