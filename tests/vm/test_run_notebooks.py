@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -205,6 +206,8 @@ def test_control_c_in_a_terminal_says_how_to_resume(tmp_path):
     runner, terminal = pty.fork()
     if runner == 0:
         os.chdir(tmp_path)
+        # A shell starts its background jobs with this signal ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         command = waiting_command(tmp_path)
         os.execve(command[0], command, {**environment, "TERM": "xterm", "COLUMNS": "80"})
