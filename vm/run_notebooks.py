@@ -138,8 +138,8 @@ def main(arguments: list[str]) -> None:
     before = run_files(paths)
     for i, path in enumerate(paths):
         lines = StepLines(step_titles(nbformat.read(path, as_version=4)), sys.stdout)
-        print(path, flush=True)
         try:
+            print(path, flush=True)
             run_notebook(path, lines)
         except KeyboardInterrupt:
             lines.end("interrupted")
