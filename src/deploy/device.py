@@ -53,6 +53,9 @@ class DeviceLM(OnnxLSTM):
         self._open_tokenizer(folder, settings.special_tokens)
         self.calibration, self.weight = settings.calibration, settings.weight
         self.min_probability = settings.min_probability
+        sizes = self.tokenizer.get_vocab_size(), self.eos_id
+        if sizes != (self.ngrams.vocab_size, self.ngrams.eos_id) or None in self.bos_ids:
+            raise DeviceError(f"{folder / SETTINGS_FILE} has other special tokens than the models: {ADVICE}")
         if len(self.weight.coefficients) != 2 * self.ngrams.order:
             raise DeviceError(f"{folder / SETTINGS_FILE} has the weight of other n-grams: {ADVICE}")
         self.texts = ReadTexts(self)
@@ -103,7 +106,11 @@ def read_settings(path: Path) -> Settings:
         special_tokens, checksums = values["special_tokens"], values["sha256"]
         weight = ContextWeight.from_list(values["ngram_weight"])
         min_probability = values["min_probability"]
-        is_valid = "eos_token" in special_tokens and set(checksums) >= set(CHECKED)
+        are_texts = all(
+            isinstance(entries, dict) and all(isinstance(value, str) for value in entries.values())
+            for entries in (special_tokens, checksums)
+        )
+        is_valid = are_texts and "eos_token" in special_tokens and set(checksums) == set(CHECKED)
         if not is_valid or type(min_probability) is not float or not 0 <= min_probability <= 1:
             raise ValueError("a value is missing or out of range")
         return Settings(special_tokens, Calibration(**values["calibration"]), weight, min_probability, checksums)

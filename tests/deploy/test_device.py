@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.completion import Completer
-from src.deploy.device import DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE, DeviceError, DeviceLM, read_settings
+from src.deploy.device import CHECKED, DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE, DeviceError, DeviceLM, read_settings
 from src.deploy.export_device import export_device, main, megabytes
 from src.deploy.ngram_export import load_ngrams
 from src.deploy.ngram_file import NGRAM_FILE
@@ -227,6 +227,24 @@ def test_a_damaged_file_or_one_of_another_run_is_refused(device, tmp_path, name)
         (folder / name).write_bytes(content)
         with pytest.raises(DeviceError, match=f"{name} is damaged or of another run: copy the folder again"):
             DeviceLM(folder)
+
+
+@pytest.mark.parametrize("tokens", [{"eos_token": "none"}, {"eos_token": "[EOS]", "bos_token": "none"}])
+def test_special_tokens_that_the_models_lack_are_refused(device, tmp_path, tokens):
+    folder = shutil.copytree(device.folder, tmp_path / DEVICE_DIR)
+    settings = json.loads((folder / SETTINGS_FILE).read_text())
+    (folder / SETTINGS_FILE).write_text(json.dumps({**settings, "special_tokens": tokens}))
+    with pytest.raises(DeviceError, match="has other special tokens than the models"):
+        DeviceLM(folder)
+
+
+@pytest.mark.parametrize("name", ["special_tokens", "sha256"])
+@pytest.mark.parametrize("value", [["eos_token", *CHECKED], {"eos_token": 2}, {}])
+def test_settings_of_another_kind_are_refused(device, tmp_path, name, value):
+    settings = json.loads((device.folder / SETTINGS_FILE).read_text())
+    (tmp_path / SETTINGS_FILE).write_text(json.dumps({**settings, name: value}))
+    with pytest.raises(DeviceError, match="can't be used"):
+        read_settings(tmp_path / SETTINGS_FILE)
 
 
 def test_the_weight_of_other_n_grams_is_refused(device, tmp_path):
