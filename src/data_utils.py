@@ -59,7 +59,8 @@ class PreparedTweets:
     """Cleaned, distinct tweets with their splits, and the number of rows at each step.
 
     Attributes:
-        table: columns `text` (cleaned) and `split` ("train", "val" or "test").
+        table: columns `text` (cleaned) and `split` ("train", "val" or "test"), and between them `source` if the corpus
+            has several sources.
         counts: rows that were read, removed and kept, made by `src.corpus.splits.row_counts`.
         seed: seed of the split.
         split_by: "random", "user" or "time".
@@ -102,10 +103,11 @@ def split_cleaned(
 
     Texts with fewer than two words are removed because they can't be cut into context and target.
     The first of several equal texts is kept, or the oldest if `split_by` is "time". Duplicates are
-    removed before the split, so no text is in two splits.
+    removed before the split, so no text is in two splits. Copies of a text that is kept from another source
+    are counted apart, as "duplicates_across_sources".
 
     Args:
-        tweets: columns `text` (cleaned), `user` and `date`.
+        tweets: columns `text` (cleaned), `user` and `date`, and `source` if there are several sources.
         unused_rows: rows that gave no tweet, see `src.corpus.load.Corpus.unused_rows`; for the counts.
         source: where the tweets come from, for error messages.
         seed: seed of the split; "time" doesn't use it.
@@ -118,7 +120,7 @@ def split_cleaned(
         ValueError: `split_by` is unknown, or too few rows, users or dates are left to fill the splits.
     """
     check_split_by(split_by)
-    rows = pd.DataFrame({"text": tweets["text"], "key": split_keys(tweets, split_by)})
+    rows = tweets.filter(["text", "source"]).assign(key=split_keys(tweets, split_by))
     long_enough = rows[have_two_words(rows["text"])]
     known = long_enough.dropna(subset="key")
     if split_by == "time":
@@ -126,14 +128,24 @@ def split_cleaned(
     distinct = known.drop_duplicates("text").reset_index(drop=True)
     splits = assign_splits_by(distinct["key"], split_by, seed)
     _check_splits(distinct["key"], splits, split_by, source)
+    across = _duplicates_across_sources(known, distinct)
     counts = row_counts(
         splits,
         unused_rows=unused_rows,
         fewer_than_two_words=len(rows) - len(long_enough),
-        duplicates=len(known) - len(distinct),
+        duplicates=len(known) - len(distinct) - sum(across.values()),
         **({} if split_by == "random" else {f"without_{KEY_COLUMNS[split_by]}": len(long_enough) - len(known)}),
+        **across,
     )
-    return PreparedTweets(pd.DataFrame({"text": distinct["text"], "split": splits}), counts, seed, split_by)
+    return PreparedTweets(distinct.drop(columns="key").assign(split=splits), counts, seed, split_by)
+
+
+def _duplicates_across_sources(tweets: pd.DataFrame, distinct: pd.DataFrame) -> dict[str, int]:
+    """Count the tweets whose text is kept from another source; {} if there is only one source."""
+    if "source" not in tweets:
+        return {}
+    source_kept = tweets["text"].map(distinct.set_index("text")["source"])
+    return {"duplicates_across_sources": int((tweets["source"] != source_kept).sum())}
 
 
 def _clean(texts: pd.Series) -> pd.Series:

@@ -97,6 +97,19 @@ def test_the_first_of_several_duplicates_is_kept():
     assert prepared.table["text"].tolist() == ["b b", "a a", *KEPT]
 
 
+def test_a_tweet_of_two_sources_is_kept_from_the_first_and_counted():
+    corpus = make_corpus([*KEPT[:15], KEPT[3], KEPT[0], *KEPT[15:], KEPT[20], "short"])
+    corpus.tweets["source"] = ["a"] * 16 + ["b"] * 18
+    prepared = prepare_tweets(corpus, seed=0)
+    assert prepared.table["text"].tolist() == KEPT
+    assert list(prepared.table) == ["text", "source", "split"]
+    assert prepared.table["source"].tolist() == ["a"] * 15 + ["b"] * 15
+    assert prepared.counts == {
+        **{"rows_read": 34, "bad_rows": 0, "fewer_than_two_words": 1, "duplicates": 2, "duplicates_across_sources": 1},
+        **{"train": 24, "val": 3, "test": 3},
+    }
+
+
 def test_the_random_split_never_changes():
     prepared = prepare_tweets(make_corpus(KEPT), seed=0)
     assert [i for i, split in enumerate(prepared.table["split"]) if split == "val"] == [3, 13, 27]

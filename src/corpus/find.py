@@ -7,14 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 from src.corpus.opening import SENTIMENT140_CSV, training_members
+from src.corpus.packaged import PACKAGES
 from src.corpus.read import OWN_TWEETS, SENTIMENT140, parts_of, read_batches
 from src.corpus.rows import CorpusFormatError
 
 # Subfolders are searched to this depth.
 MAX_DEPTH = 6
 # What this project or a download writes into the folder is never a raw corpus and is not named.
-OWN_FILES = {"readme.md", "tweets_cleaned.csv"}
-OWN_SUFFIXES = {".gguf", ".tab", ".part", ".partial", ".lock"}
+OWN_FILES = {"readme.md", "tweets_cleaned.csv", *(Path(package.member).name.lower() for package in PACKAGES)}
+OWN_SUFFIXES = {".gguf", ".part", ".partial", ".lock"}
 # Files with another ending, such as pictures, are not opened.
 SUFFIXES = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".js", ".zip", ".parquet"}
 SUFFIXES |= {".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".xlsx", ".xls", ".arrow", ".sqlite", ".db"}

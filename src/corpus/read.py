@@ -72,7 +72,7 @@ def read_batches(path: str | Path, digest: "hashlib._Hash", text_column: str | N
 
             for batch in _part_batches(part, on_read, bar, text_column):
                 num_tweets += len(batch.tweets)
-                yield batch if len(parts) == 1 else _with_file_name(batch)
+                yield batch if len(parts) == 1 else with_file_name(batch)
     if not num_tweets:
         raise CorpusFormatError(f"{path.name} holds no tweet; use another file.")
 
@@ -89,10 +89,10 @@ def _part_batches(path: Path, on_read: OnRead, bar: tqdm, text_column: str | Non
         for source in sources:
             name, rows = _rows(source, path.suffix.lower(), text_column)
             found = batches(rows, name, source.name)
-            yield from found if len(sources) == 1 else map(_with_file_name, found)
+            yield from found if len(sources) == 1 else map(with_file_name, found)
 
 
-def _with_file_name(batch: Batch) -> Batch:
+def with_file_name(batch: Batch) -> Batch:
     """Add the file to the reason of each bad row; without it, a line number in one of several files says little."""
     return replace(batch, bad_rows=[BadRow(row.line, f"{row.reason} (in {batch.file_name})") for row in batch.bad_rows])
 

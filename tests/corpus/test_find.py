@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from src.corpus import load
 from src.corpus.find import find_corpus
 from src.corpus.load import load_corpus
 from src.corpus.opening import SENTIMENT140_CSV
+from src.corpus.packaged import PACKAGES
 from src.corpus.rows import CorpusFormatError
 from tests.corpus.made_files import row, write_csv, write_shard, write_zip
 
@@ -115,7 +117,8 @@ def test_whatever_is_not_taken_is_named_with_the_reason(tmp_path):
 
 
 def test_the_projects_own_and_hidden_files_are_not_named(tmp_path):
-    for name in ("README.md", "tweets_cleaned.csv", "model.gguf", "election-tweets-2016.tab", "a.zip.part", ".a.lock"):
+    tables = [Path(package.member).name for package in PACKAGES]
+    for name in ("README.md", "tweets_cleaned.csv", "model.gguf", *tables, "a.zip.part", ".a.lock"):
         place(tmp_path, name, "text,split\n")
     place(tmp_path, ".ipynb_checkpoints/old.csv")
     place(tmp_path, "__MACOSX/._tweets.csv")

