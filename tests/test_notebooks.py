@@ -44,8 +44,8 @@ def parameters_of(path: Path) -> dict:
 
 TINY_CONFIG = {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8}
 TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
-TINY_CHOICES = {"ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4}
-TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4, "slow_typed_tweets": 2}
+TINY_CHOICES = {"ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4, "val_share": 1.0}
+TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "test_share": 1.0}
 # The included run has 5.5 million parameters; a tiny one takes its place.
 TINY_COMMITTED_RUN = """
 from pathlib import Path
@@ -72,7 +72,7 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
         "data_dir": str(folder / "data"),
         "models_dir": str(folder / "models"),
         "corpus_path": str(corpus_path),
-        "max_pairs": 10,
+        "max_pairs": 20,
     }
     tiny = {
         "solution_lstm": {
@@ -136,7 +136,7 @@ def adapted_dir(tmp_path_factory, notebook_dir, first_run, corpus_path) -> Path:
         notebook.cells.insert(imports + 1, new_code_cell(TINY_COMMITTED_RUN.format(folder=str(first_run))))
         (folder / "changed").mkdir(exist_ok=True)
         nbformat.write(notebook, folder / "changed" / f"{name}.ipynb")
-        execute(folder / "changed" / f"{name}.ipynb", folder, {**common, **values, "max_pairs": 10})
+        execute(folder / "changed" / f"{name}.ipynb", folder, {**common, **values, "max_pairs": 20})
     return folder
 
 
@@ -158,17 +158,17 @@ def test_notebooks_train_save_and_compare(notebook_dir):
         [record["systems"][name][cost] for name in transformers] for cost in ("parameters", "megabytes")
     )
     assert parameters[0] == parameters[1] and megabytes[1] < megabytes[0]
-    assert record["num_pairs"] == 10
+    assert record["num_pairs"] == 20
     typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
-    assert typed.pop("word list") == 4 and [typed.pop(name) for name in transformers] == [2, 2]
-    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 4)
+    assert typed.pop("word list") == 2 and [typed.pop(name) for name in transformers] == [1, 1]
+    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 2)
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
     for run_dir in (lstm_dir, transformer_dir):
         meta = json.loads((run_dir / "meta.json").read_text())
         assert meta["data"]["source"] == "tweets.csv"
         assert meta["data"]["sha256"] == record["data"]["sha256"]
-        assert meta["metrics"]["rouge1"]["n"] == 10
+        assert meta["metrics"]["rouge1"]["n"] == 20
         if run_dir == lstm_dir:
             assert meta["metrics"]["calibration_error"].keys() == {"before", "after"}
             assert (run_dir / CALIBRATION_FILE).is_file() and load_calibration(run_dir).slope > 0
