@@ -44,8 +44,8 @@ def _is_full_disk(error: Exception) -> bool:
     return number in FULL_DISK_ERRNOS or "PytorchStreamWriter failed writing" in str(error)
 
 
-def write_atomically(path: str | Path, text: str) -> Path:
-    """Write `text` as UTF-8 to a temporary file, flush it to disk, then rename it to `path`.
+def write_atomically(path: str | Path, content: str | bytes) -> Path:
+    """Write bytes, or a text as UTF-8, to a temporary file, flush it to disk, then rename it to `path`.
 
     Raises:
         WriteError: the file can't be written. A file that was already at `path` is unchanged.
@@ -54,7 +54,7 @@ def write_atomically(path: str | Path, text: str) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="")
+        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         return publish(partial, path)
     except OSError as error:
         with suppress(OSError):

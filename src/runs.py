@@ -21,6 +21,7 @@ TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
+SEEN_TEXTS_FILE = "training_texts.safetensors"  # written by `src.evaluation.seen_texts`
 
 # Two runs whose records agree in these have the same training, validation and test tweets.
 IDENTITY_OF_SPLIT = ("sha256", "cleaning", "split_by", "split_seed")
@@ -251,9 +252,9 @@ def release(version: str) -> str:
 
 
 def megabytes(run_dir: str | Path) -> float:
-    """Return the size of a run folder in MB (10^6 bytes), without exported ONNX files and the folder `device`."""
+    """Return the size of a run folder in MB (10^6 bytes), without ONNX files, `device` and the record of seen texts."""
     paths = [path for path in Path(run_dir).iterdir() if path.is_file() and path.suffix != ".onnx"]
-    return sum(path.stat().st_size for path in paths) / 1e6
+    return sum(path.stat().st_size for path in paths if path.name != SEEN_TEXTS_FILE) / 1e6
 
 
 def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:

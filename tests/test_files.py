@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_a_written_file_is_read_back_unchanged(tmp_path):
     assert write_atomically(tmp_path / "new" / "a.txt", "naïve\r\n").read_bytes() == "naïve\r\n".encode()
+    assert write_atomically(tmp_path / "a.bin", b"\xff\r\n").read_bytes() == b"\xff\r\n"
     assert json.loads(write_json(tmp_path / "a.json", {"text": "é"}).read_text(encoding="utf-8")) == {"text": "é"}
 
 

@@ -63,6 +63,7 @@ def test_tracked_run_is_complete_and_small():
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer_config.json",
+        "training_texts.safetensors",
         "vocab.txt",
     }
     assert sum(path.stat().st_size for path in paths) < 25e6

@@ -20,6 +20,7 @@ from src.runs import (
     find_run,
     find_runs,
     git_commit,
+    megabytes,
     model_card,
     named_run,
     new_run,
@@ -447,3 +448,10 @@ def test_the_model_card_lists_nested_scores():
     card = model_card(meta)
     assert "| rouge1 | 0.5 (0.25 to 0.75) |" in card
     assert "| before: rouge1 | 0.5 (0.25 to 0.75) |" in card
+
+
+def test_the_size_of_a_run_leaves_out_exports_and_the_record_of_seen_texts(tmp_path):
+    (tmp_path / "device").mkdir()
+    for name in ("model.pt", "tokenizer.json", "model.onnx", "training_texts.safetensors", "device/ngrams.bin"):
+        (tmp_path / name).write_bytes(b"x" * 1_000)
+    assert megabytes(tmp_path) == 0.002
