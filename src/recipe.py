@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
+from src.adaptation import first_run_record, seen_texts, starting_lstm
 from src.completion.completer import Completer
 from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
@@ -78,6 +79,32 @@ def train_lstm(
     return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id, resume)
 
 
+def adapt_lstm(
+    first_run: str | Path,
+    train_texts: Sequence[str],
+    val_texts: Sequence[str],
+    settings: TrainingSettings,
+    dropout: float,
+    checkpoint_dir: str | Path,
+    resume: Resume = "auto",
+    device: str | torch.device | None = None,
+) -> tuple[PreTrainedTokenizerBase, LSTMLM, TrainingResult]:
+    """Train the LSTM of a run further on other tweets; see `src.adaptation` for the settings.
+
+    Args:
+        first_run: folder of the run whose weights and tokenizer are taken.
+        dropout: probability of dropout.
+        others: as in `train_lstm`.
+
+    Raises:
+        RunError: the run can't be read.
+    """
+    tokenizer, model = starting_lstm(first_run, dropout)
+    datasets = token_datasets(tokenizer, train_texts, val_texts)
+    model = model.to(pick_device(device))
+    return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id, resume)
+
+
 def token_datasets(
     tokenizer: PreTrainedTokenizerBase, train_texts: Sequence[str], val_texts: Sequence[str]
 ) -> list[NextTokenDataset]:
@@ -108,6 +135,8 @@ def save_run(
     max_pairs: int = 2_000,
     typed_tweets: int = 200,
     seed: int = 0,
+    train_texts: Sequence[str] = (),
+    first_run: str | Path | None = None,
 ) -> None:
     """Choose decoding and calibration of a trained model, score it on validation pairs, and save its run folder.
 
@@ -124,6 +153,8 @@ def save_run(
         typed_tweets: number of validation tweets that are typed: half to calibrate, half to check the calibration.
             With 0 the run has no calibration, for a model that is too slow to type.
         seed: seed of the bootstrap.
+        train_texts: training texts of an LSTM; the run folder records which texts it has read.
+        first_run: folder of the run from which the LSTM started.
     """
     table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
     decoding = choose_decoding(table, max_seconds)
@@ -134,9 +165,12 @@ def save_run(
         completer = Completer(system.model, system.tokenizer)
         calibration, metrics["calibration_error"] = calibrate(completer, val_texts[:typed_tweets])
     settings = {**asdict(result.settings), "decoding": asdict(decoding)}
-    meta = run_metadata(system.name, settings, data, metrics, result.duration)
+    init_from = first_run_record(first_run) if first_run is not None else None
+    meta = run_metadata(system.name, settings, data, metrics, result.duration, init_from)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
     with new_run(system.name, models_dir) as run_dir:
+        if train_texts:
+            seen_texts([*train_texts, *val_texts], first_run).save(run_dir)
         if typed_tweets:
             write_json(run_dir / CALIBRATION_FILE, asdict(calibration))
         save_model(run_dir, system.model, system.tokenizer, meta, result.history)
