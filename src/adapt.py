@@ -134,15 +134,13 @@ def prepare(options: argparse.Namespace) -> tuple[FirstRun, dict]:
     counts = first.tweets.counts
     splits = f"{counts['train']:,} to learn from, {counts['val']:,} to check it, {counts['test']:,} to measure"
     say(f"{corpus.source}: {counts['rows_read']:,} rows. Different tweets of two words or more: {splits}.")
-    known = (
-        f"{counts['read_by_first_run']:,} of the tweets to check and to measure are left out, because it has read them"
-    )
-    say(f"Starting from {first.folder.resolve().name}; {known}.")
+    left_out = f"{counts['read_by_first_run']:,} of the tweets to check and to measure are left out"
+    say(f"Starting from {first.folder.resolve().name}; {left_out}, because it has read them.")
     return first, corpus_record(corpus, first.tweets)
 
 
 def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
-    """Train the LSTM of the first run further and add n-grams.
+    """Train the LSTM of the first run further, and add n-grams.
 
     Args:
         first: the run to start from, and the tweets.
@@ -161,20 +159,11 @@ def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
     runs = folder / "runs"
     # What an interrupted command has left.
     shutil.rmtree(runs, ignore_errors=True)
-    save_run(
-        ModelSystem("lstm_lm", model, tokenizer),
-        result,
-        val_texts,
-        data,
-        runs,
-        decodings=[Decoding(**read_meta(first.folder)["settings"]["decoding"])],
-        decoding_pairs=1,
-        max_pairs=MAX_PAIRS,
-        typed_tweets=0,
-        seed=SEED,
-        train_texts=train_texts,
-        first_run=first.folder,
-    )
+    decoding = Decoding(**read_meta(first.folder)["settings"]["decoding"])
+    # Nothing is searched, because the first run's decoding is kept.
+    sizes = {"decodings": [decoding], "decoding_pairs": 1, "max_pairs": MAX_PAIRS, "typed_tweets": 0, "seed": SEED}
+    texts = {"train_texts": train_texts, "first_run": first.folder}
+    save_run(ModelSystem("lstm_lm", model, tokenizer), result, val_texts, data, runs, **sizes, **texts)
     run_dir = find_run("lstm_lm", models_dir=runs)
     build_device(run_dir, train_texts, val_texts, seed=SEED)
     return run_dir, train_texts
