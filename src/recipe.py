@@ -227,8 +227,8 @@ def build_device(
         val_texts: validation texts.
         max_bytes: largest size of the n-gram file.
         order: length of the longest n-grams.
-        typed_tweets: number of validation tweets that are typed to calibrate probabilities, if there are so many; below
-            2 they stay as they are.
+        typed_tweets: number of validation tweets that are typed to calibrate probabilities, if there are so many. If
+            fewer than 2 are typed, the probabilities stay as they are.
         seed: seed of the bootstrap.
 
     Raises:
@@ -236,14 +236,15 @@ def build_device(
         RunError: the run can't be read.
         WriteError: the disk is full.
     """
-    if not train_texts or len(val_texts) < 2 or typed_tweets < 0:
+    if not train_texts or not val_texts or typed_tweets < 0:
         counts = f"{len(train_texts)} training texts, {len(val_texts)} validation texts, {typed_tweets} of them typed"
-        raise ValueError(f"{counts}: give training texts and at least two validation texts")
+        raise ValueError(f"{counts}: give training texts and validation texts")
     tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
     train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
     levels = ngram_levels(train_dataset, len(tokenizer), eos_id, order)
     export_onnx(run_dir)
-    with TemporaryDirectory() as name:
+    # Beside the run folder, so that what a killed process leaves of the texts lies there too.
+    with TemporaryDirectory(dir=Path(run_dir).resolve().parent, prefix=".device-") as name:
         folder = Path(name)
         path = write_ngram_file(folder / NGRAM_FILE, levels, eos_id, max_bytes)
         ngram = load_ngrams(path, pad_id)
@@ -253,7 +254,7 @@ def build_device(
         if not isinstance(weight, ContextWeight):
             weight = ContextWeight.fixed(weight, order)
         calibration, error = IDENTITY, None
-        if typed_tweets >= 2:
+        if min(typed_tweets, len(val_texts)) >= 2:
             fill(folder / DEVICE_DIR, run_dir, path, weight, IDENTITY)
             calibration, error = calibrate(DeviceLM(folder / DEVICE_DIR), val_texts[:typed_tweets])
         device_dir = export_device(run_dir, path, weight, calibration)
