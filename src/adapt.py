@@ -152,7 +152,7 @@ def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
     """
     train_texts, val_texts = first.tweets.texts("train"), validation_tweets(first.tweets)
     say(f"Training on {len(train_texts):,} tweets, at most {ADAPTATION.max_epochs} times each.")
-    tokenizer, model, result = adapt_lstm(
+    tokenizer, model, result, trained_share = adapt_lstm(
         first.folder, train_texts, val_texts, ADAPTATION, ADAPTATION_DROPOUT, folder / "training"
     )
     say("Saving the model and counting n-grams.")
@@ -162,7 +162,7 @@ def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
     decoding = Decoding(**read_meta(first.folder)["settings"]["decoding"])
     # Nothing is searched, because the first run's decoding is kept.
     sizes = {"decodings": [decoding], "decoding_pairs": 1, "max_pairs": MAX_PAIRS, "typed_tweets": 0, "seed": SEED}
-    texts = {"train_texts": train_texts, "first_run": first.folder}
+    texts = {"train_texts": train_texts, "first_run": first.folder, "trained_share": trained_share}
     save_run(ModelSystem("lstm_lm", model, tokenizer), result, val_texts, data, runs, **sizes, **texts)
     run_dir = find_run("lstm_lm", models_dir=runs)
     build_device(run_dir, train_texts, val_texts, seed=SEED)

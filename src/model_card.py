@@ -40,7 +40,10 @@ language; do not present its output as the opinion of a person.
 def _start_of(meta: dict) -> str:
     """The weights with which the training of a run started, in words."""
     if "init_from" in meta:
-        return f"the weights of the run {meta['init_from']['run']}, sha256 `{meta['init_from']['sha256']}`"
+        run, sha256, share = (meta["init_from"][key] for key in ("run", "sha256", "trained_share"))
+        return (
+            f"the weights of the run {run}, sha256 `{sha256}`; averaged with the trained ones, whose share is {share}"
+        )
     # A transformer's settings name the pretrained model.
     source = meta["settings"].get("source")
     return "random weights" if source is None else f"the pretrained weights of {source}"

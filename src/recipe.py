@@ -10,7 +10,7 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from src.adaptation import first_run_record, seen_texts, starting_lstm
+from src.adaptation import choose_trained_share, first_run_record, seen_texts, starting_lstm
 from src.completion.completer import Completer
 from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
@@ -88,7 +88,7 @@ def adapt_lstm(
     checkpoint_dir: str | Path,
     resume: Resume = "auto",
     device: str | torch.device | None = None,
-) -> tuple[PreTrainedTokenizerBase, LSTMLM, TrainingResult]:
+) -> tuple[PreTrainedTokenizerBase, LSTMLM, TrainingResult, float]:
     """Train the LSTM of a run further on other tweets; see `src.adaptation` for the settings.
 
     Args:
@@ -96,13 +96,19 @@ def adapt_lstm(
         dropout: probability of dropout.
         others: as in `train_lstm`.
 
+    Returns:
+        tokenizer, model in evaluation mode, result of the training run, and the share of the trained weights in the
+        model's, see `src.adaptation.choose_trained_share`.
+
     Raises:
         RunError: the run can't be read.
     """
     tokenizer, model = starting_lstm(first_run, dropout)
     datasets = token_datasets(tokenizer, train_texts, val_texts)
-    model = model.to(pick_device(device))
-    return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id, resume)
+    model, pad_id = model.to(pick_device(device)), tokenizer.pad_token_id
+    result = train(model, *datasets, settings, checkpoint_dir, pad_id, resume)
+    trained_share, losses = choose_trained_share(model, first_run, datasets[1], pad_id)
+    return tokenizer, model, replace(result, best_val_loss=losses["val_loss"].min()), trained_share
 
 
 def token_datasets(
@@ -137,6 +143,7 @@ def save_run(
     seed: int = 0,
     train_texts: Sequence[str] = (),
     first_run: str | Path | None = None,
+    trained_share: float = 1.0,
 ) -> None:
     """Choose decoding and calibration of a trained model, score it on validation pairs, and save its run folder.
 
@@ -155,6 +162,7 @@ def save_run(
         seed: seed of the bootstrap.
         train_texts: training texts of an LSTM; the run folder records which texts it has read.
         first_run: folder of the run from which the LSTM started.
+        trained_share: as from `adapt_lstm`.
     """
     table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
     decoding = choose_decoding(table, max_seconds)
@@ -165,7 +173,7 @@ def save_run(
         completer = Completer(system.model, system.tokenizer)
         calibration, metrics["calibration_error"] = calibrate(completer, val_texts[:typed_tweets])
     settings = {**asdict(result.settings), "decoding": asdict(decoding)}
-    init_from = first_run_record(first_run) if first_run is not None else None
+    init_from = first_run_record(first_run, trained_share) if first_run is not None else None
     meta = run_metadata(system.name, settings, data, metrics, result.duration, init_from)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
     with new_run(system.name, models_dir) as run_dir:

@@ -259,7 +259,7 @@ def megabytes(run_dir: str | Path) -> float:
 
 
 def run_metadata(
-    name: str, settings: dict, data: dict, metrics: dict, duration: float, init_from: dict[str, str] | None = None
+    name: str, settings: dict, data: dict, metrics: dict, duration: float, init_from: dict | None = None
 ) -> dict:
     """Return the content of a run's `meta.json`, in JSON types.
 
@@ -269,8 +269,8 @@ def run_metadata(
         data: corpus, its sha256, row counts and split seed (`src.data_utils.corpus_record`).
         metrics: scores on the validation split, with sample size and confidence intervals.
         duration: training time in seconds.
-        init_from: run and sha256 of the weights with which training started (`src.adaptation.first_run_record`);
-            None: random weights.
+        init_from: the run whose weights training started with (`src.adaptation.first_run_record`); None: random
+            weights.
     """
     return {
         "name": name,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 
 import pandas as pd
 import pytest
@@ -10,8 +11,10 @@ import torch
 
 from src import adaptation
 from src.adaptation import (
+    TRAINED_SHARES,
     LeakageError,
     choose_first_run,
+    choose_trained_share,
     first_run_of,
     first_run_record,
     seen_texts,
@@ -23,9 +26,9 @@ from src.data_utils import PreparedTweets
 from src.evaluation.seen_texts import load_seen_texts
 from src.evaluation.systems import ModelSystem
 from src.lstm_model import load_lstm_lm, save_lstm_lm
-from src.recipe import adapt_lstm, save_run
+from src.recipe import adapt_lstm, save_run, token_datasets
 from src.runs import RunError, read_meta, run_metadata
-from src.training.train import TrainingSettings
+from src.training.train import TrainingSettings, train
 
 READ = [f"read text number {i}" for i in range(100)]
 SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=16, max_epochs=2, num_sampled_tokens=0)
@@ -99,11 +102,25 @@ def test_held_out_tweets_that_the_first_run_has_read_are_left_out_and_counted(co
 
 def test_a_run_that_has_read_the_test_tweets_is_refused(committed):
     tweets = prepared(num_read_test=10)
-    with pytest.raises(LeakageError, match="has read 10 of the 40 test tweets: train on other tweets"):
+    with pytest.raises(LeakageError, match="has read 10 of the 40 test tweets: train on other or more tweets"):
         choose_first_run("committed", tweets)
     chosen = choose_first_run("auto", tweets)
     assert chosen.folder is None and chosen.tweets is tweets
     assert "random weights, although" in chosen.reason and "has read 10 of the 40" in chosen.reason
+
+
+def test_a_small_archive_may_hold_two_common_tweets(committed):
+    tweets = prepared(num_read_test=2)
+    few = replace(tweets, table=tweets.table.drop(index=range(100, 130)), counts={**tweets.counts, "test": 10})
+    assert choose_first_run("committed", few).tweets.counts["test"] == 8
+
+
+def test_without_validation_tweets_there_is_nothing_to_choose_on(committed):
+    tweets = prepared(read_val=("read text number 1",))
+    table = tweets.table[(tweets.table["split"] != "val") | tweets.table["text"].str.startswith("read")]
+    one = replace(tweets, table=table, counts={**tweets.counts, "val": 1})
+    with pytest.raises(LeakageError, match="has read 1 of the 1 validation tweets"):
+        choose_first_run("committed", one)
 
 
 def test_a_run_without_a_record_of_its_texts_is_refused(committed):
@@ -124,13 +141,42 @@ def test_an_adapted_run_starts_from_the_weights_and_tokenizer_of_the_first(first
 
 def adapted(first_run, made_up_tweets, folder, settings=SETTINGS):
     train_texts, val_texts = made_up_tweets[:100], made_up_tweets[100:120]
-    tokenizer, model, result = adapt_lstm(first_run, train_texts, val_texts, settings, 0.1, folder, device="cpu")
-    return ModelSystem("lstm_lm", model, tokenizer), result, train_texts, val_texts
+    tokenizer, model, result, share = adapt_lstm(first_run, train_texts, val_texts, settings, 0.1, folder, device="cpu")
+    return ModelSystem("lstm_lm", model, tokenizer), result, train_texts, val_texts, share
+
+
+def test_the_average_of_first_and_trained_weights_is_chosen_on_validation_tweets(first_run, made_up_tweets, tmp_path):
+    train_texts, val_texts = made_up_tweets[:100], made_up_tweets[100:120]
+    tokenizer, model = starting_lstm(first_run, dropout=0.0)
+    datasets = token_datasets(tokenizer, train_texts, val_texts)
+    result = train(model, *datasets, SETTINGS, tmp_path / "checkpoints", tokenizer.pad_token_id)
+    trained = {name: weights.clone() for name, weights in model.state_dict().items()}
+    share, table = choose_trained_share(model, first_run, datasets[1], tokenizer.pad_token_id)
+    first = starting_lstm(first_run, dropout=0.0)[1].state_dict()
+    for name, weights in model.state_dict().items():
+        torch.testing.assert_close(weights, (1 - share) * first[name] + share * trained[name])
+    assert table["share of the trained weights"].tolist() == list(TRAINED_SHARES)
+    # Training may evaluate in 16 bits.
+    assert table["val_loss"].iloc[-1] == pytest.approx(result.best_val_loss, rel=0.02)
+    assert table["val_loss"].idxmin() == TRAINED_SHARES.index(share)
+
+
+def test_training_that_only_harms_leaves_the_first_weights(first_run, made_up_tweets):
+    tokenizer, model = starting_lstm(first_run, dropout=0.0)
+    _, dataset = token_datasets(tokenizer, made_up_tweets[:10], made_up_tweets[:50])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 10 * torch.randn_like(parameter)
+    share, _ = choose_trained_share(model, first_run, dataset, tokenizer.pad_token_id)
+    assert share == 0
+    first = starting_lstm(first_run, dropout=0.0)[1].state_dict()
+    assert all(torch.equal(weights, first[name]) for name, weights in model.state_dict().items())
 
 
 def saved(first_run, made_up_tweets, models_dir):
-    system, result, train_texts, val_texts = adapted(first_run, made_up_tweets, models_dir / ".checkpoints")
+    system, result, train_texts, val_texts, share = adapted(first_run, made_up_tweets, models_dir / ".checkpoints")
     options = {"decodings": [GREEDY], "max_pairs": 5, "typed_tweets": 0, "train_texts": train_texts}
+    options["trained_share"] = share
     save_run(system, result, val_texts, {"counts": {}}, models_dir, first_run=first_run, **options)
     [run_dir] = set(models_dir.glob("lstm_lm-*")) - {first_run}
     return run_dir
@@ -144,10 +190,12 @@ def test_adaptation_learns_and_starts_below_random_weights(first_run, made_up_tw
 
 def test_a_saved_run_records_where_it_started_and_what_both_runs_have_read(first_run, made_up_tweets):
     run_dir = saved(first_run, made_up_tweets, first_run.parent)
-    record = {"run": first_run.name, "sha256": first_run_record(first_run)["sha256"]}
-    assert read_meta(run_dir)["init_from"] == record
+    record = read_meta(run_dir)["init_from"]
+    assert record == first_run_record(first_run, record["trained_share"])
+    assert record["run"] == first_run.name and record["trained_share"] in TRAINED_SHARES
+    assert record["sha256"] == sha256((first_run / "model.pt").read_bytes()).hexdigest()
     assert (
-        f"the weights of the run {first_run.name}, sha256 `{record['sha256']}`" in (run_dir / "README.md").read_text()
+        f"the weights of the run {first_run.name}, sha256 `{record['sha256']}`;" in (run_dir / "README.md").read_text()
     )
     assert first_run_of(run_dir) == first_run
     seen = load_seen_texts(run_dir)

@@ -79,11 +79,12 @@ def checkpoint_folder(values: SimpleNamespace, name: str) -> Path:
 
 
 class Trained(NamedTuple):
-    """A trained model, the result of its training run, and for an LSTM its training texts."""
+    """A trained model, the result of its training run, and for an LSTM its training texts and as of `adapt_lstm`."""
 
     system: ModelSystem
     result: TrainingResult
     train_texts: Sequence[str] = ()
+    trained_share: float = 1.0
 
 
 def choose_start(notebook: str, values: SimpleNamespace, tweets: PreparedTweets, data: dict) -> FirstRun:
@@ -97,13 +98,16 @@ def choose_start(notebook: str, values: SimpleNamespace, tweets: PreparedTweets,
 def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
     train_texts = first_run.tweets.texts("train", values.max_tweets_seen)
     settings, where = training_settings(values), (checkpoint_folder(values, "lstm_lm"), values.resume, device)
+    share = 1.0
     if first_run.folder is None:
-        trained = train_lstm(train_texts, val_texts, lstm_config(values), settings, *where)
+        tokenizer, model, result = train_lstm(train_texts, val_texts, lstm_config(values), settings, *where)
     else:
         settings = replace(settings, **values.adaptation)
-        trained = adapt_lstm(first_run.folder, train_texts, val_texts, settings, values.adaptation_dropout, *where)
-    tokenizer, model, result = trained
-    return Trained(ModelSystem("lstm_lm", model, tokenizer), result, train_texts)
+        texts = train_texts, val_texts
+        tokenizer, model, result, share = adapt_lstm(
+            first_run.folder, *texts, settings, values.adaptation_dropout, *where
+        )
+    return Trained(ModelSystem("lstm_lm", model, tokenizer), result, train_texts, share)
 
 
 def fine_tune(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
@@ -137,7 +141,7 @@ def main() -> None:
         tweets = prepare_tweets(corpus, values.seed, values.split_by)
     first_run = choose_start(arguments.notebook, values, tweets, corpus_record(corpus, tweets))
     val_texts = validation_texts(first_run.tweets, values.seed, values.num_val_tweets)
-    system, result, train_texts = TRAININGS[arguments.notebook](values, first_run, val_texts, processes.device)
+    system, result, train_texts, share = TRAININGS[arguments.notebook](values, first_run, val_texts, processes.device)
     if processes.is_main_process:
         save_run(
             system,
@@ -153,6 +157,7 @@ def main() -> None:
             seed=values.seed,
             train_texts=train_texts,
             first_run=first_run.folder,
+            trained_share=share,
         )
         shutil.rmtree(checkpoint_folder(values, system.name))
     processes.destroy_process_group()

@@ -20,7 +20,14 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmarks.common import scores_of, temporary_checkpoints, write_results
 from benchmarks.quality.finetuning import seconds_per_step
-from src.adaptation import ADAPTATION, ADAPTATION_DROPOUT, COMMITTED_RUN, choose_first_run, starting_lstm
+from src.adaptation import (
+    ADAPTATION,
+    ADAPTATION_DROPOUT,
+    COMMITTED_RUN,
+    choose_first_run,
+    choose_trained_share,
+    starting_lstm,
+)
 from src.completion.completer import Completer
 from src.completion.decoding import GREEDY
 from src.corpus.load import load_corpus
@@ -152,8 +159,12 @@ def run_trial(trial: Trial, train_texts: list[str], val_texts: list[str]) -> dic
     datasets = token_datasets(tokenizer, train_texts, val_texts)
     with temporary_checkpoints() as folder:
         result = train(model, *datasets, trial.settings, folder, tokenizer.pad_token_id)
+    trained_share = 1.0
+    if trial.first_run and not trial.new_tokens:
+        trained_share, _ = choose_trained_share(model, COMMITTED_RUN, datasets[1], tokenizer.pad_token_id)
     return {
         "tweets": len(train_texts),
+        "trained_share": trained_share,
         "tweets_seen": result.history[-1]["tweets_seen"],
         "core_seconds": round(time.process_time() - started, 1),
         "perplexity_per_word": asdict(
@@ -203,11 +214,12 @@ def adapted_rows(
     """The adapted LSTM, alone and with n-grams, and the seconds that it trained."""
     num = len(train_texts)
     with temporary_checkpoints() as folder:
-        tokenizer, lstm, result = adapt_lstm(
+        tokenizer, lstm, result, trained_share = adapt_lstm(
             COMMITTED_RUN, train_texts, val_texts, ADAPTATION, ADAPTATION_DROPOUT, folder / "checkpoints"
         )
         system = ModelSystem("lstm_adapted", lstm, tokenizer)
         options = {"decodings": [GREEDY], "max_pairs": 10, "typed_tweets": 0, "first_run": COMMITTED_RUN}
+        options["trained_share"] = trained_share
         save_run(system, result, val_texts, data, folder, train_texts=train_texts, **options)
         [run_dir] = folder.glob("lstm_adapted-*")
         built = build_device(run_dir, train_texts, val_texts, first_device=COMMITTED_RUN / DEVICE_DIR)
@@ -216,7 +228,8 @@ def adapted_rows(
             scored(num, replace(system, name="adapted LSTM"), Completer(lstm, tokenizer), test_texts),
             scored(num, OnnxSystem("adapted LSTM with n-grams, device", device), device, test_texts),
         ]
-    return result.duration, [{**row, "training_seconds": round(result.duration, 1)} for row in rows]
+    more = {"training_seconds": round(result.duration, 1), "trained_share": trained_share}
+    return result.duration, [{**row, **more} for row in rows]
 
 
 def transformer_row(seconds: float, train_texts: list[str], val_texts: list[str], test_texts: list[str]) -> dict:
