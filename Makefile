@@ -17,13 +17,17 @@ export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 # Clusters set these to packages of another Python, which would replace those of the environment.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help run demo browser test test-fast test-thorough lint table seeds bench vm vm-run update
+.PHONY: help run adapt demo browser test test-fast test-thorough lint table seeds bench vm vm-run update
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed  ## Run the three notebooks: data, both models, comparison
 	$(BIN)/python vm/run_notebooks.py $(NOTEBOOKS)
+
+adapt: $(VENV)/installed  ## Adapt the LSTM to your own tweets: make adapt CORPUS=path [TEXT_COLUMN=name]
+	@test -n "$$CORPUS" || { echo "Name the file of your tweets: make adapt CORPUS=path/to/tweets.js"; exit 1; }
+	@$(BIN)/python -m src.adapt "$$CORPUS" $${TEXT_COLUMN:+--text-column "$$TEXT_COLUMN"}
 
 demo: $(VENV)/installed  ## Serve a page to type in, at http://127.0.0.1:8000
 	$(BIN)/python -m src.demo

@@ -1,6 +1,7 @@
 """Prepare tweets: clean them, remove duplicates, assign them to splits, and cut each into context and target."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,12 @@ class PreparedTweets:
             return texts
         chosen = np.random.default_rng(self.seed).permutation(len(texts))[:max_samples]
         return [texts[i] for i in np.sort(chosen)]
+
+    def sources(self, texts: Sequence[str]) -> list[str]:
+        """Return the source of each text of the table; "" if the corpus has only one source."""
+        if "source" not in self.table:
+            return [""] * len(texts)
+        return self.table.set_index("text")["source"].loc[list(texts)].tolist()
 
 
 def prepare_tweets(corpus: Corpus, seed: int, split_by: SplitBy = "random") -> PreparedTweets:

@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
+from src.adaptation import first_run_record, seen_texts, starting_lstm
 from src.completion.completer import Completer
 from src.completion.decoding import Decoding
 from src.corpus.tokenization import train_tokenizer
@@ -83,6 +84,32 @@ def train_lstm(
     return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id, resume)
 
 
+def adapt_lstm(
+    first_run: str | Path,
+    train_texts: Sequence[str],
+    val_texts: Sequence[str],
+    settings: TrainingSettings,
+    dropout: float,
+    checkpoint_dir: str | Path,
+    resume: Resume = "auto",
+    device: str | torch.device | None = None,
+) -> tuple[PreTrainedTokenizerBase, LSTMLM, TrainingResult]:
+    """Train the LSTM of a run further on other tweets; see `src.adaptation` for the settings.
+
+    Args:
+        first_run: folder of the run whose weights and tokenizer are taken.
+        dropout: probability of dropout.
+        others: as in `train_lstm`.
+
+    Raises:
+        RunError: the run can't be read.
+    """
+    tokenizer, model = starting_lstm(first_run, dropout)
+    datasets = token_datasets(tokenizer, train_texts, val_texts)
+    model = model.to(pick_device(device))
+    return tokenizer, model, train(model, *datasets, settings, checkpoint_dir, tokenizer.pad_token_id, resume)
+
+
 def token_datasets(
     tokenizer: PreTrainedTokenizerBase, train_texts: Sequence[str], val_texts: Sequence[str]
 ) -> list[NextTokenDataset]:
@@ -113,6 +140,8 @@ def save_run(
     max_pairs: int = 2_000,
     typed_tweets: int = 200,
     seed: int = 0,
+    train_texts: Sequence[str] = (),
+    first_run: str | Path | None = None,
 ) -> None:
     """Choose decoding and calibration of a trained model, score it on validation pairs, and save its run folder.
 
@@ -129,6 +158,8 @@ def save_run(
         typed_tweets: number of validation tweets that are typed: half to calibrate, half to check the calibration.
             With 0 the run has no calibration, for a model that is too slow to type.
         seed: seed of the bootstrap.
+        train_texts: training texts of an LSTM; the run folder records which texts it has read.
+        first_run: folder of the run from which the LSTM started.
     """
     table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
     decoding = choose_decoding(table, max_seconds)
@@ -139,9 +170,12 @@ def save_run(
         completer = Completer(system.model, system.tokenizer)
         calibration, metrics["calibration_error"] = calibrate(completer, val_texts[:typed_tweets])
     settings = {**asdict(result.settings), "decoding": asdict(decoding)}
-    meta = run_metadata(system.name, settings, data, metrics, result.duration)
+    init_from = first_run_record(first_run) if first_run is not None else None
+    meta = run_metadata(system.name, settings, data, metrics, result.duration, init_from)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
     with new_run(system.name, models_dir) as run_dir:
+        if train_texts:
+            seen_texts([*train_texts, *val_texts], first_run).save(run_dir)
         if typed_tweets:
             write_json(run_dir / CALIBRATION_FILE, asdict(calibration))
         save_model(run_dir, system.model, system.tokenizer, meta, result.history)
@@ -200,8 +234,8 @@ def build_device(
         max_bytes: largest size of the n-gram file; None is `NGRAM_BYTES`, or with `first_device` the size of its file
             and `OWN_NGRAM_BYTES` more.
         order: length of the longest n-grams; with `first_device` that of its n-grams is used.
-        typed_tweets: number of validation tweets that are typed to calibrate probabilities, if there are so many; below
-            2 they stay as they are.
+        typed_tweets: number of validation tweets that are typed to calibrate probabilities, if there are so many. If
+            fewer than 2 are typed, the probabilities stay as they are.
         seed: seed of the bootstrap.
         first_device: folder `device` of the run that this one started from, with the same tokenizer. The counts are
             merged into its n-grams, and the validation texts choose how much these count. With fewer than
@@ -213,16 +247,17 @@ def build_device(
         FileNotFoundError, DeviceError: the first device can't be used.
         WriteError: the disk is full.
     """
-    if not train_texts or len(val_texts) < 2 or typed_tweets < 0:
+    if not train_texts or not val_texts or typed_tweets < 0:
         counts = f"{len(train_texts)} training texts, {len(val_texts)} validation texts, {typed_tweets} of them typed"
-        raise ValueError(f"{counts}: give training texts and at least two validation texts")
+        raise ValueError(f"{counts}: give training texts and validation texts")
     tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
     first = None if first_device is None else open_first_device(first_device, run_dir, tokenizer)
     train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
     levels = ngram_levels(train_dataset, len(tokenizer), eos_id, first.ngrams.order if first else order)
     export_onnx(run_dir)
     keeps_first = first is not None and len(val_texts) < MIN_CHOICE_TEXTS
-    with TemporaryDirectory() as name:
+    # Beside the run folder, so that what a killed process leaves of the texts lies there too.
+    with TemporaryDirectory(dir=Path(run_dir).resolve().parent, prefix=".device-") as name:
         folder = Path(name)
         paths = write_ngrams(folder, levels, eos_id, max_bytes, first)
         if keeps_first:
@@ -235,7 +270,7 @@ def build_device(
         weight = model.weight
         if not isinstance(weight, ContextWeight):
             weight = ContextWeight.fixed(weight, len(levels))
-        if typed_tweets >= 2 and not keeps_first:
+        if min(typed_tweets, len(val_texts)) >= 2 and not keeps_first:
             fill(folder / DEVICE_DIR, run_dir, path, weight, IDENTITY)
             calibration, error = calibrate(DeviceLM(folder / DEVICE_DIR), val_texts[:typed_tweets])
         device_dir = export_device(run_dir, path, weight, calibration)

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 from src.files import explain_full_disk, publish, write_atomically, write_json
+from src.model_card import model_card
 
 TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
 # A number follows the timestamp if several runs started in the same second: "-2", "-3", ...
@@ -257,7 +258,9 @@ def megabytes(run_dir: str | Path) -> float:
     return sum(path.stat().st_size for path in paths if path.name != SEEN_TEXTS_FILE) / 1e6
 
 
-def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration: float) -> dict:
+def run_metadata(
+    name: str, settings: dict, data: dict, metrics: dict, duration: float, init_from: dict[str, str] | None = None
+) -> dict:
     """Return the content of a run's `meta.json`, in JSON types.
 
     Args:
@@ -266,9 +269,12 @@ def run_metadata(name: str, settings: dict, data: dict, metrics: dict, duration:
         data: corpus, its sha256, row counts and split seed (`src.data_utils.corpus_record`).
         metrics: scores on the validation split, with sample size and confidence intervals.
         duration: training time in seconds.
+        init_from: run and sha256 of the weights with which training started (`src.adaptation.first_run_record`);
+            None: random weights.
     """
     return {
         "name": name,
+        **({} if init_from is None else {"init_from": init_from}),
         "created": datetime.now().isoformat(timespec="seconds"),
         "duration_seconds": round(duration, 1),
         "settings": settings,
@@ -306,46 +312,3 @@ def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> Non
     write_json(run_dir / "history.json", history)
     write_atomically(run_dir / "README.md", model_card(meta))
     write_json(run_dir / "meta.json", meta)
-
-
-def model_card(meta: dict) -> str:
-    """Return the text of a run folder's README, made from the run's metadata."""
-    data = meta["data"]
-    counts = "; ".join(f"{name} {rows:,}" for name, rows in data.get("counts", {}).items()).replace("_", " ")
-    metrics = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(meta["metrics"]))
-    settings = "\n".join(f"| {name} | {value} |" for name, value in meta["settings"].items())
-    return f"""# {meta["name"]}
-
-A tweet completer: it reads the first 75% of a tweet's words and writes the last 25%.
-
-- Corpus: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
-- sha256 of the corpus: `{data.get("sha256")}`
-- Cleaning: version {data.get("cleaning", 1)}
-- Row counts: {counts}
-- Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
-
-Scores on the validation split, with 95% confidence intervals (`src/evaluation/metrics.py` defines the metrics):
-
-| metric | value |
-| --- | --- |
-{metrics}
-
-Settings of the run:
-
-| setting | value |
-| --- | --- |
-{settings}
-
-For research only. The training tweets belong to their authors. The model repeats their biases and their
-language; do not present its output as the opinion of a person.
-"""
-
-
-def _metric_rows(metrics: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in metrics.items():
-        if not isinstance(value, dict):
-            yield prefix + name, f"{value:.4g}" if isinstance(value, float) else str(value)
-        elif {"value", "low", "high"} <= value.keys():
-            yield prefix + name, f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
-        else:
-            yield from _metric_rows(value, f"{prefix}{name}: ")

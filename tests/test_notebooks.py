@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import nbformat
 import papermill
 import pytest
 import torch
+from nbformat.v4 import new_code_cell
 
+from src.adaptation import seen_texts
+from src.completion.decoding import GREEDY
 from src.corpus.load import load_corpus
 from src.data_utils import prepare_tweets
 from src.evaluation.selection import validation_texts
-from src.lstm_model import LSTMConfig, load_lstm_lm
-from src.recipe import train_lstm
+from src.lstm_model import LSTMConfig, load_lstm_lm, save_lstm_lm
+from src.recipe import build_device, new_lstm, train_lstm
+from src.runs import new_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
 from tests.models.hub_server import running_hub
@@ -39,6 +44,14 @@ def parameters_of(path: Path) -> dict:
 
 TINY_CONFIG = {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8}
 TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
+TINY_CHOICES = {"ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4, "val_share": 1.0}
+TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "test_share": 1.0}
+# The included run has 5.5 million parameters; a tiny one takes its place.
+TINY_COMMITTED_RUN = """
+from pathlib import Path
+from src import adaptation as module
+module.COMMITTED_RUN = Path({folder!r})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +72,14 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
         "data_dir": str(folder / "data"),
         "models_dir": str(folder / "models"),
         "corpus_path": str(corpus_path),
-        "max_pairs": 10,
+        "max_pairs": 20,
     }
     tiny = {
         "solution_lstm": {
             **TINY_CONFIG,
             **TINY_SETTINGS,
-            "ngram_orders": [1, 2],
-            "decoding_pairs": 5,
-            "typed_tweets": 4,
+            **TINY_CHOICES,
+            "init_from": None,
         },
         "solution_pretrained": {
             "model_name": str(distilgpt2_path),
@@ -76,18 +88,55 @@ def notebook_dir(tmp_path_factory, corpus_path, distilgpt2_path, hub) -> Path:
             "val_loss_tweets": 16,
             "decoding_pairs": 5,
         },
-        "compare": {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4, "slow_typed_tweets": 2},
+        "compare": TINY_COMPARISON,
     }
     for name in NAMES:
-        papermill.execute_notebook(
-            ROOT / f"{name}.ipynb",
-            folder / f"{name}.ipynb",
-            parameters={**common, **tiny[name]},
-            engine_name=ENGINE,
-            kernel_name="python3",
-            cwd=folder,
-            progress_bar=False,
-        )
+        execute(ROOT / f"{name}.ipynb", folder, {**common, **tiny[name]})
+    return folder
+
+
+def execute(path: Path, folder: Path, parameters: dict) -> None:
+    papermill.execute_notebook(
+        path,
+        folder / path.name,
+        parameters=parameters,
+        engine_name=ENGINE,
+        kernel_name="python3",
+        cwd=folder,
+        progress_bar=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory, tokenizer, cleaned_texts) -> Path:
+    """A run on other texts, with its folder for a device, to start from."""
+    with new_run("lstm_lm", tmp_path_factory.mktemp("first")) as folder:
+        meta = run_metadata("lstm_lm", {"decoding": asdict(GREEDY)}, {}, {}, 1.0)
+        save_lstm_lm(folder, new_lstm(tokenizer, LSTMConfig(**TINY_CONFIG), seed=0), tokenizer, meta, [])
+        seen_texts(cleaned_texts).save(folder)
+    [folder] = folder.parent.glob("lstm_lm-*")
+    build_device(folder, cleaned_texts, cleaned_texts[:20], typed_tweets=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted_dir(tmp_path_factory, notebook_dir, first_run, corpus_path) -> Path:
+    """The folder in which the LSTM's notebook and the comparison were executed with the default start."""
+    folder = tmp_path_factory.mktemp("adapted")
+    for run_dir in (notebook_dir / "models").glob("distilgpt2-*"):
+        shutil.copytree(run_dir, folder / "models" / run_dir.name)
+    common = {"project_dir": str(ROOT), "data_dir": "data", "models_dir": "models", "corpus_path": str(corpus_path)}
+    parameters = {
+        "solution_lstm": {**TINY_CONFIG, **TINY_CHOICES, "adaptation": {"max_epochs": 2}, "max_epochs": 1},
+        "compare": TINY_COMPARISON,
+    }
+    for name, values in parameters.items():
+        notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+        [imports] = [i for i, cell in enumerate(notebook.cells) if "from src.adaptation import" in cell.source]
+        notebook.cells.insert(imports + 1, new_code_cell(TINY_COMMITTED_RUN.format(folder=str(first_run))))
+        (folder / "changed").mkdir(exist_ok=True)
+        nbformat.write(notebook, folder / "changed" / f"{name}.ipynb")
+        execute(folder / "changed" / f"{name}.ipynb", folder, {**common, **values, "max_pairs": 20})
     return folder
 
 
@@ -109,20 +158,38 @@ def test_notebooks_train_save_and_compare(notebook_dir):
         [record["systems"][name][cost] for name in transformers] for cost in ("parameters", "megabytes")
     )
     assert parameters[0] == parameters[1] and megabytes[1] < megabytes[0]
-    assert record["num_pairs"] == 10
+    assert record["num_pairs"] == 20
     typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
-    assert typed.pop("word list") == 4 and [typed.pop(name) for name in transformers] == [2, 2]
-    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 4)
+    assert typed.pop("word list") == 2 and [typed.pop(name) for name in transformers] == [1, 1]
+    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 2)
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
     for run_dir in (lstm_dir, transformer_dir):
         meta = json.loads((run_dir / "meta.json").read_text())
         assert meta["data"]["source"] == "tweets.csv"
         assert meta["data"]["sha256"] == record["data"]["sha256"]
-        assert meta["metrics"]["rouge1"]["n"] == 10
+        assert meta["metrics"]["rouge1"]["n"] == 20
         if run_dir == lstm_dir:
             assert meta["metrics"]["calibration_error"].keys() == {"before", "after"}
             assert (run_dir / CALIBRATION_FILE).is_file() and load_calibration(run_dir).slope > 0
+
+
+@pytest.mark.slow
+def test_by_default_few_tweets_adapt_the_committed_run_beside_random_weights(adapted_dir, first_run):
+    models = adapted_dir / "models"
+    assert not list(models.glob(".*")), "checkpoints or partial folders are left"
+    [lstm_dir], [scratch_dir] = models.glob("lstm_lm-*"), models.glob("lstm_scratch-*")
+    meta, scratch_meta = (json.loads((path / "meta.json").read_text()) for path in (lstm_dir, scratch_dir))
+    assert meta["init_from"]["run"] == first_run.name and "init_from" not in scratch_meta
+    assert meta["settings"]["max_epochs"] == 2 and scratch_meta["settings"]["max_epochs"] == 1
+    assert meta["model"]["dropout"] == 0.5 and scratch_meta["model"]["dropout"] == 0.1
+    tokenizer, first_tokenizer = (load_lstm_lm(path, device="cpu")[0] for path in (lstm_dir, first_run))
+    assert tokenizer.get_vocab() == first_tokenizer.get_vocab()
+    record = json.loads((lstm_dir / "comparison.json").read_text())
+    assert {"LSTM", "LSTM, from scratch", "LSTM with n-grams, device"} <= record["systems"].keys()
+    assert record["systems"]["LSTM, from scratch"]["run"] == scratch_dir.name
+    text = (adapted_dir / "solution_lstm.ipynb").read_text()
+    assert f"starts from the trained run {first_run.name}" in text and "are too few for random weights" in text
 
 
 @pytest.mark.slow

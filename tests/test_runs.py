@@ -12,6 +12,7 @@ from functools import partial
 import pytest
 
 from src import runs
+from src.model_card import model_card
 from src.runs import (
     RunError,
     best_run,
@@ -21,7 +22,6 @@ from src.runs import (
     find_runs,
     git_commit,
     megabytes,
-    model_card,
     named_run,
     new_run,
     read_meta,

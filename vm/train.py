@@ -9,22 +9,25 @@ import argparse
 import ast
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import nbformat
 import torch
 from accelerate import PartialState
 
+from src.adaptation import FirstRun, choose_first_run, without_read_tweets
 from src.corpus.load import load_corpus
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
 from src.evaluation.selection import validation_texts
 from src.evaluation.systems import ModelSystem
 from src.lstm_model import LSTMConfig
 from src.models.pretrained import load_pretrained
-from src.recipe import save_run, token_datasets, train_lstm
+from src.recipe import adapt_lstm, save_run, token_datasets, train_lstm
+from src.runs import find_runs
 from src.training.train import TrainingResult, TrainingSettings, train
 from vm.run_notebooks import check_parameters
 
@@ -75,20 +78,36 @@ def checkpoint_folder(values: SimpleNamespace, name: str) -> Path:
     return Path(values.models_dir) / f".checkpoints-{name}"
 
 
-def train_the_lstm(
-    values: SimpleNamespace, tweets: PreparedTweets, val_texts: list[str], device: torch.device
-) -> tuple[ModelSystem, TrainingResult]:
-    train_texts = tweets.texts("train", values.max_tweets_seen)
-    settings, folder = training_settings(values), checkpoint_folder(values, "lstm_lm")
-    tokenizer, model, result = train_lstm(
-        train_texts, val_texts, lstm_config(values), settings, folder, values.resume, device
-    )
-    return ModelSystem("lstm_lm", model, tokenizer), result
+class Trained(NamedTuple):
+    """A trained model, the result of its training run, and for an LSTM its training texts."""
+
+    system: ModelSystem
+    result: TrainingResult
+    train_texts: Sequence[str] = ()
 
 
-def fine_tune(
-    values: SimpleNamespace, tweets: PreparedTweets, val_texts: list[str], device: torch.device
-) -> tuple[ModelSystem, TrainingResult]:
+def choose_start(notebook: str, values: SimpleNamespace, tweets: PreparedTweets, data: dict) -> FirstRun:
+    """Where the LSTM starts; for the transformer only the tweets, without those read before the LSTM's training."""
+    if notebook == "solution_lstm":
+        return choose_first_run(values.init_from, tweets, values.models_dir)
+    lstm_dirs = find_runs("lstm_lm", models_dir=values.models_dir, data=data)
+    return FirstRun(None, "", without_read_tweets(tweets, lstm_dirs[0]) if lstm_dirs else tweets)
+
+
+def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
+    train_texts = first_run.tweets.texts("train", values.max_tweets_seen)
+    settings, where = training_settings(values), (checkpoint_folder(values, "lstm_lm"), values.resume, device)
+    if first_run.folder is None:
+        trained = train_lstm(train_texts, val_texts, lstm_config(values), settings, *where)
+    else:
+        settings = replace(settings, **values.adaptation)
+        trained = adapt_lstm(first_run.folder, train_texts, val_texts, settings, values.adaptation_dropout, *where)
+    tokenizer, model, result = trained
+    return Trained(ModelSystem("lstm_lm", model, tokenizer), result, train_texts)
+
+
+def fine_tune(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
+    tweets = first_run.tweets
     # The first process may download the model; the others find it on disk.
     with PartialState().main_process_first():
         lm = load_pretrained(values.model_name, values.data_dir)
@@ -97,7 +116,7 @@ def fine_tune(
     datasets = token_datasets(lm.tokenizer, train_texts, val_texts[: values.val_loss_tweets])
     settings, folder = finetuning_settings(values, len(train_texts)), checkpoint_folder(values, lm.name)
     result = train(lm.model.to(device), *datasets, settings, folder, lm.tokenizer.pad_token_id, values.resume)
-    return ModelSystem(lm.name, lm.model, lm.tokenizer), result
+    return Trained(ModelSystem(lm.name, lm.model, lm.tokenizer), result)
 
 
 TRAININGS: dict[str, Callable] = {"solution_lstm": train_the_lstm, "solution_pretrained": fine_tune}
@@ -116,14 +135,15 @@ def main() -> None:
     with processes.main_process_first():
         corpus = load_corpus(values.corpus_path, values.data_dir, text_column=values.text_column)
         tweets = prepare_tweets(corpus, values.seed, values.split_by)
-    val_texts = validation_texts(tweets, values.seed, values.num_val_tweets)
-    system, result = TRAININGS[arguments.notebook](values, tweets, val_texts, processes.device)
+    first_run = choose_start(arguments.notebook, values, tweets, corpus_record(corpus, tweets))
+    val_texts = validation_texts(first_run.tweets, values.seed, values.num_val_tweets)
+    system, result, train_texts = TRAININGS[arguments.notebook](values, first_run, val_texts, processes.device)
     if processes.is_main_process:
         save_run(
             system,
             result,
             val_texts,
-            corpus_record(corpus, tweets),
+            corpus_record(corpus, first_run.tweets),
             values.models_dir,
             decoding_pairs=values.decoding_pairs,
             max_seconds=values.max_seconds,
@@ -131,6 +151,8 @@ def main() -> None:
             # The transformer's notebook types no tweets.
             typed_tweets=getattr(values, "typed_tweets", 0),
             seed=values.seed,
+            train_texts=train_texts,
+            first_run=first_run.folder,
         )
         shutil.rmtree(checkpoint_folder(values, system.name))
     processes.destroy_process_group()

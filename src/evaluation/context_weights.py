@@ -1,5 +1,6 @@
 """Fit how much an n-gram model counts in each context, and keep that only if it is clearly better than one weight."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -86,8 +87,10 @@ def choose_context_weight(
 
     Returns:
         the better model; and the loss with weights by context minus that with the fixed one, in nats per target token
-        of the texts on which nothing was fitted, with its paired 95% interval.
+        of the texts on which nothing was fitted, with its paired 95% interval; NaN if there is only one text.
     """
+    if len(dataset) < 2:
+        return model, Estimate(math.nan, math.nan, math.nan, 0)
     predictions = Predictions.of(model, dataset, pad_id, batch_size)
     fitted, others = (predictions.select(predictions.text % 2 == remainder) for remainder in (0, 1))
     fixed = ContextWeight.fixed(model.weight, order=len(model.ngram.config.num_ngrams))

@@ -60,6 +60,16 @@ class Evaluation:
         """Indices of the answers in order of falling confidence, int64 [pairs]."""
         return np.argsort(-self.confidence, kind="stable")
 
+    def of_pairs(self, chosen: np.ndarray) -> "Evaluation":
+        """The evaluation on some of the pairs; `chosen` is bool [pairs]."""
+        return Evaluation(
+            self.name,
+            [answer for answer, is_chosen in zip(self.answers, chosen) if is_chosen],
+            self.confidence[chosen],
+            self.scores[chosen],
+            None if self.likelihood is None else self.likelihood[chosen],
+        )
+
     def ratios(self) -> dict[str, Ratio]:
         """Every metric as a ratio of sums over pairs, by metric id."""
         ratios = score_ratios(self.scores)

@@ -1,10 +1,11 @@
 """The comparison of all systems: its record, its tables and its conclusion."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from src.evaluation.evaluate import Evaluation, exact_match_at_coverage, paired_difference
@@ -80,6 +81,41 @@ def score_table(summaries: dict[str, Summary]) -> pd.DataFrame:
     rows = {
         name: {metric.title: str(summary.get(metric.id, UNKNOWN)) for metric in METRICS.values()}
         for name, summary in summaries.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def summaries_by_source(
+    evaluations: Collection[Evaluation], sources: Sequence[str], seed: int
+) -> dict[str, dict[str, dict]]:
+    """The summary of every system on the pairs of each source, in JSON types, by source and name.
+
+    Args:
+        sources: the source of each pair.
+
+    Returns:
+        an empty dict if all pairs have one source.
+    """
+    sources = np.array(sources)
+    names = np.unique(sources).tolist()
+    return {
+        source: {one.name: as_record(one.of_pairs(sources == source).summary(seed)) for one in evaluations}
+        for source in (names if len(names) > 1 else [])
+    }
+
+
+def source_table(record: dict[str, dict[str, dict]]) -> pd.DataFrame:
+    """One row per source and system with the main scores, from `summaries_by_source`."""
+    rows = {
+        (source, name): {
+            "pairs": f"{summary[MAIN_METRICS[0].id]['n']:,}",
+            **{
+                metric.title: str(Estimate.from_record(summary[metric.id])) if metric.id in summary else UNKNOWN
+                for metric in MAIN_METRICS
+            },
+        }
+        for source, systems in record.items()
+        for name, summary in systems.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -223,24 +259,26 @@ def difference_sentence(a: Evaluation, b: Evaluation, metric_id: str, seed: int)
     return f"In {metric.title}, {better.name} is better than {worse.name}: difference {difference}."
 
 
-def beats(a: Summary, b: Summary, metric: Metric) -> bool:
-    """Whether `a` is better than `b` in a metric and their intervals do not overlap."""
-    lower, higher = (a, b) if metric.lower_is_better else (b, a)
-    return lower[metric.id].high < higher[metric.id].low
+def beats(a: Evaluation, b: Evaluation, metric: Metric, seed: int) -> bool:
+    """Whether `a` is better than `b` in a metric by a paired difference whose interval does not include zero."""
+    difference = paired_difference(a, b, metric.id, seed)
+    return difference.high < 0 if metric.lower_is_better else difference.low > 0
 
 
-def baseline_sentence(system: str, baselines: Sequence[str], summaries: dict[str, Summary]) -> str:
+def baseline_sentence(system: Evaluation, baselines: Sequence[Evaluation], seed: int) -> str:
     """Say in which main metrics a system beats every baseline that has them, and in which it does not."""
     won, not_won = [], []
     for metric in MAIN_METRICS:
-        rivals = [summaries[baseline] for baseline in baselines if metric.id in summaries[baseline]]
-        beats_all = all(beats(summaries[system], rival, metric) for rival in rivals)
+        rivals = [baseline for baseline in baselines if metric.id in baseline.ratios()]
+        beats_all = all(beats(system, rival, metric, seed) for rival in rivals)
         (won if beats_all else not_won).append(metric.title)
-    sentence = f"{system} beats every baseline, with intervals that do not overlap, in {', '.join(won) or 'nothing'}"
+    sentence = f"{system.name} beats every baseline, by paired differences, in {', '.join(won) or 'nothing'}"
     return f"{sentence}; not in {', '.join(not_won)}." if not_won else f"{sentence}."
 
 
-def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluation, baselines: Sequence[str]) -> str:
+def conclusion(
+    record: dict, lstms: Sequence[Evaluation], transformer: Evaluation, baselines: Sequence[Evaluation]
+) -> str:
     """What the numbers say, in Markdown.
 
     The keys that they save come first. Each LSTM is compared with the transformer, all of them with the baselines,
@@ -258,7 +296,7 @@ def conclusion(record: dict, lstms: Sequence[Evaluation], transformer: Evaluatio
             for lstm in lstms
             for metric in MAIN_METRICS
         ),
-        *(baseline_sentence(name, baselines, summaries) for name in names),
+        *(baseline_sentence(one, baselines, record["seed"]) for one in (*lstms, transformer)),
         f"{bits.title.capitalize()} (lower is better): {', '.join(scores)}.",
         *(_cost_sentence(record["systems"], lstm.name, transformer.name) for lstm in lstms),
     ]

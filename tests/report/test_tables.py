@@ -29,6 +29,8 @@ from src.report.tables import (
     recorded_summaries,
     score_table,
     seed_table,
+    source_table,
+    summaries_by_source,
     summaries_of_seeds,
     typing_table,
 )
@@ -201,25 +203,53 @@ def test_difference_sentence_names_a_better_system_only_if_the_interval_excludes
         assert sentence.startswith("In perplexity per word, good is better than bad")
 
 
-def test_baseline_sentence_requires_intervals_that_do_not_overlap():
-    evaluations = [
-        evaluation("baseline", 0.1),
+def test_baseline_sentence_takes_paired_differences():
+    model, baseline, n_gram = (
         evaluation("model", 0.3, bits=1.0),
-        evaluation("n-gram", 0.28, bits=2.0),
-    ]
-    summaries = {one.name: one.summary(seed=0) for one in evaluations}
-    assert baseline_sentence("model", ["baseline"], summaries).endswith(
-        "in ROUGE-1, ROUGE-2, next-word accuracy, perplexity per word."
+        evaluation("baseline", 0.1),
+        # Right on the same pairs.
+        evaluation("n-gram", 0.3, bits=2.0),
     )
-    assert baseline_sentence("model", ["baseline", "n-gram"], summaries) == (
-        "model beats every baseline, with intervals that do not overlap, in perplexity per word; "
+    assert baseline_sentence(model, [baseline], 0) == (
+        "model beats every baseline, by paired differences, in ROUGE-1, ROUGE-2, next-word accuracy, "
+        "perplexity per word."
+    )
+    assert baseline_sentence(model, [baseline, n_gram], 0) == (
+        "model beats every baseline, by paired differences, in perplexity per word; "
         "not in ROUGE-1, ROUGE-2, next-word accuracy."
     )
+    # Their intervals overlap, but the model is right wherever the other is.
+    close = evaluation("close", 0.27, bits=1.0)
+    assert "in ROUGE-1, ROUGE-2, next-word accuracy; not in perplexity" in baseline_sentence(model, [close], 0)
+
+
+def test_scores_by_source_are_those_of_the_pairs_of_each_source():
+    models = [evaluation("LSTM", 0.1, bits=2.0), evaluation("constant answer", 0.3)]
+    sources = ["a"] * 100 + ["b"] * 300
+    record = summaries_by_source(models, sources, seed=0)
+    assert list(record) == ["a", "b"] and json.loads(json.dumps(record)) == record
+    for source, start, end in (("a", 0, 100), ("b", 100, 400)):
+        chosen = (np.arange(400) >= start) & (np.arange(400) < end)
+        rouge1 = record[source]["constant answer"]["rouge1"]
+        assert rouge1["n"] == end - start
+        assert rouge1["value"] == pytest.approx(models[1].scores["rouge1"][chosen].mean())
+    table = source_table(record)
+    assert list(table.index) == [(source, model.name) for source in "ab" for model in models]
+    assert table.loc[("b", "constant answer"), "perplexity per word"] == "–"
+    assert table.loc[("b", "LSTM"), "pairs"] == "300"
+
+
+def test_with_one_source_there_are_no_scores_by_source():
+    assert summaries_by_source([evaluation("LSTM", 0.1)], [""] * 400, seed=0) == {}
+    assert source_table({}).empty
 
 
 def test_conclusion_says_which_system_is_better_and_what_it_costs(record):
     text = conclusion(
-        record, [evaluation("LSTM", 0.1, bits=2.0)], evaluation("transformer", 0.3, bits=1.5), ["baseline"]
+        record,
+        [evaluation("LSTM", 0.1, bits=2.0)],
+        evaluation("transformer", 0.3, bits=1.5),
+        [evaluation("baseline", 0.05)],
     )
     assert "On 400 test pairs of made-up.csv" in text
     assert re.search(r"three suggestions at every letter: LSTM 0\.\d+ .* \(2 tweets\), transformer .*, word list", text)
@@ -245,7 +275,7 @@ def test_costs_are_compared_between_the_fastest_forms_of_both(record):
         record["systems"][name] = {**record["systems"]["LSTM"], **costs}
     assert fastest_form(record["systems"], "LSTM") == "LSTM, int8"
     models = evaluation("LSTM", 0.1, bits=2.0), evaluation("transformer", 0.3, bits=1.5)
-    assert conclusion(record, [models[0]], models[1], ["baseline"]).endswith(
+    assert conclusion(record, [models[0]], models[1], [evaluation("baseline", 0.05)]).endswith(
         "transformer (“transformer, int8”) takes 50 times as long as LSTM (“LSTM, int8”) for one suggestion and is "
         "30 times as large."
     )

@@ -1,0 +1,286 @@
+"""Adapt the LSTM to your own tweets: `python -m src.adapt PATH`, or `make adapt CORPUS=PATH`.
+
+Nothing leaves the machine. Until all is done, everything that is written lies in `models/.checkpoints-adapt`; then the
+finished run folder is moved to `models` and the rest is deleted.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from src.adaptation import ADAPTATION, ADAPTATION_DROPOUT, FirstRun, choose_first_run
+from src.completion.decoding import Decoding
+from src.corpus.load import load_corpus
+from src.corpus.rows import CorpusFormatError
+from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
+from src.deploy.device import DEVICE_DIR, DeviceLM
+from src.evaluation.evaluate import evaluate, evaluation_texts, paired_difference
+from src.evaluation.intervals import Estimate, as_record
+from src.evaluation.memorisation import MIN_WORDS, recitable, recited_share
+from src.evaluation.metrics import METRICS
+from src.evaluation.selection import NUM_VAL_TWEETS
+from src.evaluation.systems import ModelSystem, OnnxSystem, as_pairs, best_completions
+from src.evaluation.typing import TYPING_METRICS, record_suggestions, typing_record
+from src.files import write_json
+from src.recipe import adapt_lstm, build_device, save_run
+from src.runs import find_run, git_commit, library_versions, read_meta
+from src.training.trainer import TrainingError
+
+ADAPTATION_FILE = "adaptation.json"
+CHECKPOINTS = ".checkpoints-adapt"
+MODELS_DIR = "models"
+SEED = 0
+# Few enough that measuring takes less time than training.
+MAX_PAIRS, MAX_TYPED, MAX_RECITED = 300, 100, 200
+# A score of fewer texts says too little.
+MIN_MEASURED = 5
+# The interval of fewer tweets decides nothing.
+MIN_DECISIVE = 30
+NUM_EXAMPLES = 3
+SCORES = ("next_word", "perplexity_per_word")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    # A console that lacks a character of a file name shows its code.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        adapt(options)
+    except (ValueError, OSError, TrainingError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        folder = Path(options.models_dir) / CHECKPOINTS
+        resume = "Interrupted. Run the same command again: training resumes from its last evaluation."
+        print(f"\n{resume} To give up, delete {folder}.", file=sys.stderr)
+        sys.exit(130)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.adapt",
+        description="Adapt the LSTM to your own tweets. Nothing leaves this machine.",
+    )
+    parser.add_argument("path", help="your tweets: an archive of Twitter (X) or its tweets.js, a text file, a csv, ...")
+    parser.add_argument("--text-column", help="the column of the texts in a csv, JSON or parquet file")
+    parser.add_argument("--models-dir", default=MODELS_DIR, help="folder of the run folders")
+    parser.add_argument(
+        "--from",
+        dest="first_run",
+        metavar="RUN",
+        default="committed",
+        help="run to start from: a folder, or a name in the models folder; default: the run of this project",
+    )
+    return parser.parse_args(arguments)
+
+
+def adapt(options: argparse.Namespace) -> None:
+    """Do what the options ask for, and say each step.
+
+    Raises:
+        ValueError, OSError, TrainingError: with one sentence that says what is wrong and what to do.
+    """
+    models_dir = Path(options.models_dir)
+    first, data = prepare(options)
+    before = DeviceLM(first.folder / DEVICE_DIR)
+    run_dir, train_texts = train(first, data, models_dir / CHECKPOINTS)
+    after = DeviceLM(run_dir / DEVICE_DIR)
+    test_texts = first.tweets.texts("test")
+    say("Measuring before and after.")
+    measured = measure(before, after, test_texts)
+    recited = measure_recited(before, after, {"training": train_texts, "test": test_texts})
+    record = {
+        "created": datetime.now().isoformat(timespec="seconds"),
+        "command": "make adapt",
+        "first_run": first.folder.resolve().name,
+        "data": data,
+        "split": "test",
+        "seed": SEED,
+        "interval": "95% bootstrap over tweets",
+        **measured,
+        "recited": recited,
+        "versions": library_versions(),
+        "git_commit": git_commit(),
+    }
+    write_json(run_dir / ADAPTATION_FILE, record)
+    say("", *score_lines(measured), "", *example_lines(before, after, test_texts), "", *recited_lines(recited), "")
+    finished = run_dir.rename(models_dir / run_dir.name)
+    shutil.rmtree(models_dir / CHECKPOINTS)
+    say(*closing_lines(finished))
+
+
+def say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+def prepare(options: argparse.Namespace) -> tuple[FirstRun, dict]:
+    """Read and prepare the tweets and choose the run to start from; return it and the record of the data."""
+    path = Path(options.path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}: give the file of your tweets, such as data/tweets.js")
+    try:
+        corpus = load_corpus(path, text_column=options.text_column)
+    except CorpusFormatError as error:
+        option = "--text-column (TEXT_COLUMN of make)"
+        raise CorpusFormatError(str(error).replace("text_column", option)) from None
+    prepared = prepare_tweets(corpus, SEED)
+    first = choose_first_run(options.first_run, prepared, options.models_dir)
+    if first.folder is None:
+        raise ValueError(f"{first.reason} There is nothing to adapt: name a run with --from")
+    counts = first.tweets.counts
+    splits = f"{counts['train']:,} to learn from, {counts['val']:,} to check it, {counts['test']:,} to measure"
+    say(f"{corpus.source}: {counts['rows_read']:,} rows. Different tweets of two words or more: {splits}.")
+    left_out = f"{counts['read_by_first_run']:,} of the tweets to check and to measure are left out"
+    say(f"Starting from {first.folder.resolve().name}; {left_out}, because it has read them.")
+    return first, corpus_record(corpus, first.tweets)
+
+
+def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
+    """Train the LSTM of the first run further, and add n-grams.
+
+    Args:
+        first: the run to start from, and the tweets.
+        data: the record of the data.
+        folder: for checkpoints, and for the run folder until it is complete.
+
+    Returns:
+        the run folder, inside `folder`, and the training texts.
+    """
+    train_texts, val_texts = first.tweets.texts("train"), validation_tweets(first.tweets)
+    say(f"Training on {len(train_texts):,} tweets, at most {ADAPTATION.max_epochs} times each.")
+    tokenizer, model, result = adapt_lstm(
+        first.folder, train_texts, val_texts, ADAPTATION, ADAPTATION_DROPOUT, folder / "training"
+    )
+    say("Saving the model and counting n-grams.")
+    runs = folder / "runs"
+    # What an interrupted command has left.
+    shutil.rmtree(runs, ignore_errors=True)
+    decoding = Decoding(**read_meta(first.folder)["settings"]["decoding"])
+    # Nothing is searched, because the first run's decoding is kept.
+    sizes = {"decodings": [decoding], "decoding_pairs": 1, "max_pairs": MAX_PAIRS, "typed_tweets": 0, "seed": SEED}
+    texts = {"train_texts": train_texts, "first_run": first.folder}
+    save_run(ModelSystem("lstm_lm", model, tokenizer), result, val_texts, data, runs, **sizes, **texts)
+    run_dir = find_run("lstm_lm", models_dir=runs)
+    build_device(run_dir, train_texts, val_texts, seed=SEED)
+    return run_dir, train_texts
+
+
+def validation_tweets(tweets: PreparedTweets) -> list[str]:
+    # A few tweets are all that a small archive has, so short ones count too.
+    return evaluation_texts(tweets.texts("val"), NUM_VAL_TWEETS, SEED, min_words=2)
+
+
+def measure(before: DeviceLM, after: DeviceLM, texts: Sequence[str]) -> dict:
+    """Score both models on test tweets, in JSON types; empty if there are too few.
+
+    Returns:
+        "pairs", their number; "typing", the record of `typing_record`; "systems", all metrics of complete answers;
+        "changes", of some of them: after minus before, with the paired interval.
+    """
+    long_enough = [text for text in texts if text.count(" ") >= 3]
+    if len(long_enough) < MIN_MEASURED:
+        return {}
+    pairs = evaluation_texts(long_enough, MAX_PAIRS, SEED)
+    models = {"before": before, "after": after}
+    typed = {name: record_suggestions(model, pairs[:MAX_TYPED]) for name, model in models.items()}
+    evaluations = {name: evaluate(OnnxSystem(name, model), pairs) for name, model in models.items()}
+    changes = {name: paired_difference(evaluations["after"], evaluations["before"], name, SEED) for name in SCORES}
+    return {
+        "pairs": len(pairs),
+        "typing": typing_record(typed, "before", SEED),
+        "systems": {name: {"metrics": as_record(one.summary(SEED))} for name, one in evaluations.items()},
+        "changes": as_record(changes),
+    }
+
+
+def measure_recited(before: DeviceLM, after: DeviceLM, texts: dict[str, list[str]]) -> dict[str, dict]:
+    """The share of texts that each model recites, in JSON types, by split; without splits that have too few texts."""
+    found = {}
+    for split, all_texts in texts.items():
+        if len(recitable(all_texts)) >= MIN_MEASURED:
+            sample = evaluation_texts(all_texts, MAX_RECITED, SEED, MIN_WORDS)
+            shares = {"before": recited_share(before, sample, SEED), "after": recited_share(after, sample, SEED)}
+            found[split] = {name: asdict(share) for name, share in shares.items()}
+    return found
+
+
+def score_lines(measured: dict) -> list[str]:
+    """A table of the scores before and after, at most 80 characters wide."""
+    if not measured:
+        return [f"Scores before and after: too few test tweets of four words (at least {MIN_MEASURED} are needed)."]
+    typed = {name: system["word"]["3"] for name, system in measured["typing"]["systems"].items()}
+    title = f"{TYPING_METRICS['keys_saved'].title}, 3 suggestions"
+    saved = [typed[name]["metrics"]["keys_saved"] for name in ("before", "after")]
+    rows = [(title, *saved, typed["after"]["more_keys_saved"])]
+    for name in SCORES:
+        scores = [measured["systems"][system]["metrics"][name] for system in ("before", "after")]
+        rows.append((METRICS[name].title, *scores, measured["changes"][name]))
+    tweets = f"{measured['typing']['systems']['after']['tweets']:,} typed and {measured['pairs']:,} completed"
+    lines = [f"On your own test tweets ({tweets}):", f"{'':25}{'before':>9}{'after':>9}   change (95% interval)"]
+    for name, *scores, change in rows:
+        lines.append(f"{name:25}{''.join(map(short, scores))}   {Estimate.from_record(change)}")
+    return [*lines, verdict(Estimate.from_record(typed["after"]["more_keys_saved"]))]
+
+
+def verdict(more_keys_saved: Estimate) -> str:
+    """Say whether it is clear that the adapted model saves more keys."""
+    if more_keys_saved.n >= MIN_DECISIVE and more_keys_saved.low > 0:
+        return "The adapted model saves more keys on tweets like yours."
+    if more_keys_saved.n >= MIN_DECISIVE and more_keys_saved.high < 0:
+        return "The adapted model saves fewer keys on tweets like yours: keep the one that it started from."
+    return "Whether the adapted model saves more keys on tweets like yours is not clear from so few tweets."
+
+
+def short(score: dict) -> str:
+    """A score without its interval, 9 characters wide."""
+    return f"{str(Estimate.from_record(score)).split(' (')[0]:>9}"
+
+
+def example_lines(before: DeviceLM, after: DeviceLM, texts: Sequence[str]) -> list[str]:
+    """Three test tweets, cut after 75% of their words, with what was written and what both models write."""
+    pairs = as_pairs(recitable(texts)[:NUM_EXAMPLES])
+    if not pairs:
+        return [f"Completions before and after: no test tweet has {MIN_WORDS} words."]
+    answers = [best_completions(model, [pair.context for pair in pairs]) for model in (before, after)]
+    lines = ["Completions of your own test tweets:"]
+    for pair, old, new in zip(pairs, *answers):
+        lines += [
+            f"  {pair.context} ...",
+            f"    you: {pair.target}",
+            f"    before: {old.text}",
+            f"    after: {new.text}",
+        ]
+    return lines
+
+
+def recited_lines(recited: dict[str, dict]) -> list[str]:
+    """What the models recite, and what to compare it with."""
+    if not recited:
+        return [f"Recited tweets: too few tweets of {MIN_WORDS} words (at least {MIN_MEASURED} are needed)."]
+    lines = ["Share of tweets that the model recites word for word, given the first half of their words:"]
+    for split, shares in recited.items():
+        before, after = (Estimate.from_record(shares[name]) for name in ("before", "after"))
+        lines.append(f"  {before.n:,} {split} tweets: before {before}, after {after}")
+    return lines
+
+
+def closing_lines(run_dir: Path) -> list[str]:
+    """The run folder, the commands that type with it, and how to delete it."""
+    models_dir = run_dir.parent
+    options = "" if models_dir == Path(MODELS_DIR) else f" --models-dir {shlex.quote(str(models_dir))}"
+    commands = [f"  .venv/bin/python -m src.{name} --run {run_dir.name}{options}" for name in ("complete", "demo")]
+    return [
+        f"Run folder: {run_dir}",
+        "Type with it in the terminal, or on a page in the browser:",
+        *commands,
+        "It can repeat your tweets. To delete all that was made from them, delete the folder:",
+        f"  rm -r {shlex.quote(str(run_dir))}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

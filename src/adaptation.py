@@ -1,0 +1,163 @@
+"""Start an LSTM from a trained run instead of random weights, and keep the tweets that run has read out of the test."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from hashlib import file_digest
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from src.corpus.splits import SPLITS
+from src.data_utils import PreparedTweets
+from src.evaluation.seen_texts import SeenTexts, load_seen_texts
+from src.lstm_model import LSTMLM, load_lstm_lm
+from src.runs import RunError, named_run, read_meta
+from src.training.train import TrainingSettings
+
+COMMITTED_RUN = Path(__file__).resolve().parents[1] / "models" / "lstm_lm-20261126-194059"
+# Chosen on validation tweets, see benchmarks/RESULTS.md.
+ADAPTATION = TrainingSettings(learning_rate=1e-3, batch_size=64, max_epochs=8)
+ADAPTATION_DROPOUT = 0.3
+# With more training tweets, random weights are a good start too.
+MIN_TWEETS_FROM_SCRATCH = 100_000
+# Short tweets such as "good morning" are in every corpus, and a Bloom filter errs on 1 text in 100.
+MAX_SEEN_SHARE = 0.05
+
+
+class LeakageError(ValueError):
+    """The run to start from has read the test tweets."""
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """Where the training of an LSTM starts.
+
+    Attributes:
+        folder: folder of the run whose weights and tokenizer are taken; None: random weights.
+        reason: what was chosen and why, in one or two sentences.
+        tweets: the tweets, without those validation and test tweets that the run has read.
+    """
+
+    folder: Path | None
+    reason: str
+    tweets: PreparedTweets
+
+
+def choose_first_run(
+    init_from: str | Path | None, tweets: PreparedTweets, models_dir: str | Path = "models"
+) -> FirstRun:
+    """Decide where the training of an LSTM starts.
+
+    Args:
+        init_from: folder of an LSTM run, or its name in `models_dir`; "committed": the run that comes with the project;
+            None: random weights; "auto": the committed run if there are fewer than `MIN_TWEETS_FROM_SCRATCH` training
+            tweets and it has not read the test tweets, otherwise random weights.
+        tweets: the tweets to train on.
+        models_dir: folder of the run folders.
+
+    Raises:
+        LeakageError: the named run has read more than `MAX_SEEN_SHARE` of the test tweets.
+        RunError: the named run does not exist, or does not record what it has read.
+    """
+    num_train = tweets.counts["train"]
+    if init_from is None:
+        return FirstRun(None, "The LSTM starts from random weights, as `init_from` is None.", tweets)
+    if init_from != "auto":
+        folder = COMMITTED_RUN if init_from == "committed" else named_run(init_from, models_dir)
+        return _start_from(folder, "as `init_from` says", tweets)
+    if num_train >= MIN_TWEETS_FROM_SCRATCH:
+        return FirstRun(None, f"The LSTM starts from random weights: {num_train:,} training tweets are enough.", tweets)
+    few = f"{num_train:,} training tweets are too few for random weights (fewer than {MIN_TWEETS_FROM_SCRATCH:,})"
+    try:
+        return _start_from(COMMITTED_RUN, few, tweets)
+    except (LeakageError, RunError) as error:
+        return FirstRun(None, f"The LSTM starts from random weights, although {few}: {error}.", tweets)
+
+
+def _start_from(folder: Path, reason: str, tweets: PreparedTweets) -> FirstRun:
+    left, num_read = _without(tweets, load_seen_texts(folder))
+    num_test, num_left = tweets.counts["test"], left.counts["test"]
+    if num_left < (1 - MAX_SEEN_SHARE) * num_test or not left.counts["val"]:
+        raise LeakageError(
+            f"{folder.name} has read {num_test - num_left:,} of the {num_test:,} test tweets: "
+            "train on other tweets, or start from random weights (init_from=None)"
+        )
+    reason = f"The LSTM starts from the trained run {folder.name}: {reason}. "
+    reason += f"{num_read:,} validation and test tweets that this run has read are left out."
+    return FirstRun(folder, reason, left)
+
+
+def without_read_tweets(tweets: PreparedTweets, run_dir: str | Path) -> PreparedTweets:
+    """The tweets without those validation and test tweets that were read before the training of a run started.
+
+    They are all tweets if the run started from random weights.
+
+    Raises:
+        RunError: the run started from another one, and its record of texts is missing or damaged.
+    """
+    if read_meta(run_dir).get("init_from") is None:
+        return tweets
+    return _without(tweets, load_seen_texts(run_dir).before)[0]
+
+
+def _without(tweets: PreparedTweets, seen: SeenTexts) -> tuple[PreparedTweets, int]:
+    """Leave out the validation and test tweets among `seen`; also return their number."""
+    table = tweets.table
+    was_read = (table["split"] != "train").to_numpy(copy=True)
+    was_read[was_read] = seen.contain(table.loc[was_read, "text"].tolist())
+    left = table[~was_read].reset_index(drop=True)
+    others = {name: count for name, count in tweets.counts.items() if name not in SPLITS}
+    kept = {split: int((left["split"] == split).sum()) for split in SPLITS}
+    num_read = int(was_read.sum())
+    counts = {**others, "read_by_first_run": num_read, **kept}
+    return replace(tweets, table=left, counts=counts), num_read
+
+
+def starting_lstm(run_dir: str | Path, dropout: float) -> tuple[PreTrainedTokenizerBase, LSTMLM]:
+    """Load the tokenizer and the LSTM of a run, to train it further on the CPU or elsewhere.
+
+    Raises:
+        RunError: as from `load_lstm_lm`.
+    """
+    tokenizer, trained, _, _ = load_lstm_lm(run_dir, device="cpu")
+    config = deepcopy(trained.config)
+    config.dropout = dropout
+    # A new model, because the loaded one is laid out for completing, not for training.
+    model = LSTMLM(config)
+    model.load_state_dict(trained.state_dict())
+    return tokenizer, model
+
+
+def first_run_record(run_dir: str | Path) -> dict[str, str]:
+    """What `meta.json` of an adapted run records of the run from which it started: its name and its weights' sha256."""
+    with (Path(run_dir) / "model.pt").open("rb") as file:
+        return {"run": Path(run_dir).resolve().name, "sha256": file_digest(file, "sha256").hexdigest()}
+
+
+def first_run_of(run_dir: str | Path) -> Path | None:
+    """The folder of the run from which a run started; None if it started from random weights.
+
+    Raises:
+        RunError: the folder is neither beside the run nor the committed one, or holds other weights.
+    """
+    record = read_meta(run_dir).get("init_from")
+    if record is None:
+        return None
+    for folder in (Path(run_dir).resolve().parent / record["run"], COMMITTED_RUN.parent / record["run"]):
+        if (folder / "model.pt").is_file() and first_run_record(folder) == record:
+            return folder
+    raise RunError(f"{run_dir} started from {record['run']}, which is not beside it: put that run folder back")
+
+
+def seen_texts(texts: Sequence[str], first_run: str | Path | None = None) -> SeenTexts:
+    """The record of the texts that a run has read; `save` writes it into the run folder.
+
+    Args:
+        texts: its training and validation texts.
+        first_run: folder of the run from which it started.
+
+    Raises:
+        RunError: the record of the first run is missing or damaged.
+    """
+    return SeenTexts.of(texts, None if first_run is None else load_seen_texts(first_run))

@@ -1,0 +1,52 @@
+"""How much a completer recites: texts that it continues word for word from their first half."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from src.evaluation.intervals import Estimate, Ratio, estimate
+from src.text.prefixes import TweetCompleter
+
+# The half of a shorter text is often continued rightly without having been read.
+MIN_WORDS = 6
+
+
+def recitable(texts: Sequence[str]) -> list[str]:
+    """The texts that are long enough to be recited."""
+    return [text for text in texts if text.count(" ") + 1 >= MIN_WORDS]
+
+
+def recited_share(completer: TweetCompleter, texts: Sequence[str], seed: int) -> Estimate:
+    """The share of texts that a completer recites.
+
+    A text is recited if the completer, given the first half of its words, writes exactly the rest and ends there. This
+    is the definition of Carlini et al. (2023), "Quantifying memorization across neural language models", with half of
+    the text as the prompt. Some texts are recited because they are easy to guess. Compare the share of training texts
+    with that of texts that the model has never read.
+
+    Args:
+        completer: one that always continues with the most probable word or token: a `Completer` with greedy decoding,
+            or an exported model.
+        texts: cleaned texts; only those of `recitable` count.
+        seed: seed of the bootstrap.
+
+    Returns:
+        the share, from 0 to 1, with its interval over texts; its `n` is the number of texts that count.
+
+    Raises:
+        ValueError: no text is long enough.
+    """
+    halves = [_halves(text) for text in recitable(texts)]
+    if not halves:
+        raise ValueError(f"none of {len(texts)} texts has {MIN_WORDS} words: give longer texts")
+    # A token has at least one character. The space before the first word and the end may be tokens too.
+    max_new_tokens = max(len(rest) for _, rest in halves) + 2
+    answers = completer.complete([prefix for prefix, _ in halves], max_new_tokens=max_new_tokens)
+    is_recited = [best.text == rest for [best], (_, rest) in zip(answers, halves, strict=True)]
+    return estimate(Ratio.mean(np.array(is_recited, dtype=np.float64)), seed)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    words = text.split(" ")
+    middle = len(words) // 2
+    return " ".join(words[:middle]), " ".join(words[middle:])

@@ -1,0 +1,373 @@
+"""The command `make adapt`: made-up tweets in, a run folder out, before and after, and nothing else left."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+
+import src.adapt
+from src.adapt import ADAPTATION_FILE, CHECKPOINTS, MIN_MEASURED, main, verdict
+from src.adaptation import first_run_record, seen_texts
+from src.complete import load_completer
+from src.completion import GREEDY
+from src.deploy.device import DEVICE_DIR, DeviceLM
+from src.evaluation.intervals import Estimate
+from src.lstm_model import load_lstm_lm, save_lstm_lm
+from src.recipe import build_device
+from src.runs import read_meta, run_metadata
+from src.text.cleaning import clean_string
+from src.training.trainer import ProgressBar
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST = "lstm_lm-20260101-000000"
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def first_models(tiny_lstm, tokenizer, cleaned_texts, tmp_path_factory) -> Path:
+    """A models folder that holds a tiny first run with its folder `device`."""
+    models_dir = tmp_path_factory.mktemp("first")
+    run_dir = models_dir / FIRST
+    run_dir.mkdir()
+    data = {"name": "tweets", "source": "others.csv", "sha256": "0", "counts": {"train": 80}}
+    settings = {"decoding": {"method": GREEDY.method}}
+    save_lstm_lm(run_dir, tiny_lstm, tokenizer, run_metadata("lstm_lm", settings, data, {}, duration=1.0), [])
+    seen_texts(cleaned_texts).save(run_dir)
+    build_device(run_dir, cleaned_texts, cleaned_texts[:10], order=3, typed_tweets=4)
+    return models_dir
+
+
+@pytest.fixture
+def models_dir(first_models, tmp_path) -> Path:
+    return shutil.copytree(first_models, tmp_path / "models")
+
+
+def own_tweets(number: int) -> list[str]:
+    """Different made-up sentences, much alike, of which the first run has read none."""
+    choices = (("cat", "dog", "bus"), ("bakery", "beach", "library", "exam"), ("rain", "tea", "coffee"))
+    all_tweets = [f"My {a} never wants to go to the {b} on a {c} day!" for a, b, c in product(*choices)]
+    all_tweets += [f"So happy about the {b} and the {c} but not the {a}" for a, b, c in product(*choices)]
+    all_tweets += [f"We love {c} at the {b} with your {a} today..." for a, b, c in product(*choices)]
+    return random.Random(0).sample(all_tweets, number)
+
+
+def write_text(path: Path, tweets: list[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(tweets) + "\n", encoding="utf-8")
+    return path
+
+
+def write_archive(path: Path, tweets: list[str]) -> Path:
+    entries = [{"tweet": {"full_text": text, "created_at": "Wed Jan 01 12:00:00 +0000 2020"}} for text in tweets]
+    return write_text(path, [f"window.YTD.tweets.part0 = {json.dumps(entries)}"])
+
+
+def write_csv(path: Path, tweets: list[str]) -> Path:
+    return write_text(path, ["number,words", *(f"{i},{text}" for i, text in enumerate(tweets))])
+
+
+def adapt(path: Path, models_dir: Path, *arguments: str) -> None:
+    main([str(path), "--models-dir", str(models_dir), "--from", FIRST, *arguments])
+
+
+def new_run_in(models_dir: Path) -> Path:
+    """The one folder that was added."""
+    [run_dir] = [path for path in models_dir.iterdir() if path.name != FIRST]
+    return run_dir
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# What the command does
+
+
+@pytest.fixture(scope="module")
+def adapted(first_models, tmp_path_factory):
+    """What one call printed, and the folder of its run: 80 tweets of an archive, 8 of them test tweets."""
+    folder = tmp_path_factory.mktemp("adapted")
+    models_dir = shutil.copytree(first_models, folder / "models")
+    path = write_archive(folder / "my tweets" / "data" / "tweets.js", own_tweets(80))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        lines = []
+        patch.setattr(src.adapt, "say", lambda *said: lines.extend(said))
+        adapt(path, models_dir)
+    return folder, "\n".join(lines), new_run_in(models_dir)
+
+
+def test_the_result_is_a_run_that_names_the_run_it_started_from(adapted, first_models):
+    _, _, run_dir = adapted
+    meta = read_meta(run_dir)
+    assert meta["name"] == "lstm_lm" and meta["init_from"] == first_run_record(first_models / FIRST)
+    assert meta["data"]["source"] == "tweets.js" and [meta["data"]["counts"][split] for split in SPLITS] == [64, 8, 8]
+    assert meta["settings"]["decoding"]["method"] == "greedy"
+    before, after = (load_lstm_lm(path, device="cpu")[1].state_dict() for path in (first_models / FIRST, run_dir))
+    assert before.keys() == after.keys() and not all(map(torch.equal, before.values(), after.values()))
+    assert len(DeviceLM(run_dir / DEVICE_DIR).complete(["my"], 3)[0]) == 3
+
+
+def test_only_the_run_folder_is_added_and_the_first_run_is_unchanged(adapted, first_models):
+    folder, _, run_dir = adapted
+    assert {path.name for path in folder.iterdir()} == {"models", "my tweets"}
+    assert {path.name for path in (folder / "models").iterdir()} == {FIRST, run_dir.name}
+    assert files_in(folder / "models" / FIRST) == files_in(first_models / FIRST)
+    assert [path.name for path in (folder / "my tweets").rglob("*") if path.is_file()] == ["tweets.js"]
+    assert not [path for path in run_dir.rglob("*") if "partial" in path.name or "checkpoint" in path.name]
+
+
+def test_every_step_says_one_line(adapted):
+    _, printed, _ = adapted
+    assert printed.splitlines()[:5] == [
+        "tweets.js: 80 rows. Different tweets of two words or more: 64 to learn from, 8 to check it, 8 to measure.",
+        f"Starting from {FIRST}; 0 of the tweets to check and to measure are left out, because it has read them.",
+        "Training on 64 tweets, at most 8 times each.",
+        "Saving the model and counting n-grams.",
+        "Measuring before and after.",
+    ]
+
+
+def test_before_and_after_are_printed_and_recorded(adapted):
+    _, printed, run_dir = adapted
+    record = json.loads((run_dir / ADAPTATION_FILE).read_text())
+    assert record["pairs"] == record["typing"]["systems"]["after"]["tweets"] == 8
+    assert record["seed"] == 0 and record["first_run"] == FIRST and record["data"] == read_meta(run_dir)["data"]
+    saved = [
+        record["typing"]["systems"][name]["word"]["3"]["metrics"]["keys_saved"]["value"] for name in ("before", "after")
+    ]
+    more = record["typing"]["systems"]["after"]["word"]["3"]["more_keys_saved"]
+    assert more["value"] == pytest.approx(saved[1] - saved[0]) and more["low"] <= more["value"] <= more["high"]
+    for name in ("next_word", "perplexity_per_word"):
+        before, after = (record["systems"][system]["metrics"][name]["value"] for system in ("before", "after"))
+        assert record["changes"][name]["value"] == pytest.approx(after - before)
+    # The tweets are so much alike that a few passes are enough.
+    assert record["changes"]["perplexity_per_word"]["high"] < 0
+    table = printed.split("On your own test tweets (8 typed and 8 completed):\n")[1].split("\n\n")[0].splitlines()
+    assert all(len(line) <= 80 for line in table[:-1])
+    titles = ("keys saved, 3 suggestions", "next-word accuracy", "perplexity per word")
+    assert [line[:25].strip() for line in table[1:-1]] == list(titles)
+    assert table[-1] == verdict(Estimate(**more))
+    assert table[1][25:].split()[:3] == [f"{saved[0]:.3f}", f"{saved[1]:.3f}", f"{more['value']:.3f}"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "said"),
+    [
+        (0.01, 0.05, 100, "saves more keys"),
+        (-0.05, -0.01, 100, "saves fewer keys"),
+        (-0.01, 0.02, 100, "is not clear"),
+        (0.01, 0.05, 29, "is not clear"),
+        (-0.05, -0.01, 29, "is not clear"),
+    ],
+)
+def test_the_verdict_follows_the_interval_if_there_are_enough_tweets(low, high, n, said):
+    assert said in verdict(Estimate((low + high) / 2, low, high, n))
+
+
+def test_three_test_tweets_are_completed_before_and_after(adapted, first_models):
+    _, printed, run_dir = adapted
+    shown = re.findall(r"  (.+) \.\.\.\n    you: (.+)\n    before: (.+)\n    after: (.+)\n", printed)
+    own = list(map(clean_string, own_tweets(80)))
+    assert len(shown) == 3 and all(f"{prefix} {rest}" in own for prefix, rest, _, _ in shown)
+    for i, run in ((2, first_models / FIRST), (3, run_dir)):
+        model = DeviceLM(run / DEVICE_DIR)
+        assert [one[i] for one in shown] == [model.complete([one[0]])[0][0].text for one in shown]
+
+
+def test_the_share_of_recited_tweets_is_printed_and_recorded(adapted):
+    _, printed, run_dir = adapted
+    recited = json.loads((run_dir / ADAPTATION_FILE).read_text())["recited"]
+    assert {split: {one["n"] for one in shares.values()} for split, shares in recited.items()} == {
+        "training": {64},
+        "test": {8},
+    }
+    assert all(0 <= share["value"] <= 1 for shares in recited.values() for share in shares.values())
+    assert "  64 training tweets: before 0.000 (0.000 to 0.000), after " in printed
+    assert "  8 test tweets: before 0.000 (0.000 to 0.000), after " in printed
+
+
+def test_no_tweet_is_in_the_record(adapted):
+    _, _, run_dir = adapted
+    record = (run_dir / ADAPTATION_FILE).read_text().lower()
+    for text in own_tweets(80):
+        words = clean_string(text).split(" ")
+        assert all(" ".join(words[i : i + 3]) not in record for i in range(len(words) - 2))
+
+
+def test_the_printed_commands_name_the_run_and_delete_it(adapted):
+    folder, printed, run_dir = adapted
+    models_dir = folder / "models"
+    for name in ("complete", "demo"):
+        command = f"  .venv/bin/python -m src.{name} --run {run_dir.name} --models-dir {models_dir}"
+        assert command in printed.splitlines()
+    assert printed.splitlines()[-1] == f"  rm -r {run_dir}"
+    completer, about = load_completer(run_dir)
+    assert isinstance(completer, DeviceLM) and "trained on 64 tweets of own-tweets (tweets.js)" in about
+
+
+# Formats and sizes
+
+
+@pytest.mark.parametrize("number", [10, 30])
+def test_a_few_lines_of_text_are_enough(models_dir, tmp_path, capsys, number):
+    adapt(write_text(tmp_path / "tweets.txt", own_tweets(number)), models_dir)
+    run_dir = new_run_in(models_dir)
+    record = json.loads((run_dir / ADAPTATION_FILE).read_text())
+    assert record["data"]["counts"]["test"] == number // 10 < MIN_MEASURED
+    assert "changes" not in record and "test" not in record["recited"]
+    printed = capsys.readouterr().out
+    assert "Scores before and after: too few test tweets of four words (at least 5 are needed)." in printed
+    assert printed.count("    after: ") == number // 10 and f"--run {run_dir.name}" in printed
+
+
+def test_short_tweets_are_enough(models_dir, tmp_path, capsys):
+    pairs = [f"{a} {b}" for a in ("good", "bad", "happy") for b in ("morning", "evening", "day", "week")]
+    adapt(write_text(tmp_path / "tweets.txt", pairs), models_dir)
+    printed = capsys.readouterr().out
+    assert "Completions before and after: no test tweet has 6 words." in printed
+    assert "Recited tweets: too few tweets of 6 words (at least 5 are needed)." in printed
+
+
+def test_the_column_of_a_table_is_named(models_dir, tmp_path, capsys):
+    path = write_csv(tmp_path / "tweets.csv", own_tweets(20))
+    with pytest.raises(
+        SystemExit, match=r"set --text-column \(TEXT_COLUMN of make\) if the file has another"
+    ) as stopped:
+        adapt(path, models_dir)
+    assert stopped.value.code.count("\n") == 0 and [one.name for one in models_dir.iterdir()] == [FIRST]
+    adapt(path, models_dir, "--text-column", "words")
+    assert read_meta(new_run_in(models_dir))["data"]["counts"]["train"] == 16
+
+
+# Interruptions
+
+KILLED = """
+import os, signal, sys
+from src.adapt import main
+from src.training.trainer import ProgressBar
+saved = iter(range(2))
+def on_save(*_, **__):
+    if next(saved, None) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+ProgressBar.on_save = on_save
+main(sys.argv[1:])
+"""
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    return load_lstm_lm(run_dir, device="cpu")[1].state_dict()
+
+
+@pytest.mark.slow
+def test_a_killed_command_resumes_and_ends_with_the_same_weights(adapted, first_models, models_dir, tmp_path):
+    folder, _, expected = adapted
+    [path] = folder.glob("my tweets/data/tweets.js")
+    command = [sys.executable, "-c", KILLED, str(path), "--models-dir", str(models_dir), "--from", FIRST]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert {one.name for one in models_dir.iterdir()} == {FIRST, CHECKPOINTS}
+    steps = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProgressBar, "on_step_begin", lambda self, args, state, *_, **__: steps.append(state.global_step))
+        adapt(path, models_dir)
+    assert steps[0] == 2
+    run_dir = new_run_in(models_dir)
+    assert all(map(torch.equal, weights(run_dir).values(), weights(expected).values()))
+    records = [json.loads((one / ADAPTATION_FILE).read_text()) for one in (run_dir, expected)]
+    assert records[0]["changes"] == records[1]["changes"] and records[0]["recited"] == records[1]["recited"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["save_run", "build_device", "measure"])
+def test_after_ctrl_c_nothing_is_trained_again(adapted, models_dir, capsys, step):
+    folder, _, expected = adapted
+    [path] = folder.glob("my tweets/data/tweets.js")
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(src.adapt, step, interrupt)
+        adapt(path, models_dir)
+    assert stopped.value.code == 130
+    sentence = f"To give up, delete {models_dir / CHECKPOINTS}."
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"Interrupted. Run the same command again: training resumes from its last evaluation. {sentence}"
+    )
+    assert {one.name for one in models_dir.iterdir()} == {FIRST, CHECKPOINTS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProgressBar, "on_step_begin", lambda *_, **__: pytest.fail("trained again"))
+        adapt(path, models_dir)
+    assert all(map(torch.equal, weights(new_run_in(models_dir)).values(), weights(expected).values()))
+
+
+# What can go wrong
+
+
+def refusal(path: Path, models_dir: Path, *arguments: str) -> str:
+    """The sentence with which the command ends; it has changed nothing."""
+    with pytest.raises(SystemExit) as stopped:
+        adapt(path, models_dir, *arguments)
+    assert [one.name for one in models_dir.iterdir()] == [FIRST]
+    assert "\n" not in stopped.value.code
+    return stopped.value.code
+
+
+def test_tweets_that_the_first_run_has_read_are_refused(models_dir, tmp_path, cleaned_texts):
+    sentence = refusal(write_text(tmp_path / "tweets.txt", cleaned_texts), models_dir)
+    assert sentence.startswith(f"{FIRST} has read 8 of the 8 test tweets")
+
+
+def test_a_wrong_path_a_wrong_run_and_too_few_tweets_are_refused(models_dir, tmp_path):
+    missing = tmp_path / "no tweets.js"
+    assert (
+        refusal(missing, models_dir) == f"There is no {missing}: give the file of your tweets, such as data/tweets.js"
+    )
+    path = write_text(tmp_path / "tweets.txt", own_tweets(9))
+    assert "only 9 distinct tweets of two words or more are left" in refusal(path, models_dir)
+    path = write_text(tmp_path / "more.txt", own_tweets(20))
+    assert refusal(path, models_dir, "--from", "lstm_lm-none").startswith("there is no run 'lstm_lm-none'")
+
+
+def test_a_first_run_without_n_grams_is_refused_before_training(models_dir, tmp_path):
+    path = write_text(tmp_path / "tweets.txt", own_tweets(20))
+    shutil.rmtree(models_dir / FIRST / DEVICE_DIR)
+    assert refusal(path, models_dir).startswith(f"There is no {models_dir / FIRST / DEVICE_DIR}")
+
+
+# make
+
+
+def make_adapt(folder: Path, *variables: str) -> subprocess.CompletedProcess:
+    """Run `make adapt` with a Python that shows its arguments."""
+    (folder / "venv" / "bin").mkdir(parents=True)
+    for name in ("pip", "python"):
+        (folder / "venv" / "bin" / name).write_text("#!/bin/sh\nprintf '<%s>' \"$@\"\n")
+        (folder / "venv" / "bin" / name).chmod(0o755)
+    (folder / "venv" / "installed").touch()
+    command = ["make", "adapt", f"VENV={folder / 'venv'}", *variables]
+    environment = {name: value for name, value in os.environ.items() if name not in ("CORPUS", "TEXT_COLUMN")}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+def test_make_without_a_corpus_says_what_to_give(tmp_path):
+    done = make_adapt(tmp_path)
+    assert done.returncode != 0
+    assert done.stdout == "Name the file of your tweets: make adapt CORPUS=path/to/tweets.js\n"
+
+
+@pytest.mark.parametrize("path", ["tweets.js", "my tweets (2)/Ada's tweets.js"])
+def test_make_gives_path_and_column_as_they_are(tmp_path, path):
+    assert make_adapt(tmp_path / "one", f"CORPUS={path}").stdout == f"<-m><src.adapt><{path}>"
+    done = make_adapt(tmp_path / "two", f"CORPUS={path}", "TEXT_COLUMN=the text")
+    assert done.stdout == f"<-m><src.adapt><{path}><--text-column><the text>"
