@@ -17,7 +17,7 @@ from src.corpus.tokenization import train_tokenizer
 from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.export import export_onnx
 from src.deploy.export_device import export_device, fill
-from src.deploy.ngram_export import load_ngrams, write_ngram_file
+from src.deploy.ngram_export import load_ngrams, write_merged_file, write_ngram_file
 from src.deploy.ngram_file import NGRAM_FILE
 from src.device import pick_device
 from src.evaluation.context_weights import choose_context_weight
@@ -37,7 +37,8 @@ from src.evaluation.typing import NUM_SUGGESTIONS
 from src.files import write_json
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.models.interpolation import InterpolatedLM
-from src.models.ngram_counts import ngram_levels
+from src.models.ngram_counts import NgramLevel, ngram_levels
+from src.models.ngram_merging import PRIORS
 from src.models.pretrained import save_pretrained_lm
 from src.next_token_dataset import NextTokenDataset
 from src.runs import new_run, run_metadata
@@ -48,6 +49,10 @@ from src.training.train import Resume, TrainingResult, TrainingSettings, train
 
 # With the LSTM in int8 and the tokenizer, the folder `device` then takes less than 16 MB.
 NGRAM_BYTES = 9_500_000
+# What the n-grams of a person's texts may add to those of a first device.
+OWN_NGRAM_BYTES = 2_500_000
+# With fewer validation texts, the weight of a first device is better than one chosen on them.
+MIN_CHOICE_TEXTS = 20
 
 
 def train_lstm(
@@ -204,16 +209,16 @@ class Device:
     Attributes:
         folder: the folder.
         model: the same two models in torch, the LSTM in float32.
-        weights: the table of `choose_weight`.
-        change: of the validation loss by weights that depend on the context, see `choose_context_weight`.
+        weights: the table of `choose_weight`; None if the first device's weight was kept.
+        change: of the validation loss by weights that depend on the context, see `choose_context_weight`; None if so.
         calibration_error: expected calibration error before and after it, as from `calibrate`; None without one.
         num_counted: number of n-grams before pruning, of all lengths.
     """
 
     folder: Path
     model: InterpolatedLM
-    weights: pd.DataFrame
-    change: Estimate
+    weights: pd.DataFrame | None
+    change: Estimate | None
     calibration_error: dict[str, float] | None
     num_counted: int
 
@@ -222,10 +227,11 @@ def build_device(
     run_dir: str | Path,
     train_texts: Sequence[str],
     val_texts: Sequence[str],
-    max_bytes: int = NGRAM_BYTES,
+    max_bytes: int | None = None,
     order: int = 4,
     typed_tweets: int = 200,
     seed: int = 0,
+    first_device: str | Path | None = None,
 ) -> Device:
     """Count n-grams, prune them to a size, choose on validation tweets how much they count, and write `device`.
 
@@ -233,37 +239,80 @@ def build_device(
         run_dir: folder of an LSTM run.
         train_texts: the texts of which the run was trained; they are counted.
         val_texts: validation texts.
-        max_bytes: largest size of the n-gram file.
-        order: length of the longest n-grams.
+        max_bytes: largest size of the n-gram file; None is `NGRAM_BYTES`, or with `first_device` the size of its file
+            and `OWN_NGRAM_BYTES` more.
+        order: length of the longest n-grams; with `first_device` that of its n-grams is used.
         typed_tweets: number of validation tweets that are typed to calibrate probabilities, if there are so many. If
             fewer than 2 are typed, the probabilities stay as they are.
         seed: seed of the bootstrap.
+        first_device: folder `device` of the run that this one started from, with the same tokenizer. The counts are
+            merged into its n-grams, and the validation texts choose how much these count. With fewer than
+            `MIN_CHOICE_TEXTS` validation texts, its weight and its calibration are kept.
 
     Raises:
-        ValueError: there are too few texts, or the n-grams do not fit.
+        ValueError: there are too few texts, the n-grams do not fit, or the first device has another tokenizer.
         RunError: the run can't be read.
+        FileNotFoundError, DeviceError: the first device can't be used.
         WriteError: the disk is full.
     """
     if not train_texts or not val_texts or typed_tweets < 0:
         counts = f"{len(train_texts)} training texts, {len(val_texts)} validation texts, {typed_tweets} of them typed"
         raise ValueError(f"{counts}: give training texts and validation texts")
     tokenizer, lstm, pad_id, eos_id = load_lstm_lm(run_dir, device="cpu")
+    first = None if first_device is None else open_first_device(first_device, run_dir, tokenizer)
     train_dataset, val_dataset = token_datasets(tokenizer, train_texts, val_texts)
-    levels = ngram_levels(train_dataset, len(tokenizer), eos_id, order)
+    levels = ngram_levels(train_dataset, len(tokenizer), eos_id, first.ngrams.order if first else order)
     export_onnx(run_dir)
+    keeps_first = first is not None and len(val_texts) < MIN_CHOICE_TEXTS
     # Beside the run folder, so that what a killed process leaves of the texts lies there too.
     with TemporaryDirectory(dir=Path(run_dir).resolve().parent, prefix=".device-") as name:
         folder = Path(name)
-        path = write_ngram_file(folder / NGRAM_FILE, levels, eos_id, max_bytes)
-        ngram = load_ngrams(path, pad_id)
-        model, weights = choose_weight(lstm, ngram, val_dataset, pad_id, weights=[w for w in WEIGHTS if w > 0])
-        model, change = choose_context_weight(model, val_dataset, pad_id, seed)
+        paths = write_ngrams(folder, levels, eos_id, max_bytes, first)
+        if keeps_first:
+            path, weights, change, error = paths[0], None, None, None
+            model, calibration = InterpolatedLM(lstm, load_ngrams(path, pad_id), first.weight), first.calibration
+        else:
+            path, model, weights = choose_ngrams(lstm, paths, val_dataset, pad_id)
+            model, change = choose_context_weight(model, val_dataset, pad_id, seed)
+            calibration, error = IDENTITY, None
         weight = model.weight
         if not isinstance(weight, ContextWeight):
-            weight = ContextWeight.fixed(weight, order)
-        calibration, error = IDENTITY, None
-        if min(typed_tweets, len(val_texts)) >= 2:
+            weight = ContextWeight.fixed(weight, len(levels))
+        if min(typed_tweets, len(val_texts)) >= 2 and not keeps_first:
             fill(folder / DEVICE_DIR, run_dir, path, weight, IDENTITY)
             calibration, error = calibrate(DeviceLM(folder / DEVICE_DIR), val_texts[:typed_tweets])
         device_dir = export_device(run_dir, path, weight, calibration)
     return Device(device_dir, model, weights, change, error, sum(len(level.tokens) for level in levels))
+
+
+def open_first_device(folder: str | Path, run_dir: str | Path, tokenizer: PreTrainedTokenizerBase) -> DeviceLM:
+    """Open the device of the run that another one started from; the errors are those of `build_device`."""
+    first = DeviceLM(folder)
+    if first.tokenizer.get_vocab() != tokenizer.get_vocab() or first.eos_id != tokenizer.eos_token_id:
+        raise ValueError(
+            f"{folder} has another tokenizer than {run_dir}: give the device of the run that it started from"
+        )
+    return first
+
+
+def write_ngrams(
+    folder: Path, levels: Sequence[NgramLevel], eos_id: int, max_bytes: int | None, first: DeviceLM | None
+) -> list[Path]:
+    """Write counted n-grams to a new file; with a first device merged into its own, one file for each of `PRIORS`."""
+    if first is None:
+        max_bytes = NGRAM_BYTES if max_bytes is None else max_bytes
+        return [write_ngram_file(folder / NGRAM_FILE, levels, eos_id, max_bytes)]
+    if max_bytes is None:
+        max_bytes = first.ngrams.path.stat().st_size + OWN_NGRAM_BYTES
+    paths = [folder / f"{prior:g}-{NGRAM_FILE}" for prior in PRIORS]
+    return [write_merged_file(path, first.ngrams, levels, max_bytes, prior) for path, prior in zip(paths, PRIORS)]
+
+
+def choose_ngrams(
+    lstm: LSTMLM, paths: Sequence[Path], dataset: NextTokenDataset, pad_id: int
+) -> tuple[Path, InterpolatedLM, pd.DataFrame]:
+    """The n-gram file with which the mixture has the lowest loss, the mixture, and the table of `choose_weight`."""
+    positive = [weight for weight in WEIGHTS if weight > 0]
+    mixtures = [choose_weight(lstm, load_ngrams(path, pad_id), dataset, pad_id, positive) for path in paths]
+    best = min(range(len(paths)), key=lambda i: mixtures[i][1]["val_nll"].min())
+    return paths[best], *mixtures[best]

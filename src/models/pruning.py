@@ -23,11 +23,12 @@ from src.models.ngram_counts import NgramLevel, kneser_ney_counts
 MAX_CHILDREN = 255
 
 
-def select(levels: Sequence[NgramLevel], costs: Sequence[float], budget: float) -> list[np.ndarray]:
+def select(levels: Sequence[NgramLevel], costs: Sequence[float | np.ndarray], budget: float) -> list[np.ndarray]:
     """Choose the n-grams to keep: all single tokens, and no n-gram without its context.
 
     Args:
-        costs: bytes that an n-gram takes, for every length; single tokens take none of the budget.
+        costs: bytes that an n-gram takes, above 0, for every length: one number, or one for each n-gram. Single tokens
+            take none of the budget.
         budget: bytes for all n-grams of two or more tokens.
 
     Returns:
@@ -36,7 +37,7 @@ def select(levels: Sequence[NgramLevel], costs: Sequence[float], budget: float) 
     kept = [np.ones(len(level.tokens), dtype=bool) for level in levels]
     if len(levels) == 1:
         return kept
-    values = [loss / np.float32(cost) for loss, cost in zip(pruning_losses(levels), costs)]
+    values = [loss / np.asarray(cost, np.float32) for loss, cost in zip(pruning_losses(levels), costs)]
     for level, children, shorter in zip(levels[:1:-1], values[::-1], values[-2::-1]):
         # A context is worth what its best child is worth.
         np.maximum.at(shorter, level.parents, children)
@@ -47,14 +48,14 @@ def select(levels: Sequence[NgramLevel], costs: Sequence[float], budget: float) 
 
 
 def drop_all_but_best(
-    kept: Sequence[np.ndarray], values: Sequence[np.ndarray], costs: Sequence[float], budget: float
+    kept: Sequence[np.ndarray], values: Sequence[np.ndarray], costs: Sequence[float | np.ndarray], budget: float
 ) -> None:
     """Of the n-grams in `kept`, bool [n-grams] for every length, keep as many of the best as fit into the budget."""
     candidates = [np.flatnonzero(level) for level in kept]
     # Stable, so a context comes before children of the same value.
     order = np.argsort(-np.concatenate([level[i] for level, i in zip(values, candidates)]), kind="stable")
-    sizes = np.repeat(costs, [len(level) for level in candidates])[order]
-    dropped = order[np.searchsorted(sizes.cumsum(), budget, side="right") :]
+    sizes = np.concatenate([np.broadcast_to(cost, len(level))[i] for cost, level, i in zip(costs, kept, candidates)])
+    dropped = order[np.searchsorted(sizes[order].cumsum(), budget, side="right") :]
     bounds = np.cumsum([0, *(len(level) for level in candidates)])
     for level, indices, start, end in zip(kept, candidates, bounds, bounds[1:]):
         level[indices[dropped[(dropped >= start) & (dropped < end)] - start]] = False
@@ -98,9 +99,9 @@ def pruned_shares(
         shares, float64 [n-grams] for every length, 0 if not kept; those of single tokens are their probabilities.
         Back-offs, float64 [n-grams] for every length but the last.
     """
-    vocab_size = len(levels[0].tokens)
+    vocab_size, total = len(levels[0].tokens), max(counts[0].sum(), 1)
     unigrams = counts[0] - modified_discounts(counts[0])[np.minimum(counts[0], 3)]
-    unigrams = (unigrams + (counts[0].sum() - unigrams.sum()) / vocab_size) / counts[0].sum()
+    unigrams = (unigrams + (counts[0].sum() - unigrams.sum()) / vocab_size) / total
     shares, backoffs = [unigrams], []
     for i in range(1, len(levels)):
         parents, num_contexts = levels[i].parents, len(levels[i - 1].tokens)

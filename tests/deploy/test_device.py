@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,18 +15,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.completion import Completer
+from src.corpus.tokenization import train_tokenizer
 from src.deploy.device import CHECKED, DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE, DeviceError, DeviceLM, read_settings
 from src.deploy.export_device import export_device, main, megabytes
-from src.deploy.ngram_export import load_ngrams
-from src.deploy.ngram_file import NGRAM_FILE
+from src.deploy.ngram_export import load_ngrams, write_merged_file
+from src.deploy.ngram_file import NGRAM_FILE, NgramFile
 from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
 from src.evaluation.evaluate import evaluate
 from src.evaluation.systems import ModelSystem, OnnxSystem
 from src.examples import TWEETS
-from src.files import WriteError
-from src.lstm_model import load_lstm_lm
+from src.files import WriteError, write_json
+from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.models.interpolation import InterpolatedLM
-from src.recipe import Device, build_device
+from src.models.ngram_counts import ngram_levels
+from src.models.ngram_merging import PRIORS
+from src.next_token_dataset import NextTokenDataset
+from src.recipe import MIN_CHOICE_TEXTS, Device, build_device
 from src.runs import RunError, find_run
 from src.text.calibration import IDENTITY
 from src.text.context_weight import ContextWeight
@@ -58,9 +62,21 @@ def by_context(device, tmp_path_factory) -> Device:
     return replace(device, folder=folder, model=model)
 
 
-@pytest.fixture(params=["device", "by_context"])
-def any_device(request, device, by_context) -> Device:
-    return {"device": device, "by_context": by_context}[request.param]
+OWN_TEXTS = ["my cat missed the bus again", "my cat found the bakery", "never trust the bus on sunday"] * 10
+
+
+@pytest.fixture(scope="module")
+def adapted(device, run_dir, tmp_path_factory) -> Device:
+    """The device of a run on a person's texts, which started from the small one."""
+    folder = shutil.copytree(run_dir, tmp_path_factory.mktemp("adapted") / "run")
+    made = build_device(folder, OWN_TEXTS, OWN_TEXTS[:20], typed_tweets=4, first_device=device.folder)
+    shutil.copyfile(run_dir / ONNX_FILE, made.folder / ONNX_FILE)
+    return made
+
+
+@pytest.fixture(params=["device", "by_context", "adapted"])
+def any_device(request, device, by_context, adapted) -> Device:
+    return {"device": device, "by_context": by_context, "adapted": adapted}[request.param]
 
 
 def in_torch(device: Device) -> Completer:
@@ -163,6 +179,80 @@ def test_the_example_runs_in_an_environment_with_three_packages(device, tmp_path
     assert completed.returncode == 0, completed.stderr
     lines = completed.stdout.splitlines()
     assert len(lines) == 3 and all("% morni" in line for line in lines)
+
+
+# N-grams of the run that this one started from
+
+
+def test_an_adapted_device_knows_what_both_runs_know(device, adapted):
+    first, own = DeviceLM(device.folder), DeviceLM(adapted.folder)
+    # "again" ends the person's text; the first run's texts hold no "missed the bus".
+    ids = own.tokenizer.encode("my cat missed the bus", add_special_tokens=False).ids
+    again = own.tokenizer.encode("again", add_special_tokens=False).ids[0]
+    known = [model.ngrams.probabilities([model.eos_id, *ids])[again] for model in (first, own)]
+    assert known[1] > 0.3 > 10 * known[0]
+    assert own.ngrams.order == ORDER and adapted.num_counted > 0
+    assert all(len(new.tokens) > len(old.tokens) for new, old in zip(own.ngrams.levels, first.ngrams.levels))
+
+
+@pytest.mark.parametrize(("are_reversed", "prior"), [(False, PRIORS[0]), (True, PRIORS[-1])])
+def test_validation_texts_choose_how_much_the_first_n_grams_count(
+    run_dir, device, cleaned_texts, tmp_path, are_reversed, prior
+):
+    # The person's texts are better than the first run's to predict the validation texts, or mislead in every context.
+    own = [" ".join(reversed(text.split())) for text in cleaned_texts[:40]] if are_reversed else OWN_TEXTS
+    val_texts = cleaned_texts[:40] if are_reversed else OWN_TEXTS[:20]
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    made = build_device(folder, own, val_texts, typed_tweets=0, first_device=device.folder)
+    file = NgramFile(device.folder / NGRAM_FILE)
+    path = write_merged_file(tmp_path / "expected.bin", file, counted(folder, own), prior=prior)
+    assert (made.folder / NGRAM_FILE).read_bytes() == path.read_bytes()
+
+
+def counted(run_dir, texts):
+    tokenizer, *_, eos_id = load_lstm_lm(run_dir, device="cpu")
+    return ngram_levels(NextTokenDataset(texts, tokenizer, eos_id), len(tokenizer), eos_id, ORDER)
+
+
+def test_a_handful_of_validation_texts_keeps_the_choices_of_the_first_device(run_dir, by_context, tmp_path):
+    first = shutil.copytree(by_context.folder, tmp_path / "first")
+    settings = json.loads((first / SETTINGS_FILE).read_text(encoding="utf-8"))
+    settings["calibration"] = {"slope": 0.9, "intercept": 0.1}
+    write_json(first / SETTINGS_FILE, settings)
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    made = build_device(folder, OWN_TEXTS, OWN_TEXTS[: MIN_CHOICE_TEXTS - 1], first_device=first)
+    kept = read_settings(made.folder / SETTINGS_FILE)
+    assert kept.weight == WEIGHT == made.model.weight and asdict(kept.calibration) == settings["calibration"]
+    assert made.weights is made.change is made.calibration_error is None
+    path = write_merged_file(tmp_path / "merged.bin", NgramFile(first / NGRAM_FILE), counted(folder, OWN_TEXTS))
+    assert (made.folder / NGRAM_FILE).read_bytes() == path.read_bytes()
+
+
+def test_the_size_of_an_adapted_file(run_dir, device, tmp_path):
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    size = (device.folder / NGRAM_FILE).stat().st_size
+    texts = {"train_texts": OWN_TEXTS, "val_texts": OWN_TEXTS[:2], "first_device": device.folder}
+    made = build_device(folder, **texts, max_bytes=size + 1_000)
+    assert (made.folder / NGRAM_FILE).stat().st_size <= size + 1_000
+    with pytest.raises(ValueError, match=rf"max_bytes is 1000: the n-grams of .*{NGRAM_FILE} alone take"):
+        build_device(folder, **texts, max_bytes=1_000)
+
+
+def test_a_device_with_another_tokenizer_is_refused_before_anything_is_written(device, tmp_path):
+    tokenizer = train_tokenizer(["q w e r t y"], vocab_size=80)
+    model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, hidden_dim=8))
+    meta = {"name": "lstm_lm", "created": "", "duration_seconds": 1, "settings": {}, "data": {}, "metrics": {}}
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_lstm_lm(folder, model, tokenizer, {**meta, "versions": {}, "git_commit": None}, [])
+    before = sorted(folder.iterdir())
+    with pytest.raises(
+        ValueError, match=r"device has another tokenizer than .*run: give the device of the run"
+    ) as error:
+        build_device(folder, ["a b"], ["a b", "b a"], first_device=device.folder)
+    assert len(str(error.value).splitlines()) == 1 and sorted(folder.iterdir()) == before
+    with pytest.raises(FileNotFoundError, match="copy the folder again"):
+        build_device(device.folder.parent, ["a b"], ["a b", "b a"], first_device=tmp_path / "none")
 
 
 # What can go wrong

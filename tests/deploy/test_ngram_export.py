@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from src.corpus.tokenization import train_tokenizer
-from src.deploy.ngram_export import fixed_bytes, load_ngrams, write_ngram_file
+from src.deploy.ngram_export import fixed_bytes, load_ngrams, read_levels, write_merged_file, write_ngram_file
 from src.deploy.ngram_file import NgramFile, NgramFileError
 from src.models.kneser_ney import KneserNeyLM
 from src.models.ngram_counts import NgramLevel, ngram_levels
+from src.models.ngram_merging import merge
 from src.next_token_dataset import NextTokenDataset
 from tests.budget import examples
 
@@ -99,7 +100,7 @@ def test_at_most_255_tokens_follow_a_longer_context(tmp_path):
     occurrences = np.arange(1, num_tokens + 1)
     levels = [
         NgramLevel(np.arange(vocab_size, dtype=np.int32), unigrams, none, none),
-        NgramLevel(np.r_[5, tokens].astype(np.int32), np.r_[occurrences.sum(), occurrences], *two_levels(num_tokens)),
+        NgramLevel(np.r_[5, tokens].astype(np.int32), np.r_[occurrences.sum(), occurrences], *two_levels(tokens)),
         NgramLevel(tokens, occurrences, np.zeros_like(tokens), np.arange(1, num_tokens + 1, dtype=np.int32)),
     ]
     file = NgramFile(write_ngram_file(tmp_path / "ngrams.bin", levels, eos_id=2))
@@ -107,10 +108,10 @@ def test_at_most_255_tokens_follow_a_longer_context(tmp_path):
     assert file.levels[1].tokens.tolist() == tokens[-255:].tolist()
 
 
-def two_levels(num_tokens):
+def two_levels(tokens):
     """Parents and suffixes of "2 5" and of the n-grams "5 token"."""
-    parents = np.r_[2, np.full(num_tokens, 5)].astype(np.int32)
-    return parents, np.r_[5, np.arange(10, 10 + num_tokens)].astype(np.int32)
+    parents = np.r_[2, np.full(len(tokens), 5)].astype(np.int32)
+    return parents, np.r_[5, tokens].astype(np.int32)
 
 
 def test_the_same_counts_give_the_same_bytes(tmp_path):
@@ -142,6 +143,105 @@ def test_what_the_format_can_not_hold_is_refused(tmp_path, order, vocab_size):
     levels = ngram_levels(dataset_of(["a b"]), max(vocab_size, VOCAB_SIZE), EOS, order)
     with pytest.raises(ValueError, match="the file holds n-grams of up to 16 tokens over a vocabulary of 65536"):
         write_ngram_file(tmp_path / "ngrams.bin", levels, EOS)
+
+
+# Merging with another file
+
+
+def counted(texts, order):
+    return ngram_levels(dataset_of(texts), VOCAB_SIZE, EOS, order)
+
+
+@examples(0.3)
+@given(TEXTS, TEXTS, st.integers(1, 4), st.integers(0, 300))
+def test_a_merged_file_fits_and_gives_distributions(tmp_path_factory, texts, own_texts, order, num_bytes):
+    folder = tmp_path_factory.mktemp("ngrams")
+    first = NgramFile(write(folder / "first.bin", texts, order))
+    levels = counted(own_texts, order)
+    max_bytes = write_merged_file(folder / "none.bin", first, levels).stat().st_size
+    max_bytes = max(
+        max_bytes - num_bytes, fixed_bytes(order, VOCAB_SIZE) + 5 * sum(len(i.tokens) for i in first.levels)
+    )
+    path = write_merged_file(folder / "merged.bin", first, levels, max_bytes)
+    assert path.stat().st_size <= max_bytes
+    file, model = NgramFile(path), load_ngrams(path, PAD)
+    for token_ids in prefixes_of(texts) + prefixes_of(own_texts):
+        probabilities, context = file.look_up(token_ids)
+        expected, expected_context = torch_probabilities(model, token_ids)
+        np.testing.assert_allclose(probabilities, expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(context, expected_context, rtol=1e-3, atol=1e-6)
+        assert float(probabilities.sum(dtype=np.float64)) == pytest.approx(1, abs=1e-5)
+        assert (probabilities > 0).all()
+
+
+def test_the_merged_file_holds_the_merged_shares(tmp_path):
+    first = NgramFile(write(tmp_path / "first.bin", ["a b c d", "a b d", "c a b"], 3))
+    levels = counted(["a b a", "d c"], 3)
+    found = read_levels(NgramFile(write_merged_file(tmp_path / "merged.bin", first, levels, prior=2)))
+    for level, expected in zip(found, merge(read_levels(first), levels, prior=2), strict=True):
+        assert level.tokens.tolist() == expected.tokens.tolist()
+        assert level.parents.tolist() == expected.parents.tolist()
+        np.testing.assert_allclose(level.shares, expected.shares, rtol=0.02)
+
+
+def test_without_own_texts_the_file_is_the_first_one(tmp_path):
+    first = NgramFile(write(tmp_path / "first.bin", ["a b c", "b c a", "c"] * 3, 3))
+    merged = NgramFile(write_merged_file(tmp_path / "merged.bin", first, counted([], 3)))
+    for token_ids in prefixes_of(["a b c", "b c a", "c d"]):
+        np.testing.assert_allclose(merged.probabilities(token_ids), first.probabilities(token_ids), rtol=1e-5)
+
+
+def test_with_little_space_the_first_ngrams_stay_and_common_ones_are_free(tmp_path):
+    first = NgramFile(write(tmp_path / "first.bin", ["a b c", "b c d"], 3))
+    # "d a" is new, "a b" is not.
+    levels = counted(["a b c d a"] * 5, 3)
+    with pytest.raises(ValueError, match=r"max_bytes is 1500: the n-grams of .*first\.bin alone take (\d+)") as error:
+        write_merged_file(tmp_path / "merged.bin", first, levels, 1_500)
+    least = int(str(error.value).split()[-1])
+    merged = NgramFile(write_merged_file(tmp_path / "merged.bin", first, levels, least))
+    assert [level.tokens.tolist() for level in merged.levels] == [level.tokens.tolist() for level in first.levels]
+    a, b, c, d = TOKENIZER.convert_tokens_to_ids(["a", "b", "c", "d"])
+    assert merged.probabilities([EOS, a])[b] != pytest.approx(first.probabilities([EOS, a])[b], rel=1e-3)
+    everything = NgramFile(write_merged_file(tmp_path / "merged.bin", first, levels))
+    assert everything.probabilities([EOS, c, d])[a] > 5 * merged.probabilities([EOS, c, d])[a]
+
+
+def test_of_two_models_the_255_most_probable_tokens_follow_a_longer_context(tmp_path):
+    def of(tokens, occurrences):
+        none, vocab_size = np.zeros(0, dtype=np.int32), 400
+        unigrams = np.bincount([5, *tokens], minlength=vocab_size)
+        pairs = np.r_[occurrences.sum(), occurrences]
+        return [
+            NgramLevel(np.arange(vocab_size, dtype=np.int32), unigrams, none, none),
+            NgramLevel(np.r_[5, tokens].astype(np.int32), pairs, *two_levels(tokens)),
+            NgramLevel(tokens, occurrences, np.zeros_like(tokens), np.arange(1, len(tokens) + 1, dtype=np.int32)),
+        ]
+
+    # After "2 5", the first model knows 200 tokens, and the person used 200 others, the last of them most.
+    first_tokens, own_tokens = np.arange(10, 210, dtype=np.int32), np.arange(210, 395, dtype=np.int32)
+    first_path = write_ngram_file(tmp_path / "first.bin", of(first_tokens, np.full(200, 3)), eos_id=2)
+    own = of(own_tokens, np.arange(1, 186))
+    path = write_merged_file(tmp_path / "merged.bin", NgramFile(first_path), own, prior=own[2].occurrences.sum())
+    tokens = NgramFile(path).levels[1].tokens
+    shares = merge(read_levels(NgramFile(first_path)), own, prior=own[2].occurrences.sum())[2]
+    assert len(tokens) == 255
+    assert set(tokens.tolist()) == set(shares.tokens[np.argsort(-shares.shares, kind="stable")[:255]].tolist())
+
+
+def test_counts_of_another_order_or_vocabulary_are_refused(tmp_path):
+    first = NgramFile(write(tmp_path / "first.bin", ["a b"], 3))
+    with pytest.raises(
+        ValueError, match=rf"first\.bin and the counts have order 3 over {VOCAB_SIZE} tokens and order 2"
+    ):
+        write_merged_file(tmp_path / "merged.bin", first, counted(["a"], 2))
+    larger = ngram_levels(dataset_of(["a"]), VOCAB_SIZE + 1, EOS, 3)
+    with pytest.raises(
+        ValueError, match=f"order 3 over {VOCAB_SIZE + 1} tokens: count with its order and its tokenizer"
+    ):
+        write_merged_file(tmp_path / "merged.bin", first, larger)
+
+
+# Full disks and killed processes
 
 
 WRITE = (
