@@ -165,7 +165,7 @@ def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
     texts = {"train_texts": train_texts, "first_run": first.folder, "trained_share": trained_share}
     save_run(ModelSystem("lstm_lm", model, tokenizer), result, val_texts, data, runs, **sizes, **texts)
     run_dir = find_run("lstm_lm", models_dir=runs)
-    build_device(run_dir, train_texts, val_texts, seed=SEED)
+    build_device(run_dir, train_texts, val_texts, seed=SEED, first_device=first.folder / DEVICE_DIR)
     return run_dir, train_texts
 
 

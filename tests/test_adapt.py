@@ -109,7 +109,8 @@ def adapted(first_models, tmp_path_factory):
 def test_the_result_is_a_run_that_names_the_run_it_started_from(adapted, first_models):
     _, _, run_dir = adapted
     meta = read_meta(run_dir)
-    assert meta["name"] == "lstm_lm" and meta["init_from"] == first_run_record(first_models / FIRST)
+    assert meta["name"] == "lstm_lm"
+    assert meta["init_from"] == first_run_record(first_models / FIRST, meta["init_from"]["trained_share"])
     assert meta["data"]["source"] == "tweets.js" and [meta["data"]["counts"][split] for split in SPLITS] == [64, 8, 8]
     assert meta["settings"]["decoding"]["method"] == "greedy"
     before, after = (load_lstm_lm(path, device="cpu")[1].state_dict() for path in (first_models / FIRST, run_dir))
