@@ -61,14 +61,14 @@ def write_merged_file(
     """Merge counted n-grams into those of a file, and write them as another.
 
     All n-grams of the first file are kept, and so are the counted ones that it has too. Of the others, the least
-    important are removed until the file fits.
+    important are removed until the file fits. Of a context of two or more tokens, only the 255 most probable
+    continuations are kept, whichever model they come from.
 
     Args:
         path: the new file; it is complete or absent.
         first: the n-grams to start from; they are not changed.
         levels: counts from `src.models.ngram_counts.ngram_levels`, over the same tokens and of the same order.
-        max_bytes: the largest size of the new file; None keeps all n-grams, but for the least probable ones of a
-            context of two or more tokens with more than 255 continuations.
+        max_bytes: the largest size of the new file; None: any.
         prior: how much the first file counts, as in `src.models.ngram_merging.merge`.
 
     Raises:
