@@ -4,7 +4,7 @@ import ast
 import itertools
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import nbformat
@@ -13,7 +13,7 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell
 
-from src.adaptation import seen_texts
+from src.adaptation import ADAPTATION, ADAPTATION_DROPOUT, seen_texts
 from src.completion.decoding import GREEDY
 from src.corpus.load import load_corpus
 from src.data_utils import prepare_tweets
@@ -182,7 +182,7 @@ def test_by_default_few_tweets_adapt_the_committed_run_beside_random_weights(ada
     meta, scratch_meta = (json.loads((path / "meta.json").read_text()) for path in (lstm_dir, scratch_dir))
     assert meta["init_from"]["run"] == first_run.name and "init_from" not in scratch_meta
     assert meta["settings"]["max_epochs"] == 2 and scratch_meta["settings"]["max_epochs"] == 1
-    assert meta["model"]["dropout"] == 0.5 and scratch_meta["model"]["dropout"] == 0.1
+    assert meta["model"]["dropout"] == 0.3 and scratch_meta["model"]["dropout"] == 0.1
     tokenizer, first_tokenizer = (load_lstm_lm(path, device="cpu")[0] for path in (lstm_dir, first_run))
     assert tokenizer.get_vocab() == first_tokenizer.get_vocab()
     record = json.loads((lstm_dir / "comparison.json").read_text())
@@ -215,6 +215,12 @@ def test_the_defaults_of_model_and_training_are_those_of_the_notebook():
     shared = defaults.keys() & values.keys()
     assert {"learning_rate", "max_tweets_seen", "bf16", "vocab_size", "hidden_dim", "dropout"} <= shared
     assert {name: defaults[name] for name in shared} == {name: values[name] for name in shared}
+
+
+def test_the_defaults_of_adaptation_are_those_of_the_notebook():
+    values = parameters_of(ROOT / "solution_lstm.ipynb")
+    assert replace(TrainingSettings(), **values["adaptation"]) == ADAPTATION
+    assert values["adaptation_dropout"] == ADAPTATION_DROPOUT
 
 
 @pytest.mark.slow
