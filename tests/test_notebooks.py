@@ -44,8 +44,8 @@ def parameters_of(path: Path) -> dict:
 
 TINY_CONFIG = {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8}
 TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
-TINY_CHOICES = {"ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4, "val_share": 1.0}
-TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "test_share": 1.0}
+TINY_CHOICES = {"ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4}
+TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4}
 # The included run has 5.5 million parameters; a tiny one takes its place.
 TINY_COMMITTED_RUN = """
 from pathlib import Path
@@ -160,8 +160,8 @@ def test_notebooks_train_save_and_compare(notebook_dir):
     assert parameters[0] == parameters[1] and megabytes[1] < megabytes[0]
     assert record["num_pairs"] == 20
     typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
-    assert typed.pop("word list") == 2 and [typed.pop(name) for name in transformers] == [1, 1]
-    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 2)
+    assert typed.pop("word list") == 4 and [typed.pop(name) for name in transformers] == [1, 1]
+    assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 4)
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
     for run_dir in (lstm_dir, transformer_dir):

@@ -27,6 +27,7 @@ GPU_PARAMETERS = {
         **FOLDERS,
         "finetune_tweets": 1_280_000,
         "finetune_share": 1.0,
+        "val_share": 1.0,
         "batch_size": 256,
         "eval_steps": 500,
         "val_loss_tweets": 5_000,
@@ -36,6 +37,7 @@ GPU_PARAMETERS = {
     },
     "compare": {
         **FOLDERS,
+        "test_share": 1.0,
         "max_pairs": 20_000,
         "typed_tweets": 1_000,
         "slow_typed_tweets": 1_000,

@@ -13,6 +13,7 @@ from src.evaluation.selection import (
     choose_order,
     choose_weight,
     decoding_evaluations,
+    sample_size,
     validation_texts,
 )
 from src.evaluation.systems import ConstantAnswer, ModelSystem, OnnxSystem, as_pairs, target_likelihood
@@ -45,6 +46,7 @@ __all__ = [
     "perplexity_per_word",
     "record_suggestions",
     "reliability_table",
+    "sample_size",
     "suggestion_seconds",
     "target_likelihood",
     "type_texts",

@@ -51,6 +51,17 @@ MAX_NEWTON_STEPS = 100
 PRIOR_PRECISION = 100.0
 
 
+def sample_size(most: int, share: float, num_texts: int, at_least: int = 100) -> int:
+    """The number of texts to score: `most`, or of a small corpus a share, but not fewer than `at_least`.
+
+    Args:
+        most: the largest number.
+        share: share of the texts, above 0.
+        num_texts: number of texts that there are; the result may be larger if `at_least` is.
+    """
+    return min(most, max(at_least, int(share * num_texts)))
+
+
 def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VAL_TWEETS) -> list[str]:
     """Draw the validation tweets on which everything is chosen, from those with at least four words."""
     return evaluation_texts(tweets.texts("val"), num_tweets, seed)

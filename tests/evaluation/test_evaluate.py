@@ -23,7 +23,7 @@ from src.evaluation.evaluate import (
 )
 from src.evaluation.intervals import Estimate
 from src.evaluation.metrics import answer_scores, next_word_scores
-from src.evaluation.selection import choose_decoding, decoding_evaluations
+from src.evaluation.selection import choose_decoding, decoding_evaluations, sample_size
 from src.evaluation.systems import ModelSystem, Pair, as_pairs, target_likelihood
 from src.text.prefixes import Completion
 
@@ -286,3 +286,15 @@ def test_systems_take_turns_and_the_first_prefix_is_not_counted(monkeypatch):
     systems = [system("fast", [100, 1, 4, 2]), system("slow", [1000, 30, 20, 70])]
     assert suggestion_seconds(systems, ["a", "b", "c", "d"]) == pytest.approx({"fast": 2, "slow": 30})
     assert calls == [(name, [prefix]) for prefix in "abcd" for name in ("fast", "slow")]
+
+
+@pytest.mark.parametrize(
+    ("most", "share", "num_texts", "size"),
+    [(2_000, 0.2, 150_000, 2_000), (2_000, 0.2, 4_000, 800), (2_000, 0.2, 300, 100), (20, 0.2, 300, 20)],
+)
+def test_a_small_corpus_gives_a_share_of_its_texts_but_not_too_few(most, share, num_texts, size):
+    assert sample_size(most, share, num_texts) == size
+
+
+def test_the_least_number_of_texts_can_be_chosen():
+    assert sample_size(10, 1 / 200, 100, at_least=1) == 1
