@@ -1,8 +1,8 @@
-"""Which texts a run has seen in training: a record that can be shared, because no text can be read from it.
+"""Which texts a run has read in training: a record that can be shared, because it does not show the texts.
 
 The record is a Bloom filter (Bloom, 1970, "Space/time trade-offs in hash coding with allowable errors"): each text sets
-a few bits, and a text was seen if all of its bits are set. No seen text is missed. By chance, fewer than 1% of other
-texts count as seen too. Whoever has a text can ask whether it was seen; this is what the record is for.
+a few bits, and a text counts as read if all of its bits are set. No text that was read is missed. By chance, fewer than
+1% of other texts count as read too. Whoever has a text can ask whether it was read; this is what the record is for.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ MAX_SHARE_OF_BITS = 0.6
 
 @dataclass(frozen=True, eq=False)
 class SeenTexts:
-    """The texts that a run has seen, and those of the runs that it started from.
+    """The texts that a run has read, and those of the runs that it started from.
 
     Attributes:
         filters: one Bloom filter for each run, uint8 [bytes], 8 bits in a byte, the lowest bit first. The run's own
@@ -52,13 +52,13 @@ class SeenTexts:
         return cls((np.packbits(bits, bitorder="little"), *(first.filters if first else ())))
 
     def contain(self, texts: Sequence[str]) -> np.ndarray:
-        """Mark the texts that the run, or a run that it started from, has seen.
+        """Mark the texts that the run, or a run that it started from, has read.
 
         Args:
             texts: cleaned texts.
 
         Returns:
-            bool [texts]: True for every text that was seen, and for fewer than 1% of other texts in each filter.
+            bool [texts]: True for every text that was read, and for fewer than 1% of other texts in each filter.
         """
         digests = _digests(texts)
         found = np.zeros(len(digests), dtype=bool)
@@ -101,7 +101,7 @@ def load_seen_texts(run_dir: str | Path) -> SeenTexts:
                 raise RunError(f"{path} lacks the texts of a run: restore the file")
             return SeenTexts(tuple(_read_filter(path, file, name) for name in names))
     except FileNotFoundError:
-        message = f"{run_dir} has no {SEEN_TEXTS_FILE}, so nobody knows which texts this run has seen"
+        message = f"{run_dir} has no {SEEN_TEXTS_FILE}, so nobody knows which texts this run has read"
         raise RunError(f"{message}: choose another run or train this one again") from None
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} can't be read ({error}): restore the file") from None
@@ -115,6 +115,9 @@ def _read_filter(path: Path, file: safe_open, name: str) -> np.ndarray:
         raise RunError(f"tensor {name} of {path} is {dtype} with shape {shape}, not {expected}: restore the file")
     packed = file.get_tensor(name)
     share = np.bitwise_count(packed).mean() / 8
+    if share == 0:
+        # A run has read at least one text.
+        raise RunError(f"tensor {name} of {path} has none of its bits set: restore the file")
     if share > MAX_SHARE_OF_BITS:
         raise RunError(f"tensor {name} of {path} has {share:.0%} of its bits set, too many: restore the file")
     return packed
