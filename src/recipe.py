@@ -99,7 +99,7 @@ def adapt_lstm(
     Args:
         first_run: folder of the run whose weights and tokenizer are taken.
         dropout: probability of dropout.
-        others: as in `train_lstm`.
+        train_texts, val_texts, settings, checkpoint_dir, resume, device: as in `train_lstm`.
 
     Returns:
         tokenizer, model in evaluation mode, result of the training run, and the share of the trained weights in the
@@ -237,7 +237,7 @@ def build_device(
 
     Args:
         run_dir: folder of an LSTM run.
-        train_texts: the texts of which the run was trained; they are counted.
+        train_texts: the texts on which the run was trained; they are counted.
         val_texts: validation texts.
         max_bytes: largest size of the n-gram file; None is `NGRAM_BYTES`, or with `first_device` the size of its file
             and `OWN_NGRAM_BYTES` more.

@@ -7,7 +7,7 @@ import numpy as np
 from src.evaluation.intervals import Estimate, Ratio, estimate
 from src.text.prefixes import TweetCompleter
 
-# The half of a shorter text is often continued rightly without having been read.
+# Models often guess the second half of a shorter text, also if they have never read it.
 MIN_WORDS = 6
 
 

@@ -5,9 +5,10 @@ mixed; c(h) tokens follow h in the person's texts, as Kneser-Ney smoothing count
 
     share(w | h) = (1 - a(h)) * first share(w | h) + a(h) * own share(w | h),   a(h) = c(h) / (c(h) + prior)
 
-So a context that the person never used keeps the first model's shares, and one that the first model does not know gets
-the person's, made smaller. What the shares of a context leave goes to the shorter context, whose shares are mixed in
-the same way. The first model needs no counts: its shares are enough, and `prior` says how many tokens they count as.
+A context that the person never used keeps the first model's shares. A context that the first model does not know gets
+the person's shares times a(h). The shares after a context add up to less than 1; the rest of the probability is that of
+the next shorter context, whose shares are mixed in the same way. The first model needs no counts: its shares are
+enough, and `prior` says how many tokens they count as.
 """
 
 from collections.abc import Sequence
