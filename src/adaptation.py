@@ -1,4 +1,4 @@
-"""Start an LSTM from a trained run instead of random weights, and keep the tweets that run has read out of the test."""
+"""Start an LSTM from a trained run instead of random weights, and test it on no tweet that this run has read."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from src.corpus.splits import SPLITS
 from src.data_utils import PreparedTweets
+from src.deploy.device import DEVICE_DIR
 from src.evaluation.seen_texts import SeenTexts, load_seen_texts
 from src.lstm_model import LSTMLM, load_lstm_lm
 from src.next_token_dataset import NextTokenDataset
@@ -34,7 +35,7 @@ SPLIT_NAMES = {"test": "test", "val": "validation"}
 
 
 class LeakageError(ValueError):
-    """The run to start from has read the test tweets."""
+    """The run to start from has read the test tweets; the message says how many, and what to do if the caller knows."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +66,77 @@ def choose_first_run(
         models_dir: folder of the run folders.
 
     Raises:
-        LeakageError: the named run has read all test or validation tweets, or more than a share of `MAX_SEEN_SHARE`
-            and more than `MAX_SEEN` of them.
-        RunError: the named run does not exist, or does not record what it has read.
+        LeakageError: as from `start_from`, for a run that `init_from` names.
+        RunError: `init_from` is none of these, or the run that it names does not record what it has read.
     """
     num_train = tweets.counts["train"]
     if init_from is None:
         return FirstRun(None, "The LSTM starts from random weights, as `init_from` is None.", tweets)
     if init_from != "auto":
-        folder = COMMITTED_RUN if init_from == "committed" else named_run(init_from, models_dir)
-        return _start_from(folder, "as `init_from` says", tweets)
+        try:
+            return start_from(_named(init_from, models_dir), tweets, "as `init_from` says")
+        except LeakageError as error:
+            advice = "train on other tweets, or start from another run or from random weights (init_from=None)"
+            raise LeakageError(f"{error}: {advice}") from None
     if num_train >= MIN_TWEETS_FROM_SCRATCH:
         return FirstRun(None, f"The LSTM starts from random weights: {num_train:,} training tweets are enough.", tweets)
     few = f"{num_train:,} training tweets are too few for random weights (fewer than {MIN_TWEETS_FROM_SCRATCH:,})"
     try:
-        return _start_from(COMMITTED_RUN, few, tweets)
+        return start_from(COMMITTED_RUN, tweets, few)
     except (LeakageError, RunError) as error:
         return FirstRun(None, f"The LSTM starts from random weights, although {few}: {error}.", tweets)
 
 
-def _start_from(folder: Path, reason: str, tweets: PreparedTweets) -> FirstRun:
+def _named(init_from: str | Path, models_dir: str | Path) -> Path:
+    possible = 'give "auto", "committed", None, or the folder of a run or its name'
+    if not isinstance(init_from, str | Path) or init_from == "":
+        raise RunError(f"init_from is {init_from!r}: {possible} in {models_dir}")
+    if init_from == "committed":
+        return COMMITTED_RUN
+    try:
+        return named_run(init_from, models_dir)
+    except RunError as error:
+        raise RunError(f'{error}, or "auto", "committed" or None') from None
+
+
+def run_with_device(name: str | Path, models_dir: str | Path) -> Path:
+    """The run to adapt for a device: "committed", or an LSTM run with the folder `device`, by its folder or its name.
+
+    Raises:
+        RunError: it is no run, lacks the folder `device`, or lies where `first_run_of` would not find it.
+    """
+    if name == "committed":
+        return COMMITTED_RUN
+    folder = named_run(name, models_dir)
+    read_meta(folder)
+    places = (Path(models_dir) / folder.resolve().name, COMMITTED_RUN)
+    if not any(place.exists() and place.samefile(folder) for place in places):
+        where = f"lie in the models folder ({models_dir}) or be the one of this project"
+        raise RunError(f"{folder} can't be used: the run to start from must {where}")
+    if not (folder / DEVICE_DIR).is_dir():
+        advice = "run compare.ipynb, or src.recipe.build_device, for it first"
+        raise RunError(f"{folder} has no folder {DEVICE_DIR}: {advice}")
+    return folder
+
+
+def start_from(folder: Path, tweets: PreparedTweets, reason: str) -> FirstRun:
+    """Start from a run, with the tweets that it leaves for validation and test.
+
+    Args:
+        folder: folder of the run.
+        tweets: the tweets to train on.
+        reason: why this run was chosen, part of a sentence.
+
+    Raises:
+        LeakageError: the run has read all test or validation tweets, or more than a share of `MAX_SEEN_SHARE` and more
+            than `MAX_SEEN` of them.
+        RunError: the run does not record what it has read.
+    """
     left, num_read = _without(tweets, load_seen_texts(folder))
     for split in ("test", "val"):
         num, num_left = tweets.counts[split], left.counts[split]
         if not num_left or num - num_left > max(MAX_SEEN, MAX_SEEN_SHARE * num):
-            raise LeakageError(
-                f"{folder.name} has read {num - num_left:,} of the {num:,} {SPLIT_NAMES[split]} tweets: "
-                "train on other or more tweets, or start from another run or from random weights"
-            )
+            raise LeakageError(f"{folder.name} has read {num - num_left:,} of the {num:,} {SPLIT_NAMES[split]} tweets")
     reason = f"The LSTM starts from the trained run {folder.name}: {reason}. "
     reason += f"{num_read:,} validation and test tweets that this run has read are left out."
     return FirstRun(folder, reason, left)
@@ -101,7 +145,7 @@ def _start_from(folder: Path, reason: str, tweets: PreparedTweets) -> FirstRun:
 def without_read_tweets(tweets: PreparedTweets, run_dir: str | Path) -> PreparedTweets:
     """The tweets without those validation and test tweets that were read before the training of a run started.
 
-    They are all tweets if the run started from random weights.
+    If the run started from random weights, no tweet is left out.
 
     Raises:
         RunError: the run started from another one, and its record of texts is missing or damaged.
@@ -197,9 +241,13 @@ def first_run_of(run_dir: str | Path) -> Path | None:
     record = read_meta(run_dir).get("init_from")
     if record is None:
         return None
-    for folder in (Path(run_dir).resolve().parent / record["run"], COMMITTED_RUN.parent / record["run"]):
-        if (folder / "model.pt").is_file() and _checksum(folder) == record["sha256"]:
+    folders = [folder / record["run"] for folder in (Path(run_dir).resolve().parent, COMMITTED_RUN.parent)]
+    found = [folder for folder in folders if (folder / "model.pt").is_file()]
+    for folder in found:
+        if _checksum(folder) == record["sha256"]:
             return folder
+    if found:
+        raise RunError(f"{run_dir} started from {found[0]}, but its weights have changed: restore its model.pt")
     raise RunError(f"{run_dir} started from {record['run']}, which is not beside it: put that run folder back")
 
 

@@ -17,7 +17,9 @@ from src.adaptation import (
     choose_trained_share,
     first_run_of,
     first_run_record,
+    run_with_device,
     seen_texts,
+    start_from,
     starting_lstm,
     without_read_tweets,
 )
@@ -102,11 +104,34 @@ def test_held_out_tweets_that_the_first_run_has_read_are_left_out_and_counted(co
 
 def test_a_run_that_has_read_the_test_tweets_is_refused(committed):
     tweets = prepared(num_read_test=10)
-    with pytest.raises(LeakageError, match="has read 10 of the 40 test tweets: train on other or more tweets"):
+    with pytest.raises(LeakageError, match="has read 10 of the 40 test tweets") as refused:
         choose_first_run("committed", tweets)
+    neutral = f"{committed.name} has read 10 of the 40 test tweets"
+    advice = "train on other tweets, or start from another run or from random weights (init_from=None)"
+    assert str(refused.value) == f"{neutral}: {advice}"
+    with pytest.raises(LeakageError) as refused:
+        start_from(committed, tweets, "as it must be")
+    assert str(refused.value) == neutral
     chosen = choose_first_run("auto", tweets)
     assert chosen.folder is None and chosen.tweets is tweets
-    assert "random weights, although" in chosen.reason and "has read 10 of the 40" in chosen.reason
+    few = "80 training tweets are too few for random weights (fewer than 100,000)"
+    assert chosen.reason == f"The LSTM starts from random weights, although {few}: {neutral}."
+
+
+@pytest.mark.parametrize("init_from", [5, True, b"lstm_lm-1", "", ["auto"]])
+def test_what_names_no_run_is_refused_with_all_that_is_possible(tmp_path, init_from):
+    possible = f'give "auto", "committed", None, or the folder of a run or its name in {tmp_path}'
+    with pytest.raises(RunError) as refused:
+        choose_first_run(init_from, prepared(), tmp_path)
+    assert str(refused.value) == f"init_from is {init_from!r}: {possible}"
+
+
+def test_an_unknown_name_is_refused_with_all_that_is_possible(first_run):
+    models_dir = first_run.parent
+    with pytest.raises(RunError) as refused:
+        choose_first_run("lstm_lm-1", prepared(), models_dir)
+    names = f"give a folder or a name in {models_dir} ({first_run.name})"
+    assert str(refused.value) == f'there is no run \'comitted\': {names}, or "auto", "committed" or None'
 
 
 def test_a_small_archive_may_hold_two_common_tweets(committed):
@@ -221,5 +246,21 @@ def test_a_first_run_that_has_gone_or_changed_is_named(first_run, made_up_tweets
     meta = json.loads((run_dir / "meta.json").read_text())
     meta["init_from"]["sha256"] = "0" * 64
     (run_dir / "meta.json").write_text(json.dumps(meta))
-    with pytest.raises(RunError, match="put that run folder back"):
+    with pytest.raises(RunError) as refused:
         first_run_of(run_dir)
+    changed = f"started from {first_run}, but its weights have changed: restore its model.pt"
+    assert str(refused.value) == f"{run_dir} {changed}"
+
+
+def test_a_run_to_adapt_lies_in_the_models_folder_or_is_the_committed_one(committed, tmp_path):
+    models_dir, other = tmp_path / "other", tmp_path / "elsewhere" / committed.name
+    models_dir.mkdir()
+    shutil.copytree(committed, other)
+    for folder in (committed, other):
+        (folder / "device").mkdir()
+    assert run_with_device("committed", models_dir) == run_with_device(committed, models_dir) == committed
+    assert run_with_device(other, other.parent) == run_with_device(other.name, other.parent) == other
+    with pytest.raises(RunError) as refused:
+        run_with_device(other, models_dir)
+    place = f"lie in the models folder ({models_dir}) or be the one of this project"
+    assert str(refused.value) == f"{other} can't be used: the run to start from must {place}"
