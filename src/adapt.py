@@ -8,12 +8,23 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from src.adaptation import ADAPTATION, ADAPTATION_DROPOUT, FirstRun, choose_first_run
+from filelock import FileLock, Timeout
+
+from src.adaptation import (
+    ADAPTATION,
+    ADAPTATION_DROPOUT,
+    COMMITTED_RUN,
+    FirstRun,
+    LeakageError,
+    run_with_device,
+    start_from,
+)
 from src.completion.decoding import Decoding
 from src.corpus.load import load_corpus
 from src.corpus.rows import CorpusFormatError
@@ -26,9 +37,9 @@ from src.evaluation.metrics import METRICS
 from src.evaluation.selection import NUM_VAL_TWEETS
 from src.evaluation.systems import ModelSystem, OnnxSystem, as_pairs, best_completions
 from src.evaluation.typing import TYPING_METRICS, record_suggestions, typing_record
-from src.files import write_json
+from src.files import WriteError, write_json
 from src.recipe import adapt_lstm, build_device, save_run
-from src.runs import find_run, git_commit, library_versions, read_meta
+from src.runs import RunError, find_run, git_commit, library_versions, read_meta
 from src.training.trainer import TrainingError
 
 ADAPTATION_FILE = "adaptation.json"
@@ -39,7 +50,7 @@ SEED = 0
 MAX_PAIRS, MAX_TYPED, MAX_RECITED = 300, 100, 200
 # A score of fewer texts says too little.
 MIN_MEASURED = 5
-# The interval of fewer tweets decides nothing.
+# With fewer typed tweets, the interval is too unsure for a verdict.
 MIN_DECISIVE = 30
 NUM_EXAMPLES = 3
 SCORES = ("next_word", "perplexity_per_word")
@@ -52,12 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         adapt(options)
     except (ValueError, OSError, TrainingError) as error:
-        sys.exit(str(error))
+        sys.exit(sentence(error))
     except KeyboardInterrupt:
         folder = Path(options.models_dir) / CHECKPOINTS
-        resume = "Interrupted. Run the same command again: training resumes from its last evaluation."
-        print(f"\n{resume} To give up, delete {folder}.", file=sys.stderr)
+        resume = "Run the same command again: training resumes from its last evaluation. To give up, delete"
+        print("\nInterrupted.", f"{resume} {folder}." if folder.exists() else "Nothing was begun.", file=sys.stderr)
         sys.exit(130)
+
+
+def sentence(error: Exception) -> str:
+    """The message of an error, without the number of the operating system's errors."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename} can't be used ({error.strerror})" if error.filename else error.strerror
+    return str(error)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -84,10 +102,52 @@ def adapt(options: argparse.Namespace) -> None:
     Raises:
         ValueError, OSError, TrainingError: with one sentence that says what is wrong and what to do.
     """
-    models_dir = Path(options.models_dir)
-    first, data = prepare(options)
-    before = DeviceLM(first.folder / DEVICE_DIR)
-    run_dir, train_texts = train(first, data, models_dir / CHECKPOINTS)
+    path, models_dir = Path(options.path).expanduser(), Path(options.models_dir)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}: give the file of your tweets, such as data/tweets.js")
+    first_dir = run_with_device(options.first_run, models_dir)
+    before = DeviceLM(first_dir / DEVICE_DIR)
+    with only_command(models_dir) as folder:
+        first, data = prepare(path, options.text_column, first_dir)
+        run_dir, train_texts = train(first, data, folder)
+        compare(before, run_dir, train_texts, first, data)
+        finished = run_dir.rename(models_dir / run_dir.name)
+        shutil.rmtree(folder)
+    say(*closing_lines(finished, first_dir))
+
+
+@contextmanager
+def only_command(models_dir: Path) -> Iterator[Path]:
+    """Make the folder for checkpoints and keep every other command out of it until the block ends.
+
+    The system releases the lock of a killed process. A folder in which nothing was written is removed.
+
+    Raises:
+        RunError: another command is running.
+        WriteError: the folder can't be written.
+    """
+    folder = models_dir / CHECKPOINTS
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        advice = "wait for it, or give another folder with --models-dir"
+        raise RunError(f"another make adapt is running in {models_dir}: {advice}") from None
+    except OSError as error:
+        message = f"{models_dir} can't be written ({error.strerror}): give another folder with --models-dir"
+        raise WriteError(message) from None
+    try:
+        yield folder
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def compare(before: DeviceLM, run_dir: Path, train_texts: list[str], first: FirstRun, data: dict) -> None:
+    """Measure the first run and the adapted one; print the result, and write it into the adapted run's folder."""
     after = DeviceLM(run_dir / DEVICE_DIR)
     test_texts = first.tweets.texts("test")
     say("Measuring before and after.")
@@ -108,34 +168,37 @@ def adapt(options: argparse.Namespace) -> None:
     }
     write_json(run_dir / ADAPTATION_FILE, record)
     say("", *score_lines(measured), "", *example_lines(before, after, test_texts), "", *recited_lines(recited), "")
-    finished = run_dir.rename(models_dir / run_dir.name)
-    shutil.rmtree(models_dir / CHECKPOINTS)
-    say(*closing_lines(finished))
 
 
 def say(*lines: str) -> None:
     print(*lines, sep="\n", flush=True)
 
 
-def prepare(options: argparse.Namespace) -> tuple[FirstRun, dict]:
-    """Read and prepare the tweets and choose the run to start from; return it and the record of the data."""
-    path = Path(options.path).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"There is no {path}: give the file of your tweets, such as data/tweets.js")
+def prepare(path: Path, text_column: str | None, first_dir: Path) -> tuple[FirstRun, dict]:
+    """Read and prepare the tweets for training from a first run; return both and the record of the data."""
     try:
-        corpus = load_corpus(path, text_column=options.text_column)
+        corpus = load_corpus(path, text_column=text_column)
     except CorpusFormatError as error:
         option = "--text-column (TEXT_COLUMN of make)"
         raise CorpusFormatError(str(error).replace("text_column", option)) from None
-    prepared = prepare_tweets(corpus, SEED)
-    first = choose_first_run(options.first_run, prepared, options.models_dir)
-    if first.folder is None:
-        raise ValueError(f"{first.reason} There is nothing to adapt: name a run with --from")
-    counts = first.tweets.counts
-    splits = f"{counts['train']:,} to learn from, {counts['val']:,} to check it, {counts['test']:,} to measure"
-    say(f"{corpus.source}: {counts['rows_read']:,} rows. Different tweets of two words or more: {splits}.")
-    left_out = f"{counts['read_by_first_run']:,} of the tweets to check and to measure are left out"
-    say(f"Starting from {first.folder.resolve().name}; {left_out}, because it has read them.")
+    try:
+        prepared = prepare_tweets(corpus, SEED)
+    except ValueError as error:
+        kept = "only the letters a to z (accented letters are written plainly) and digits"
+        raise ValueError(f"{error}. Cleaning keeps {kept}, so tweets in other scripts are lost") from None
+    try:
+        first = start_from(first_dir, prepared, "")
+    except LeakageError as error:
+        advice = "give other tweets, which it has not read"
+        if first_dir.resolve() != COMMITTED_RUN:
+            advice = "adapt the run that this project comes with again, with all tweets (leave out --from)"
+        raise LeakageError(f"{error}: {advice}") from None
+    counts, name = first.tweets.counts, first_dir.resolve().name
+    splits = f"{counts['train']:,} training, {counts['val']:,} validation, {counts['test']:,} test"
+    rows = f"{corpus.source}: {counts['rows_read']:,} rows."
+    say(f"{rows} Different tweets of two words or more: {splits}.", f"Starting from {name}.")
+    if counts["read_by_first_run"]:
+        say(f"Validation and test tweets that {name} has read are left out: {counts['read_by_first_run']:,}.")
     return first, corpus_record(corpus, first.tweets)
 
 
@@ -155,6 +218,8 @@ def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
     tokenizer, model, result, trained_share = adapt_lstm(
         first.folder, train_texts, val_texts, ADAPTATION, ADAPTATION_DROPOUT, folder / "training"
     )
+    if result.resumed_at:
+        say(f"Training was resumed at step {result.resumed_at:,}.")
     say("Saving the model and counting n-grams.")
     runs = folder / "runs"
     # What an interrupted command has left.
@@ -232,7 +297,10 @@ def verdict(more_keys_saved: Estimate) -> str:
         return "The adapted model saves more keys on tweets like yours."
     if more_keys_saved.n >= MIN_DECISIVE and more_keys_saved.high < 0:
         return "The adapted model saves fewer keys on tweets like yours: keep the one that it started from."
-    return "Whether the adapted model saves more keys on tweets like yours is not clear from so few tweets."
+    reason = "the interval includes 0"
+    if more_keys_saved.n < MIN_DECISIVE:
+        reason = f"fewer than {MIN_DECISIVE} tweets were typed"
+    return f"Whether the adapted model saves more keys on tweets like yours is not clear: {reason}."
 
 
 def short(score: dict) -> str:
@@ -268,15 +336,20 @@ def recited_lines(recited: dict[str, dict]) -> list[str]:
     return lines
 
 
-def closing_lines(run_dir: Path) -> list[str]:
-    """The run folder, the commands that type with it, and how to delete it."""
+def closing_lines(run_dir: Path, first_dir: Path) -> list[str]:
+    """The run folder, the commands that type with it, what it holds, and how to delete it."""
     models_dir = run_dir.parent
     options = "" if models_dir == Path(MODELS_DIR) else f" --models-dir {shlex.quote(str(models_dir))}"
     commands = [f"  .venv/bin/python -m src.{name} --run {run_dir.name}{options}" for name in ("complete", "demo")]
+    holds = []
+    if read_meta(first_dir).get("init_from") is not None:
+        name = first_dir.resolve().name
+        holds = [f"It also holds what {name} has learned, and runs that start from this one will hold your tweets."]
     return [
         f"Run folder: {run_dir}",
         "Type with it in the terminal, or on a page in the browser:",
         *commands,
+        *holds,
         "It can repeat your tweets. To delete all that was made from them, delete the folder:",
         f"  rm -r {shlex.quote(str(run_dir))}",
     ]

@@ -15,15 +15,18 @@ import pytest
 import torch
 
 import src.adapt
-from src.adapt import ADAPTATION_FILE, CHECKPOINTS, MIN_MEASURED, main, verdict
+from src.adapt import ADAPTATION_FILE, CHECKPOINTS, MIN_MEASURED, SEED, closing_lines, main, only_command, verdict
 from src.adaptation import first_run_record, seen_texts
 from src.complete import load_completer
 from src.completion import GREEDY
+from src.corpus.load import load_corpus
+from src.data_utils import prepare_tweets
 from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.evaluation.intervals import Estimate
+from src.files import WriteError
 from src.lstm_model import load_lstm_lm, save_lstm_lm
 from src.recipe import build_device
-from src.runs import read_meta, run_metadata
+from src.runs import RunError, read_meta, run_metadata
 from src.text.cleaning import clean_string
 from src.training.trainer import ProgressBar
 
@@ -130,8 +133,8 @@ def test_only_the_run_folder_is_added_and_the_first_run_is_unchanged(adapted, fi
 def test_every_step_says_one_line(adapted):
     _, printed, _ = adapted
     assert printed.splitlines()[:5] == [
-        "tweets.js: 80 rows. Different tweets of two words or more: 64 to learn from, 8 to check it, 8 to measure.",
-        f"Starting from {FIRST}; 0 of the tweets to check and to measure are left out, because it has read them.",
+        "tweets.js: 80 rows. Different tweets of two words or more: 64 training, 8 validation, 8 test.",
+        f"Starting from {FIRST}.",
         "Training on 64 tweets, at most 8 times each.",
         "Saving the model and counting n-grams.",
         "Measuring before and after.",
@@ -166,9 +169,9 @@ def test_before_and_after_are_printed_and_recorded(adapted):
     [
         (0.01, 0.05, 100, "saves more keys"),
         (-0.05, -0.01, 100, "saves fewer keys"),
-        (-0.01, 0.02, 100, "is not clear"),
-        (0.01, 0.05, 29, "is not clear"),
-        (-0.05, -0.01, 29, "is not clear"),
+        (-0.01, 0.02, 100, "is not clear: the interval includes 0."),
+        (0.01, 0.05, 29, "is not clear: fewer than 30 tweets were typed."),
+        (-0.05, -0.01, 29, "is not clear: fewer than 30 tweets were typed."),
     ],
 )
 def test_the_verdict_follows_the_interval_if_there_are_enough_tweets(low, high, n, said):
@@ -214,6 +217,13 @@ def test_the_printed_commands_name_the_run_and_delete_it(adapted):
     assert printed.splitlines()[-1] == f"  rm -r {run_dir}"
     completer, about = load_completer(run_dir)
     assert isinstance(completer, DeviceLM) and "trained on 64 tweets of own-tweets (tweets.js)" in about
+
+
+def test_a_run_that_started_from_an_adapted_run_says_that_it_holds_earlier_tweets(adapted, first_models):
+    folder, printed, run_dir = adapted
+    holds = f"It also holds what {run_dir.name} has learned, and runs that start from this one will hold your tweets."
+    assert closing_lines(folder / "models" / "lstm_lm-2", run_dir).count(holds) == 1
+    assert "It also holds" not in printed
 
 
 # Formats and sizes
@@ -270,18 +280,19 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_a_killed_command_resumes_and_ends_with_the_same_weights(adapted, first_models, models_dir, tmp_path):
+def test_a_killed_command_resumes_and_ends_with_the_same_weights(adapted, models_dir, capsys):
     folder, _, expected = adapted
     [path] = folder.glob("my tweets/data/tweets.js")
     command = [sys.executable, "-c", KILLED, str(path), "--models-dir", str(models_dir), "--from", FIRST]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert {one.name for one in models_dir.iterdir()} == {FIRST, CHECKPOINTS}
+    last = max(int(one.name.split("-")[1]) for one in (models_dir / CHECKPOINTS / "training").glob("checkpoint-*"))
     steps = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ProgressBar, "on_step_begin", lambda self, args, state, *_, **__: steps.append(state.global_step))
         adapt(path, models_dir)
-    assert steps[0] == 2
+    assert steps[0] == last > 0 and f"\nTraining was resumed at step {last}.\n" in capsys.readouterr().out
     run_dir = new_run_in(models_dir)
     assert all(map(torch.equal, weights(run_dir).values(), weights(expected).values()))
     records = [json.loads((one / ADAPTATION_FILE).read_text()) for one in (run_dir, expected)]
@@ -312,6 +323,17 @@ def test_after_ctrl_c_nothing_is_trained_again(adapted, models_dir, capsys, step
     assert all(map(torch.equal, weights(new_run_in(models_dir)).values(), weights(expected).values()))
 
 
+def test_ctrl_c_before_training_leaves_nothing(models_dir, tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(src.adapt, "load_corpus", interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        adapt(write_text(tmp_path / "tweets.txt", own_tweets(20)), models_dir)
+    assert stopped.value.code == 130 and [one.name for one in models_dir.iterdir()] == [FIRST]
+    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted. Nothing was begun."
+
+
 # What can go wrong
 
 
@@ -326,7 +348,111 @@ def refusal(path: Path, models_dir: Path, *arguments: str) -> str:
 
 def test_tweets_that_the_first_run_has_read_are_refused(models_dir, tmp_path, cleaned_texts):
     sentence = refusal(write_text(tmp_path / "tweets.txt", cleaned_texts), models_dir)
-    assert sentence.startswith(f"{FIRST} has read 8 of the 8 test tweets")
+    advice = "adapt the run that this project comes with again, with all tweets (leave out --from)"
+    assert sentence == f"{FIRST} has read 8 of the 8 test tweets: {advice}"
+
+
+def test_tweets_that_the_run_of_this_project_has_read_are_refused(models_dir, tmp_path, cleaned_texts, monkeypatch):
+    for module in (src.adapt, src.adaptation):
+        monkeypatch.setattr(module, "COMMITTED_RUN", models_dir / FIRST)
+    path = write_text(tmp_path / "tweets.txt", cleaned_texts)
+    advice = "give other tweets, which it has not read"
+    assert refusal(path, models_dir, "--from", "committed") == f"{FIRST} has read 8 of the 8 test tweets: {advice}"
+
+
+def test_a_test_tweet_that_the_first_run_has_read_is_left_out(models_dir, tmp_path, capsys, monkeypatch):
+    path = write_text(tmp_path / "tweets.txt", own_tweets(40))
+    tweets = prepare_tweets(load_corpus(path), SEED)
+    seen_texts([tweets.texts("test")[0], tweets.texts("val")[0]]).save(models_dir / FIRST)
+    monkeypatch.setattr(src.adapt, "train", lambda *_: sys.exit(0))
+    with pytest.raises(SystemExit):
+        adapt(path, models_dir)
+    assert capsys.readouterr().out.splitlines() == [
+        "tweets.txt: 40 rows. Different tweets of two words or more: 32 training, 3 validation, 3 test.",
+        f"Starting from {FIRST}.",
+        f"Validation and test tweets that {FIRST} has read are left out: 2.",
+    ]
+
+
+def test_tweets_in_another_script_are_refused_with_the_reason(models_dir, tmp_path):
+    tweets = [f"Доброе утро всем номер {chr(1072 + i) * 4}" for i in range(20)]
+    sentence = refusal(write_text(tmp_path / "tweets.txt", tweets), models_dir)
+    kept = "only the letters a to z (accented letters are written plainly) and digits"
+    assert sentence.endswith(f". Cleaning keeps {kept}, so tweets in other scripts are lost")
+    assert "only 0 distinct tweets" in sentence
+
+
+HOLDER = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_command_in_the_same_folder_ends_at_once_and_touches_nothing(models_dir, tmp_path):
+    path = write_text(tmp_path / "tweets.txt", own_tweets(20))
+    write_text(models_dir / CHECKPOINTS / "training" / "training.json", ["{}"])
+    command = [sys.executable, "-c", HOLDER, str(models_dir / CHECKPOINTS / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        before = files_in(models_dir)
+        with pytest.raises(SystemExit) as stopped:
+            adapt(path, models_dir)
+        other.kill()
+    advice = "wait for it, or give another folder with --models-dir"
+    # As a text, it ends the process with status 1.
+    assert stopped.value.code == f"another make adapt is running in {models_dir}: {advice}"
+    assert files_in(models_dir) == before
+    # The lock of a killed process does not block.
+    with only_command(models_dir) as folder:
+        assert (folder / "training").exists()
+    assert [one.name for one in (models_dir / CHECKPOINTS).iterdir()] == ["training"]
+
+
+def test_the_folder_is_locked_until_the_end(models_dir, tmp_path, monkeypatch):
+    refused = []
+
+    def try_another(*_, **__):
+        with pytest.raises(RunError, match="another make adapt is running"), only_command(models_dir):
+            pass
+        refused.append(True)
+        return {}
+
+    for step in ("measure", "measure_recited"):
+        monkeypatch.setattr(src.adapt, step, try_another)
+    adapt(write_text(tmp_path / "tweets.txt", own_tweets(10)), models_dir)
+    assert len(refused) == 2 and {one.name for one in models_dir.iterdir()} == {FIRST, new_run_in(models_dir).name}
+
+
+def test_a_models_folder_that_cannot_be_written_is_refused_before_training(models_dir, tmp_path, monkeypatch):
+    path = write_text(tmp_path / "tweets.txt", own_tweets(20))
+    monkeypatch.setattr(src.adapt, "load_corpus", lambda *_, **__: pytest.fail("read the tweets first"))
+    (tmp_path / "a file").touch()
+    with pytest.raises(SystemExit) as stopped:
+        main([str(path), "--models-dir", str(tmp_path / "a file" / "models")])
+    folder, advice = tmp_path / "a file" / "models", "give another folder with --models-dir"
+    assert stopped.value.code == f"{folder} can't be written (Not a directory): {advice}"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "data/tweets.js"),
+            "data/tweets.js can't be used (Permission denied)",
+        ),
+        (WriteError(28, "models can't be written: free some space"), "models can't be written: free some space"),
+        (FileNotFoundError("There is no tweets.js"), "There is no tweets.js"),
+    ],
+)
+def test_no_error_number_is_printed(models_dir, tmp_path, monkeypatch, error, said):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(src.adapt, "load_corpus", fail)
+    assert refusal(write_text(tmp_path / "tweets.txt", own_tweets(20)), models_dir) == said
 
 
 def test_a_wrong_path_a_wrong_run_and_too_few_tweets_are_refused(models_dir, tmp_path):
@@ -343,7 +469,17 @@ def test_a_wrong_path_a_wrong_run_and_too_few_tweets_are_refused(models_dir, tmp
 def test_a_first_run_without_n_grams_is_refused_before_training(models_dir, tmp_path):
     path = write_text(tmp_path / "tweets.txt", own_tweets(20))
     shutil.rmtree(models_dir / FIRST / DEVICE_DIR)
-    assert refusal(path, models_dir).startswith(f"There is no {models_dir / FIRST / DEVICE_DIR}")
+    advice = "run compare.ipynb, or src.recipe.build_device, for it first"
+    assert refusal(path, models_dir) == f"{models_dir / FIRST} has no folder device: {advice}"
+
+
+def test_a_folder_that_is_no_run_or_lies_elsewhere_is_refused_first(models_dir, tmp_path, capsys):
+    path = write_text(tmp_path / "more" / "tweets.txt", own_tweets(20))
+    sentence = refusal(path, models_dir, "--from", str(path.parent))
+    assert sentence == f"{path.parent} has no meta.json: it is not a run folder, choose another one"
+    other = shutil.copytree(models_dir / FIRST, tmp_path / "other" / FIRST)
+    assert "must lie in the models folder" in refusal(path, tmp_path / "other", "--from", str(models_dir / FIRST))
+    assert capsys.readouterr().out == "" and other.is_dir()
 
 
 # make
