@@ -14,11 +14,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from benchmarks.common import prepared_corpus, temporary_checkpoints
+from src.adaptation import first_run_of, without_read_tweets
 from src.completion.decoding import GREEDY
 from src.evaluation.selection import validation_texts
 from src.evaluation.systems import ModelSystem
 from src.lstm_model import LSTMConfig
-from src.recipe import save_run, train_lstm
+from src.recipe import adapt_lstm, save_run, train_lstm
 from src.runs import find_run, read_meta
 from src.training.train import TrainingSettings
 
@@ -48,17 +49,25 @@ def recipe_settings(seconds: float, train_texts: list[str], val_texts: list[str]
 def train_and_save(name: str) -> None:
     """Train one of the models and save it with its scores on validation pairs."""
     tweets, data = prepared_corpus()
+    run_dir = find_run("lstm_lm", data=data)
+    tweets = without_read_tweets(tweets, run_dir)
     train_texts, val_texts = tweets.texts("train"), validation_texts(tweets, seed=0)
+    checkpoint_dir, meta = Path(f"models/.checkpoints-{name}"), read_meta(run_dir)
+    # In a comparison every LSTM answers with the decoding that was chosen for the first one.
+    options = {"decodings": (GREEDY,), "train_texts": train_texts}
     if name == RECIPE:
         seconds = read_meta(find_run("lstm_seed*", "lstm_lm", data=data))["duration_seconds"]
-        config, settings = RECIPE_CONFIG, recipe_settings(seconds, train_texts, val_texts)
+        settings = recipe_settings(seconds, train_texts, val_texts)
+        trained = train_lstm(train_texts, val_texts, RECIPE_CONFIG, settings, checkpoint_dir)
+    elif (first_run := first_run_of(run_dir)) is not None:
+        settings, dropout = replace(settings_of(meta), seed=SEEDS[name]), meta["model"]["dropout"]
+        *trained, share = adapt_lstm(first_run, train_texts, val_texts, settings, dropout, checkpoint_dir)
+        options |= {"first_run": first_run, "trained_share": share}
     else:
-        meta = read_meta(find_run("lstm_lm", data=data))
         config, settings = LSTMConfig.from_dict(meta["model"]), replace(settings_of(meta), seed=SEEDS[name])
-    checkpoint_dir = Path(f"models/.checkpoints-{name}")
-    tokenizer, model, result = train_lstm(train_texts, val_texts, config, settings, checkpoint_dir)
-    # In a comparison every LSTM answers with the decoding that was chosen for the first one.
-    save_run(ModelSystem(name, model, tokenizer), result, val_texts, data, decodings=(GREEDY,))
+        trained = train_lstm(train_texts, val_texts, config, settings, checkpoint_dir)
+    tokenizer, model, result = trained
+    save_run(ModelSystem(name, model, tokenizer), result, val_texts, data, **options)
     shutil.rmtree(checkpoint_dir)
 
 
