@@ -187,7 +187,7 @@ def prepare(path: Path, text_column: str | None, first_dir: Path) -> tuple[First
         kept = "only the letters a to z (accented letters are written plainly) and digits"
         raise ValueError(f"{error}. Cleaning keeps {kept}, so tweets in other scripts are lost") from None
     try:
-        first = start_from(first_dir, prepared, "")
+        first = start_from(first_dir, prepared, "for make adapt")
     except LeakageError as error:
         advice = "give other tweets, which it has not read"
         if first_dir.resolve() != COMMITTED_RUN:

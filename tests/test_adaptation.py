@@ -131,7 +131,8 @@ def test_an_unknown_name_is_refused_with_all_that_is_possible(first_run):
     with pytest.raises(RunError) as refused:
         choose_first_run("lstm_lm-1", prepared(), models_dir)
     names = f"give a folder or a name in {models_dir} ({first_run.name})"
-    assert str(refused.value) == f'there is no run \'comitted\': {names}, or "auto", "committed" or None'
+    others = 'or "auto", "committed" or None'
+    assert str(refused.value) == f"there is no run 'lstm_lm-1': {names}, {others}"
 
 
 def test_a_small_archive_may_hold_two_common_tweets(committed):
