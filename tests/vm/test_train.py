@@ -6,13 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from src.lstm_model import load_lstm_lm
+from src.adaptation import TRAINED_SHARES, FirstRun
+from src.corpus.load import load_corpus
+from src.data_utils import prepare_tweets
+from src.lstm_model import load_lstm_lm, save_lstm_lm
 from src.models.pretrained import load_pretrained
+from src.runs import run_metadata
 from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
 from tests.processes import ON_CPUS, TWO_PROCESSES
-from vm.train import finetuning_settings, parameters, training_settings
+from vm.train import finetuning_settings, parameters, train_the_lstm, training_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -24,6 +29,7 @@ SMALL = {
     "max_pairs": 5,
 }
 SMALL_LSTM = {**SMALL, "vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8, "max_epochs": 2, "typed_tweets": 4}
+SMALL_LSTM["init_from"] = None
 SMALL_TRANSFORMER = {**SMALL, "finetune_tweets": 64, "val_loss_tweets": 16}
 
 
@@ -90,3 +96,16 @@ def test_two_processes_write_one_run_folder_for_each_model(tmp_path, corpus_path
         is_calibrated = run_dir == lstm_dir
         assert ("calibration_error" in meta["metrics"]) == (run_dir / CALIBRATION_FILE).is_file() == is_calibrated
         assert load_calibration(run_dir).slope > 0
+
+
+def test_with_a_first_run_the_lstm_is_adapted(tmp_path, tiny_lstm, tokenizer, corpus_path):
+    save_lstm_lm(tmp_path, tiny_lstm, tokenizer, run_metadata("lstm_lm", {}, {}, {}, 1.0), [])
+    changes = ["adaptation={'max_epochs': 1, 'batch_size': 16}", "num_workers=0", f"models_dir={str(tmp_path)!r}"]
+    first_run = FirstRun(tmp_path, "", prepare_tweets(load_corpus(corpus_path), seed=0))
+    trained = train_the_lstm(
+        parameters("solution_lstm", changes), first_run, first_run.tweets.texts("val"), torch.device("cpu")
+    )
+    assert trained.system.tokenizer.get_vocab() == tokenizer.get_vocab()
+    assert trained.system.model.config.dropout == 0.3
+    assert trained.result.settings.batch_size == 16
+    assert trained.train_texts == first_run.tweets.texts("train") and trained.trained_share in TRAINED_SHARES
