@@ -117,9 +117,9 @@ def with_new_tokens(
 ) -> tuple[PreTrainedTokenizerBase, LSTMLM]:
     """Make the most frequent words of several tokens tokens; each starts with the mean of its old tokens' weights."""
     counts = Counter(word for text in texts for word in text.split())
-    pieces = {word: tokenizer.tokenize(word) for word, _ in counts.most_common()}
-    words = [word for word, tokens in pieces.items() if len(tokens) > 1][:num]
-    rows = [tokenizer.convert_tokens_to_ids(pieces[word]) for word in words]
+    split = {word: tokenizer.tokenize(word) for word, _ in counts.most_common()}
+    words = [word for word, tokens in split.items() if len(tokens) > 1][:num]
+    rows = [tokenizer.convert_tokens_to_ids(split[word]) for word in words]
     tokenizer = deepcopy(tokenizer)
     backend = tokenizer.backend_tokenizer.model
     vocab = tokenizer.get_vocab()

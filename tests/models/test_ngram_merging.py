@@ -54,7 +54,7 @@ def test_the_shares_by_hand():
     assert shares.pop((A, B)) == pytest.approx(0.2 / 4 + 3 / 4 * (2 - 1) / 3)
     assert shares.pop((A, C)) == pytest.approx(3 / 4 * (1 - 0.5) / 3)
     assert shares.pop((A, D)) == pytest.approx(0.6 / 4)
-    # Only the person's texts go on after b and c, and begin.
+    # Only the person's texts continue after b and c, and begin.
     assert shares.pop((B, EOS)) == pytest.approx(2 / 3 * (2 - 1) / 2)
     assert shares.pop((C, EOS)) == pytest.approx(1 / 2 * (1 - 0.5) / 1)
     assert shares.pop((EOS, A)) == pytest.approx(3 / 4 * (3 - 1.5) / 3)
