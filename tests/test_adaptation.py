@@ -208,7 +208,7 @@ def saved(first_run, made_up_tweets, models_dir):
     return run_dir
 
 
-def test_adaptation_learns_and_starts_below_random_weights(first_run, made_up_tweets, tmp_path):
+def test_adaptation_lowers_the_validation_loss(first_run, made_up_tweets, tmp_path):
     _, result, *_ = adapted(first_run, made_up_tweets, tmp_path / "a", replace(SETTINGS, max_epochs=8))
     losses = [row["val_loss"] for row in result.history]
     assert losses[-1] < losses[0]
