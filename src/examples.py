@@ -50,3 +50,10 @@ TWEETS = (
     "finally finished my essay time to go to bed",
     "who wants to go to the beach with me this weekend",
 )
+
+# Complete tweets with rare, misspelt and lengthened words, which a WordPiece tokenizer splits.
+RARE_TWEETS = (
+    "my hedgehog plays the accordion in a hammock",
+    "marshmallowing is my favouritest hobby in winterrrr",
+    "sooo exciteddddd for the origami class at 7pm",
+)
