@@ -15,7 +15,7 @@ from src.training.loss import log_inclusion_probability, target_log_probabilitie
 
 # Its contrast is at least 4.5:1 with white and with black.
 GREY = "#767676"
-CELL_STYLE = "padding: 2px 5px; text-align: left"
+CELL_STYLE = "padding: 2px 3px; text-align: left"
 
 
 def token_table(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def mask_table(batch: dict[str, torch.Tensor], tokenizer: PreTrainedTokenizerBas
         is_target = [False, *(labels != IGNORE_INDEX).tolist()]
         cells = map(_mask_cell, tokenizer.convert_ids_to_tokens(ids), is_target)
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table>{''.join(rows)}</table>"
+    return f'<table style="border-collapse: collapse">{"".join(rows)}</table>'
 
 
 def _mask_cell(token: str, is_target: bool) -> str:
