@@ -169,7 +169,7 @@ def save_run(
         first_run: folder of the run from which the LSTM started.
         trained_share: as from `adapt_lstm`.
     """
-    table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
+    table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], max_seconds, seed)
     system = replace(system, decoding=choose_decoding(table, max_seconds))
     pair_texts = val_texts[:max_pairs]
     summary = evaluate(system, pair_texts).summary(seed)
