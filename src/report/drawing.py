@@ -18,7 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 from matplotlib_inline.config import InlineBackend
 
 from src.evaluation.metrics import Metric
@@ -139,6 +139,7 @@ def use_log_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) 
         axis.set_major_locator(locator)
     else:
         set_scale("symlog", linthresh=low)
+        axis.set_minor_locator(NullLocator())
         axis.set_major_locator(FixedLocator([0, *(tick for tick in locator.tick_values(low, high) if tick >= low)]))
     axis.set_major_formatter(StrMethodFormatter("{x:,.9g}"))
     axis.set_minor_formatter(NullFormatter())
@@ -214,7 +215,10 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
     figure.set_layout_engine("none")
     for column in columns:
         ordered = sorted(column, key=_height)
-        for label, height in zip(ordered, spread([_height(label) for label in ordered], LABEL_HEIGHT)):
+        # Above the panel is its title.
+        top = column[0].axes.bbox.y1 * 72 / figure.dpi if column else np.inf
+        heights = spread([_height(label) for label in ordered], LABEL_HEIGHT, top)
+        for label, height in zip(ordered, heights):
             label.xyann = label.xyann[0], height - _height(label)
     for label in labels:
         label.set_visible(False)
@@ -226,8 +230,11 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
         _place(label, is_covered)
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move sorted heights apart until neighbours are `gap` apart, by the least sum of squared moves."""
+def spread(heights: Sequence[float], gap: float, highest: float = np.inf) -> list[float]:
+    """Move sorted heights apart until neighbours are `gap` apart, by the least sum of squared moves.
+
+    None is then above `highest`: those that would be move down, and with them those below.
+    """
     # Without the gaps, the new heights must not fall: isotonic regression, by pooling neighbours that do.
     pools: list[tuple[float, int]] = []
     for i, height in enumerate(heights):
@@ -237,7 +244,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
             total = num_low + num_high
             pools.append(((low * num_low + high * num_high) / total, total))
     pooled = [mean for mean, size in pools for _ in range(size)]
-    return [mean + i * gap for i, mean in enumerate(pooled)]
+    return [min(mean + i * gap, highest - (len(pooled) - 1 - i) * gap) for i, mean in enumerate(pooled)]
 
 
 def _height(label: Annotation) -> float:
