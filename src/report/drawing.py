@@ -173,22 +173,21 @@ def label_line_ends(figure: Figure) -> None:
     """
     # The axes get their limits.
     figure.draw_without_rendering()
-    columns, others, ends = [], [], []
+    columns, others, connections = [], [], []
     for axes in figure.axes:
-        of_axes = [(line, _line_end(line)) for line in axes.lines if not line.get_label().startswith("_")]
-        of_axes = [(line, end) for line, end in of_axes if end is not None]
-        on_the_right = [end for _, end in of_axes if _is_on_the_right(axes, end)]
+        ends = {line: _line_end(line) for line in axes.lines if not line.get_label().startswith("_")}
+        ends = {line: end for line, end in ends.items() if end is not None}
+        right = max((end[0] for end in ends.values()), default=0)
         column = []
-        for line, end in of_axes:
-            is_in_column = end in on_the_right
-            x = max(x for x, _ in on_the_right) if is_in_column else end[0]
-            label = label_point(axes, line.get_label(), (x, end[1]), line.get_color())
-            (column if is_in_column else others).append(label)
-            if is_in_column:
-                ends.append((label, end))
+        for line, end in ends.items():
+            if _is_on_the_right(axes, end):
+                column.append(label_point(axes, line.get_label(), (right, end[1]), line.get_color()))
+                connections.append((column[-1], end))
+            else:
+                others.append(label_point(axes, line.get_label(), end, line.get_color()))
         columns.append(column)
     separate_labels(figure, others, columns)
-    for label, end in ends:
+    for label, end in connections:
         _connect(label, end)
 
 
@@ -216,7 +215,7 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
     for column in columns:
         ordered = sorted(column, key=_height)
         # Above the panel is its title.
-        top = column[0].axes.bbox.y1 * 72 / figure.dpi if column else np.inf
+        top = column[0].axes.bbox.y1 * 72 / figure.dpi - LABEL_HEIGHT / 2 if column else np.inf
         heights = spread([_height(label) for label in ordered], LABEL_HEIGHT, top)
         for label, height in zip(ordered, heights):
             label.xyann = label.xyann[0], height - _height(label)

@@ -170,7 +170,7 @@ def test_spreading_ends_below_a_limit():
 
 def test_many_labels_at_the_top_of_a_panel_leave_its_title_free():
     [axes] = lines_that_end_at(*((1, 1) for _ in range(6))).axes
-    assert all(text.get_window_extent().y0 < axes.bbox.y1 for text in texts(axes))
+    assert all(text.get_window_extent().y1 <= axes.bbox.y1 + 1 for text in texts(axes))
 
 
 # Notebooks
