@@ -28,7 +28,7 @@ from src.report.drawing import (
     use_log_axis,
 )
 
-LARGEST_DOT = 26  # points, the diameter of the largest system's dot
+LARGEST_DOT = 30  # points, the diameter of the largest system's dot
 SUGGESTIONS = 3  # as many as the picture of keys saved against latency counts
 GROUPS_WIDTH = 52  # characters of the names of all groups, as many as fit side by side
 GROUP_WIDTH = 0.5  # the part of the space between two groups over which the systems' dots are spread
@@ -169,7 +169,7 @@ def _draw_area_key(axes: Axes, largest: float) -> None:
     axes.text(0, 0, "area of a dot: size", va="center", fontsize=SMALL)
     for x, megabytes in zip((0.3, 0.5, 0.7), (top / 100, top / 10, top)):
         axes.scatter(x, 0, s=_area(megabytes, largest), facecolor="#D8D8D8", edgecolor=GREY, clip_on=False)
-        axes.text(x + 0.04, 0, f"{megabytes:,g} MB", va="center", fontsize=SMALL)
+        axes.text(x + 0.05, 0, f"{megabytes:,g} MB", va="center", fontsize=SMALL)
 
 
 @styled

@@ -18,7 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 from matplotlib_inline.config import InlineBackend
 
 from src.evaluation.metrics import Metric
@@ -139,6 +139,7 @@ def use_log_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) 
         axis.set_major_locator(locator)
     else:
         set_scale("symlog", linthresh=low)
+        axis.set_minor_locator(NullLocator())
         axis.set_major_locator(FixedLocator([0, *(tick for tick in locator.tick_values(low, high) if tick >= low)]))
     axis.set_major_formatter(StrMethodFormatter("{x:,.9g}"))
     axis.set_minor_formatter(NullFormatter())
@@ -172,22 +173,21 @@ def label_line_ends(figure: Figure) -> None:
     """
     # The axes get their limits.
     figure.draw_without_rendering()
-    columns, others, ends = [], [], []
+    columns, others, connections = [], [], []
     for axes in figure.axes:
-        of_axes = [(line, _line_end(line)) for line in axes.lines if not line.get_label().startswith("_")]
-        of_axes = [(line, end) for line, end in of_axes if end is not None]
-        on_the_right = [end for _, end in of_axes if _is_on_the_right(axes, end)]
+        ends = {line: _line_end(line) for line in axes.lines if not line.get_label().startswith("_")}
+        ends = {line: end for line, end in ends.items() if end is not None}
+        right = max((end[0] for end in ends.values()), default=0)
         column = []
-        for line, end in of_axes:
-            is_in_column = end in on_the_right
-            x = max(x for x, _ in on_the_right) if is_in_column else end[0]
-            label = label_point(axes, line.get_label(), (x, end[1]), line.get_color())
-            (column if is_in_column else others).append(label)
-            if is_in_column:
-                ends.append((label, end))
+        for line, end in ends.items():
+            if _is_on_the_right(axes, end):
+                column.append(label_point(axes, line.get_label(), (right, end[1]), line.get_color()))
+                connections.append((column[-1], end))
+            else:
+                others.append(label_point(axes, line.get_label(), end, line.get_color()))
         columns.append(column)
     separate_labels(figure, others, columns)
-    for label, end in ends:
+    for label, end in connections:
         _connect(label, end)
 
 
@@ -214,7 +214,10 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
     figure.set_layout_engine("none")
     for column in columns:
         ordered = sorted(column, key=_height)
-        for label, height in zip(ordered, spread([_height(label) for label in ordered], LABEL_HEIGHT)):
+        # Above the panel is its title.
+        top = column[0].axes.bbox.y1 * 72 / figure.dpi - LABEL_HEIGHT / 2 if column else np.inf
+        heights = spread([_height(label) for label in ordered], LABEL_HEIGHT, top)
+        for label, height in zip(ordered, heights):
             label.xyann = label.xyann[0], height - _height(label)
     for label in labels:
         label.set_visible(False)
@@ -226,8 +229,11 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
         _place(label, is_covered)
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move sorted heights apart until neighbours are `gap` apart, by the least sum of squared moves."""
+def spread(heights: Sequence[float], gap: float, highest: float = np.inf) -> list[float]:
+    """Move sorted heights apart until neighbours are `gap` apart, by the least sum of squared moves.
+
+    None is then above `highest`: those that would be move down, and with them those below.
+    """
     # Without the gaps, the new heights must not fall: isotonic regression, by pooling neighbours that do.
     pools: list[tuple[float, int]] = []
     for i, height in enumerate(heights):
@@ -237,7 +243,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
             total = num_low + num_high
             pools.append(((low * num_low + high * num_high) / total, total))
     pooled = [mean for mean, size in pools for _ in range(size)]
-    return [mean + i * gap for i, mean in enumerate(pooled)]
+    return [min(mean + i * gap, highest - (len(pooled) - 1 - i) * gap) for i, mean in enumerate(pooled)]
 
 
 def _height(label: Annotation) -> float:

@@ -165,7 +165,7 @@ def plot_next_word(probabilities: pd.DataFrame) -> Figure:
         )
     candidates = [str(candidate) for candidate in probabilities.columns]
     is_wide = max(map(len, candidates)) * len(candidates) > COLUMN_CHARACTERS
-    rotation = {"rotation": 35, "ha": "left"} if is_wide else {}
+    rotation = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if is_wide else {}
     axes.set_xticks(range(len(candidates)), candidates, **rotation)
     words = [f"… {word}" if row else str(word) for row, word in enumerate(probabilities.index)]
     axes.set_yticks(range(len(values)), words)

@@ -163,6 +163,16 @@ def test_spreading_moves_neighbours_apart_by_as_little_as_possible(heights, expe
     assert spread(heights, 10) == pytest.approx(expected)
 
 
+def test_spreading_ends_below_a_limit():
+    assert spread([0, 100, 100, 108], 10, highest=108) == [0, 88, 98, 108]
+    assert spread([0, 10], 10, highest=50) == [0, 10]
+
+
+def test_many_labels_at_the_top_of_a_panel_leave_its_title_free():
+    [axes] = lines_that_end_at(*((1, 1) for _ in range(6))).axes
+    assert all(text.get_window_extent().y1 <= axes.bbox.y1 + 1 for text in texts(axes))
+
+
 # Notebooks
 
 
