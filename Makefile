@@ -17,13 +17,17 @@ export TENSORBOARD_LOGGING_DIR ?= $(CURDIR)/logs
 # Clusters set these to packages of another Python, which would replace those of the environment.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help run adapt demo browser test test-fast test-thorough lint table seeds bench vm vm-run update
+.PHONY: help run lab adapt demo browser test test-fast test-thorough lint table seeds bench vm vm-run update publish
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed  ## Run the three notebooks: data, both models, comparison
 	$(BIN)/python vm/run_notebooks.py $(NOTEBOOKS)
+
+# Kernels named python3 of the user or of a cluster would come before that of the environment.
+lab: $(VENV)/installed  ## Open the notebooks in JupyterLab, with the Python of the environment
+	JUPYTER_PREFER_ENV_PATH=1 JUPYTER_PATH= $(BIN)/jupyter lab $(firstword $(NOTEBOOKS))
 
 adapt: $(VENV)/installed  ## Adapt the LSTM to your own tweets: make adapt CORPUS=path [TEXT_COLUMN=name]
 	@test -n "$$CORPUS" || { echo "Name the file of your tweets: make adapt CORPUS=path/to/tweets.js"; exit 1; }
@@ -70,6 +74,13 @@ update: $(VENV)/installed-dev  ## Renew constraints.txt after a change in a requ
 		requirements-dev.txt vm/requirements.txt --output-file $(VENV)/constraints.txt
 	{ grep '^#' constraints.txt; grep -vE '^(nvidia|cuda|triton)' $(VENV)/constraints.txt; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
+
+publish:  ## Put the address of your repository into the links: make publish REPOSITORY=owner/name
+	@echo "$$REPOSITORY" | grep -Eqx "[[:alnum:]-]+/[[:alnum:]._-]+" || \
+		{ echo "Name your repository: make publish REPOSITORY=owner/name"; exit 1; }
+	@for file in README.md CITATION.cff $(NOTEBOOKS); do \
+		sed "s#OWNER/REPOSITORY#$$REPOSITORY#g" "$$file" > "$$file.new" && cat "$$file.new" > "$$file" && rm "$$file.new"; \
+	done
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ from vm.generate import GPU_PARAMETERS, generate, with_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("solution_lstm", "solution_pretrained", "compare")
+MAX_CELL_LINES = 15
+PARAMETER_HEADINGS = ("# Change these", "# Advanced")
 
 
 def parameters_source(notebook) -> str:
@@ -256,17 +259,58 @@ def test_committed_notebook_was_run_top_to_bottom(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_code_cell_has_prose_before_it(name):
     cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
-    assert cells[0].source.startswith("# ")
     assert all(before.cell_type == "markdown" for before, cell in itertools.pairwise(cells) if cell.cell_type == "code")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_commented_literals(name):
-    source = parameters_source(nbformat.read(ROOT / f"{name}.ipynb", as_version=4))
-    for line in source.splitlines():
-        assert "  # " in line, line
-        [assignment] = ast.parse(line).body
-        ast.literal_eval(assignment.value)
+def test_a_notebook_opens_with_title_road_and_time_and_ends_with_three_exercises(name):
+    cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+    title, road, *others = filter(None, cells[0].source.split("\n"))
+    assert title.startswith("# ") and re.fullmatch(r"!\[.+\]\(docs/road-\w+\.svg\)", road)
+    assert "you will learn" in cells[0].source.lower() and re.search(r"\bminutes\b|\bhours?\b", " ".join(others))
+    last = [cell for cell in cells if cell.cell_type == "markdown"][-1].source
+    assert re.search(r"^#+ Exercises$", last, re.MULTILINE)
+    assert re.findall(r"^(?:#+ |\*\*)?(?:Exercise )?(\d)[.:]", last, re.MULTILINE) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_has_sixty_words_of_prose_for_each_code_cell(name):
+    cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+    prose = [re.sub(r"!\[[^\]]*\]|\]\([^)]*\)", " ", cell.source) for cell in cells if cell.cell_type == "markdown"]
+    num_words, num_code = len(" ".join(prose).split()), sum(cell.cell_type == "code" for cell in cells)
+    assert num_words >= 60 * num_code, f"{num_words} words for {num_code} code cells"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_cells_are_short(name):
+    """At most 15 lines, except the imports and the parameters."""
+    cells = [cell for cell in nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
+    exceptions = [
+        cell
+        for cell in cells
+        if "parameters" in cell.metadata.get("tags", []) or "sys.path.insert(0, project_dir)" in cell.source
+    ]
+    assert len(exceptions) == 2
+    long = {cell.id: len(cell.source.splitlines()) for cell in cells if cell not in exceptions}
+    assert not {cell_id: length for cell_id, length in long.items() if length > MAX_CELL_LINES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_commented_literals_under_two_headings(name):
+    lines = parameters_source(nbformat.read(ROOT / f"{name}.ipynb", as_version=4)).splitlines()
+    assert lines[0] == PARAMETER_HEADINGS[0]
+    assert [line for line in lines if line.startswith("#")] == list(PARAMETER_HEADINGS)
+    for line in lines:
+        if line and line not in PARAMETER_HEADINGS:
+            assert "  # " in line, line
+            [assignment] = ast.parse(line).body
+            ast.literal_eval(assignment.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_code_cell_is_the_setup(name):
+    cells = [cell for cell in nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.metadata.get("tags") for cell in cells[:2]] == [["setup"], ["parameters"]]
 
 
 @pytest.mark.parametrize("name", NAMES)

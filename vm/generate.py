@@ -1,6 +1,7 @@
 """Generate the notebooks for a GPU machine from those in the root: `make vm`.
 
-Only the values in the cell tagged `parameters` differ. The generated notebooks have no outputs.
+Only the values in the cell tagged `parameters` and relative paths differ. The generated notebooks have no outputs, and
+no cells tagged `setup`: those are for Colab and Kaggle.
 """
 
 import re
@@ -61,12 +62,21 @@ def with_parameters(source: str, values: dict) -> str:
     return source
 
 
+def in_vm(source: str) -> str:
+    """The Markdown of a root notebook, as it stands in `vm/`: other paths, and no links to Colab and Kaggle."""
+    source = re.sub(r"^\[Open in Colab\].*\n*", "", source, flags=re.MULTILINE)
+    return re.sub(r"\]\((?=(?:docs|data|src|tests|benchmarks)/)", "](../", source)
+
+
 def generate(name: str) -> nbformat.NotebookNode:
     """The GPU variant of a root notebook."""
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
     # Running a notebook writes the version of Python here.
     notebook.metadata["language_info"] = {"name": "python"}
+    notebook.cells = [cell for cell in notebook.cells if "setup" not in cell.metadata.get("tags", [])]
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = in_vm(cell.source)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         if "parameters" in cell.metadata.get("tags", []):

@@ -95,7 +95,7 @@ def closing_lines(before: dict[Path, int], after: dict[Path, int]) -> str:
         lines += [comparison_lines(record), f"All scores, with intervals: compare.ipynb and {newest}", ""]
     if runs:
         lines += ["Run folders:", *(f"  {run}" for run in runs), ""]
-    lines += ["Next: `make demo` serves a page to type in; `.venv/bin/jupyter lab` opens the notebooks."]
+    lines += ["Next: `make demo` serves a page to type in; `make lab` opens the notebooks."]
     return "\n".join(lines)
 
 

