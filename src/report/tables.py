@@ -64,7 +64,7 @@ def main_table(record: dict, names: Sequence[str] | None = None) -> pd.DataFrame
         row = {KEYS_SAVED: UNKNOWN}
         if name in typed:
             num_tweets = typed[name]["tweets"]
-            few = f", {num_tweets:,} tweets" if num_tweets < most_tweets else ""
+            few = f", {num_tweets:,} tweet{'' if num_tweets == 1 else 's'}" if num_tweets < most_tweets else ""
             row[KEYS_SAVED] = _percent(_keys_saved(typed[name], "word", "3")) + few
         for metric in (METRICS[metric_id] for metric_id in MAIN_SCORES):
             score = summaries.get(name, {}).get(metric.id)

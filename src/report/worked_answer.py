@@ -62,4 +62,4 @@ def worked_answer_table(text: str, answer: str, probabilities: Sequence[float]) 
 
 def _overlap(items: Sequence, true_items: Sequence, what: str) -> str:
     num_shared = (Counter(items) & Counter(true_items)).total()
-    return f"{num_shared} shared {what}: 2 × {num_shared} / ({len(items)} + {len(true_items)})"
+    return f"shared {what}: {num_shared}; 2 × {num_shared} / ({len(items)} + {len(true_items)})"

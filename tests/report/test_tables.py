@@ -108,7 +108,7 @@ def test_the_main_table_has_six_columns_with_intervals_and_costs(record):
         value, low, high = (100 * share[name] for name in ("value", "low", "high"))
         assert cell == f"{value:.1f}% ({low:.1f} to {high:.1f})"
     assert table.loc["LSTM"].iloc[[1, 4, 5]].tolist() == ["1024 (1024 to 1024)", "0.01", "20"]
-    assert table.loc["transformer", "keys saved, 3 suggestions"].endswith(", 1 tweets")
+    assert table.loc["transformer", "keys saved, 3 suggestions"].endswith(", 1 tweet")
     assert table.loc["word list"].tolist()[1:] == ["–"] * 5
 
 

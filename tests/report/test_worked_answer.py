@@ -26,8 +26,8 @@ def test_every_metric_is_worked_and_computed():
         "bits per character": pytest.approx(0.7966, abs=5e-4),
     }
     how = table["how it is computed here"]
-    assert how["ROUGE-1"] == "2 shared words: 2 × 2 / (4 + 3)"
-    assert how["ROUGE-2"] == "1 shared word pairs: 2 × 1 / (3 + 2)"
+    assert how["ROUGE-1"] == "shared words: 2; 2 × 2 / (4 + 3)"
+    assert how["ROUGE-2"] == "shared word pairs: 1; 2 × 1 / (3 + 2)"
     assert how["exact match"] == "“go to sleep now” is not “go to bed”"
     assert "0.2 × 0.5 × 0.1 × 0.4 = 0.004" in how["perplexity per word"]
 
@@ -41,7 +41,7 @@ def test_the_true_ending_has_full_scores():
 def test_a_word_is_shared_as_often_as_both_have_it(answer, shared):
     table = worked_answer_table(TEXT, answer, [0.5] * 4)
     num_words = len(answer.split())
-    assert table.loc["ROUGE-1", "how it is computed here"].startswith(f"{shared} shared words")
+    assert table.loc["ROUGE-1", "how it is computed here"].startswith(f"shared words: {shared};")
     assert float(table.loc["ROUGE-1", "value"]) == pytest.approx(2 * shared / (num_words + 3), abs=5e-4)
 
 
