@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
 from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.evaluation.evaluate import evaluate, evaluation_texts, paired_difference
 from src.evaluation.intervals import Estimate, as_record
-from src.evaluation.memorisation import MIN_WORDS, recitable, recited_share
+from src.evaluation.memorisation import MIN_TEXTS, MIN_WORDS, recitable, recited_shares
 from src.evaluation.metrics import METRICS
 from src.evaluation.selection import NUM_VAL_TWEETS
 from src.evaluation.systems import ModelSystem, OnnxSystem, as_pairs, best_completions
@@ -152,7 +151,9 @@ def compare(before: DeviceLM, run_dir: Path, train_texts: list[str], first: Firs
     test_texts = first.tweets.texts("test")
     say("Measuring before and after.")
     measured = measure(before, after, test_texts)
-    recited = measure_recited(before, after, {"training": train_texts, "test": test_texts})
+    recited = recited_shares(
+        {"before": before, "after": after}, {"training": train_texts, "test": test_texts}, MAX_RECITED, SEED
+    )
     record = {
         "created": datetime.now().isoformat(timespec="seconds"),
         "command": "make adapt",
@@ -262,17 +263,6 @@ def measure(before: DeviceLM, after: DeviceLM, texts: Sequence[str]) -> dict:
     }
 
 
-def measure_recited(before: DeviceLM, after: DeviceLM, texts: dict[str, list[str]]) -> dict[str, dict]:
-    """The share of texts that each model recites, in JSON types, by split; without splits that have too few texts."""
-    found = {}
-    for split, all_texts in texts.items():
-        if len(recitable(all_texts)) >= MIN_MEASURED:
-            sample = evaluation_texts(all_texts, MAX_RECITED, SEED, MIN_WORDS)
-            shares = {"before": recited_share(before, sample, SEED), "after": recited_share(after, sample, SEED)}
-            found[split] = {name: asdict(share) for name, share in shares.items()}
-    return found
-
-
 def score_lines(measured: dict) -> list[str]:
     """A table of the scores before and after, at most 80 characters wide."""
     if not measured:
@@ -328,7 +318,7 @@ def example_lines(before: DeviceLM, after: DeviceLM, texts: Sequence[str]) -> li
 def recited_lines(recited: dict[str, dict]) -> list[str]:
     """What the models recite, and what to compare it with."""
     if not recited:
-        return [f"Recited tweets: too few tweets of {MIN_WORDS} words (at least {MIN_MEASURED} are needed)."]
+        return [f"Recited tweets: too few tweets of {MIN_WORDS} words (at least {MIN_TEXTS} are needed)."]
     lines = ["Share of tweets that the model recites word for word, given the first half of their words:"]
     for split, shares in recited.items():
         before, after = (Estimate.from_record(shares[name]) for name in ("before", "after"))

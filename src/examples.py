@@ -54,3 +54,10 @@ TWEETS = (
     "just watched the saddest movie ever and i cried so much",
     "it is raining again so i am staying home with my dog",
 )
+
+# Complete tweets with rare, misspelt and lengthened words, which a WordPiece tokenizer splits.
+RARE_TWEETS = (
+    "my hedgehog plays the accordion in a hammock",
+    "marshmallowing is my favouritest hobby in winterrrr",
+    "sooo exciteddddd for the origami class at 7pm",
+)

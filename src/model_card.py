@@ -1,17 +1,34 @@
-"""The page that describes a run to whoever finds its folder."""
+"""The page that describes a run to whoever finds its folder (Mitchell et al., 2019, "Model cards for model reporting").
+
+`compare.ipynb` writes it again when the scores on test tweets are known.
+"""
 
 from collections.abc import Iterator
 
+SHOWN_METRICS = ("perplexity_per_word", "next_word", "rouge1")
 
-def model_card(meta: dict) -> str:
-    """Return the text of a run folder's README, made from the run's metadata."""
+
+def model_card(meta: dict, comparison: dict | None = None) -> str:
+    """Return the text of a run folder's README.
+
+    Args:
+        meta: the run's metadata.
+        comparison: the record of a comparison that this run was part of, if there is one.
+    """
     data = meta["data"]
     counts = "; ".join(f"{name} {rows:,}" for name, rows in data.get("counts", {}).items()).replace("_", " ")
     metrics = "\n".join(f"| {name} | {value} |" for name, value in _metric_rows(meta["metrics"]))
     settings = "\n".join(f"| {name} | {value} |" for name, value in meta["settings"].items())
     return f"""# {meta["name"]}
 
-A tweet completer: it reads the first 75% of a tweet's words and writes the last 25%.
+A tweet completer: it reads the first words of a tweet and suggests the next ones.
+
+## Intended use
+
+Suggestions while a person types a short informal English text, and research on small language models. It is not made
+for other languages, for longer texts, or to answer questions. Do not present its output as the opinion of a person.
+
+## Training data
 
 - Corpus: {data.get("name")} ({data.get("source")}), split seed {data.get("split_seed")}
 - sha256 of the corpus: `{data.get("sha256")}`
@@ -20,20 +37,39 @@ A tweet completer: it reads the first 75% of a tweet's words and writes the last
 - Started from: {_start_of(meta)}
 - Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
 
+Cleaned texts are lower-case words of a to z and digits, without mentions and URLs. The tweets belong to their authors.
+
+## Evaluation
+
 Scores on the validation split, with 95% confidence intervals (`src/evaluation/metrics.py` defines the metrics):
 
 | metric | value |
 | --- | --- |
 {metrics}
 
-Settings of the run:
+{_test_scores(comparison) if comparison else "`compare.ipynb` scores it on test tweets."}
+
+## Limits
+
+The model knows only what people wrote in its corpus, in that year and on that site. A suggestion is a guess from the
+words before it: it can be false, and it knows no facts. Names and new words are completed badly.
+
+## Biases
+
+The model repeats the views, stereotypes and insults of its training tweets. They were not filtered, and no test of its
+biases was made. Check what it suggests before you show it to others.
+
+## Memorisation
+
+A language model can repeat its training texts word for word, names and private facts included.
+{_memorisation(comparison) if comparison else "How much this one repeats was not measured."}
+The tweets in its corpus were public; if yours are private, keep a model that has read them private.
+
+## Settings
 
 | setting | value |
 | --- | --- |
 {settings}
-
-For research only. The training tweets belong to their authors. The model repeats their biases and their
-language; do not present its output as the opinion of a person.
 """
 
 
@@ -54,6 +90,46 @@ def _metric_rows(metrics: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
         if not isinstance(value, dict):
             yield prefix + name, f"{value:.4g}" if isinstance(value, float) else str(value)
         elif {"value", "low", "high"} <= value.keys():
-            yield prefix + name, f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
+            yield prefix + name, _interval(value)
         else:
             yield from _metric_rows(value, f"{prefix}{name}: ")
+
+
+def _interval(estimate: dict, factor: float = 1.0, unit: str = "") -> str:
+    value, low, high = (f"{estimate[key] * factor:.4g}{unit}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _test_scores(comparison: dict) -> str:
+    """The scores of all systems of a comparison in a few metrics, and what they were measured on."""
+    typed = comparison["typing"]["systems"]
+    rows = []
+    for name, system in comparison["systems"].items():
+        saved = typed[name]["word"]["3"]["metrics"]["keys_saved"] if name in typed else None
+        scores = [system["metrics"].get(metric) for metric in SHOWN_METRICS]
+        cells = [_interval(saved, 100, "%") if saved else "–", *(_interval(one) if one else "–" for one in scores)]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    header = " | ".join(["keys saved, 3 suggestions", *(metric.replace("_", " ") for metric in SHOWN_METRICS)])
+    return (
+        f"Scores on {comparison['num_pairs']:,} test tweets that it has not read, beside the other systems of the "
+        f"comparison, with 95%\nconfidence intervals:\n\n| system | {header} |\n| --- | --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+    )
+
+
+def _memorisation(comparison: dict) -> str:
+    recited = comparison["recited"]
+    names = {name: None for shares in recited.values() for name in shares}
+    lines = [
+        f"- {name}: "
+        + ", ".join(
+            f"{_interval(shares[name], 100, '%')} of {shares[name]['n']:,} {split} tweets"
+            for split, shares in recited.items()
+        )
+        for name in names
+    ]
+    return (
+        "Given the first half of a tweet's words, it should not write the rest word for word. It did so, with greedy "
+        "decoding,\nfor this share of tweets of six words and more; the test tweets, which it has not read, show how "
+        "many are easy to\nguess:\n\n" + "\n".join(lines) + "\n"
+    )

@@ -22,7 +22,7 @@ from src.deploy.ngram_file import NGRAM_FILE
 from src.device import pick_device
 from src.evaluation.context_weights import choose_context_weight
 from src.evaluation.evaluate import evaluate
-from src.evaluation.intervals import Estimate, as_record
+from src.evaluation.intervals import Estimate, Summary, as_record
 from src.evaluation.reliability import expected_calibration_error
 from src.evaluation.selection import (
     DECODINGS,
@@ -169,22 +169,54 @@ def save_run(
         first_run: folder of the run from which the LSTM started.
         trained_share: as from `adapt_lstm`.
     """
-    table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], seed)
-    decoding = choose_decoding(table, max_seconds)
+    table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], max_seconds, seed)
+    system = replace(system, decoding=choose_decoding(table, max_seconds))
     pair_texts = val_texts[:max_pairs]
-    summary = evaluate(replace(system, decoding=decoding), pair_texts).summary(seed)
-    metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": len(pair_texts)}
+    summary = evaluate(system, pair_texts).summary(seed)
+    calibration = error = None
     if typed_tweets:
-        completer = Completer(system.model, system.tokenizer)
-        calibration, metrics["calibration_error"] = calibrate(completer, val_texts[:typed_tweets])
-    settings = {**asdict(result.settings), "decoding": asdict(decoding)}
+        calibration, error = calibrate(Completer(system.model, system.tokenizer), val_texts[:typed_tweets])
+    read_texts = [*train_texts, *val_texts] if train_texts else []
+    start = {"first_run": first_run, "trained_share": trained_share}
+    chosen = {"calibration": calibration, "calibration_error": error}
+    write_run(system, result, summary, len(pair_texts), data, models_dir, read_texts=read_texts, **chosen, **start)
+
+
+def write_run(
+    system: ModelSystem,
+    result: TrainingResult,
+    summary: Summary,
+    num_pairs: int,
+    data: dict,
+    models_dir: str | Path = "models",
+    *,
+    read_texts: Sequence[str] = (),
+    calibration: Calibration | None = None,
+    calibration_error: dict[str, float] | None = None,
+    first_run: str | Path | None = None,
+    trained_share: float = 1.0,
+) -> None:
+    """Write the run folder of a trained model that has been scored.
+
+    Args:
+        system: as in `save_run`, with the decoding that was chosen.
+        summary: scores on validation pairs.
+        num_pairs: number of these pairs.
+        read_texts: texts that the model has read; the run folder of an LSTM records them.
+        calibration, calibration_error: as from `calibrate`; None for a model that was not calibrated.
+        result, data, models_dir, first_run, trained_share: as in `save_run`.
+    """
+    metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": num_pairs}
+    if calibration is not None:
+        metrics["calibration_error"] = calibration_error
+    settings = {**asdict(result.settings), "decoding": asdict(system.decoding)}
     init_from = first_run_record(first_run, trained_share) if first_run is not None else None
     meta = run_metadata(system.name, settings, data, metrics, result.duration, init_from)
     save_model = save_lstm_lm if isinstance(system.model, LSTMLM) else save_pretrained_lm
     with new_run(system.name, models_dir) as run_dir:
-        if train_texts:
-            seen_texts([*train_texts, *val_texts], first_run).save(run_dir)
-        if typed_tweets:
+        if read_texts:
+            seen_texts(read_texts, first_run).save(run_dir)
+        if calibration is not None:
             write_json(run_dir / CALIBRATION_FILE, asdict(calibration))
         save_model(run_dir, system.model, system.tokenizer, meta, result.history)
 

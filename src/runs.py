@@ -22,6 +22,7 @@ TIMESTAMP_FORMAT = "%Y%m%d-%H%M%S"
 TIMESTAMP = re.compile(r"\d{8}-\d{6}.*$")
 COMPUTING_PACKAGES = ("torch", "transformers", "tokenizers")
 RECORDED_PACKAGES = (*COMPUTING_PACKAGES, "accelerate", "numpy", "pandas", "rouge-score")
+COMPARISON_FILE = "comparison.json"
 SEEN_TEXTS_FILE = "training_texts.safetensors"  # written by `src.evaluation.seen_texts`
 
 # Two runs whose records agree in these have the same training, validation and test tweets.
@@ -312,3 +313,10 @@ def write_run_files(run_dir: str | Path, meta: dict, history: list[dict]) -> Non
     write_json(run_dir / "history.json", history)
     write_atomically(run_dir / "README.md", model_card(meta))
     write_json(run_dir / "meta.json", meta)
+
+
+def add_comparison(run_dir: str | Path, comparison: dict) -> None:
+    """Write a comparison's record into a run folder, and its scores into the model card."""
+    run_dir = Path(run_dir)
+    write_json(run_dir / COMPARISON_FILE, comparison)
+    write_atomically(run_dir / "README.md", model_card(read_meta(run_dir), comparison))

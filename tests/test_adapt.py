@@ -420,7 +420,7 @@ def test_the_folder_is_locked_until_the_end(models_dir, tmp_path, monkeypatch):
         refused.append(True)
         return {}
 
-    for step in ("measure", "measure_recited"):
+    for step in ("measure", "recited_shares"):
         monkeypatch.setattr(src.adapt, step, try_another)
     adapt(write_text(tmp_path / "tweets.txt", own_tweets(10)), models_dir)
     assert len(refused) == 2 and {one.name for one in models_dir.iterdir()} == {FIRST, new_run_in(models_dir).name}

@@ -21,14 +21,15 @@ from src.report.readme import (
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+USING = (ROOT / "docs" / "USING.md").read_text(encoding="utf-8")
 TRACKED_RUN = re.search(r'run_dir = "(models/lstm_lm-[^"]+)"', README).group(1)
 MARK = "--- next block ---"
 
 
 @pytest.mark.slow
 def test_examples_run_and_print_what_the_readme_shows():
-    """All Python blocks, in order and in one process; a text block after one is what it prints."""
-    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README, re.DOTALL)
+    """All Python blocks of both pages, in order and in one process; a text block after one is what it prints."""
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", README + USING, re.DOTALL)
     program = f"\nprint({MARK!r})\n".join(code for code, _ in blocks)
     completed = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
@@ -49,6 +50,10 @@ def test_documented_calls_are_shown():
         "OnnxLSTM(run_dir).complete(",
     ):
         assert call in README, call
+
+
+def test_the_readme_is_short():
+    assert len(README.split()) < 1_500
 
 
 def test_first_completion_comes_within_150_words():

@@ -15,6 +15,7 @@ from src import runs
 from src.model_card import model_card
 from src.runs import (
     RunError,
+    add_comparison,
     best_run,
     best_runs,
     describe_run,
@@ -448,6 +449,28 @@ def test_the_model_card_lists_nested_scores():
     card = model_card(meta)
     assert "| rouge1 | 0.5 (0.25 to 0.75) |" in card
     assert "| before: rouge1 | 0.5 (0.25 to 0.75) |" in card
+
+
+def test_a_comparison_adds_test_scores_and_what_is_recited_to_the_model_card(tmp_path):
+    score = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}
+    comparison = {
+        "num_pairs": 2_000,
+        "systems": {"LSTM": {"metrics": {"next_word": score}}, "a baseline": {"metrics": {"rouge1": score}}},
+        "typing": {"systems": {"LSTM": {"word": {"3": {"metrics": {"keys_saved": score}}}}}},
+        "recited": {"training": {"LSTM": score}, "test": {"LSTM": score}},
+    }
+    write_run_files(tmp_path, make_meta(), [])
+    without = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "`compare.ipynb` scores it on test tweets." in without and "was not measured" in without
+    add_comparison(tmp_path, comparison)
+    assert json.loads((tmp_path / "comparison.json").read_text()) == comparison
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "Scores on 2,000 test tweets" in card
+    assert "| LSTM | 50% (25% to 75%) | – | 0.5 (0.25 to 0.75) | – |" in card
+    assert "| a baseline | – | – | – | 0.5 (0.25 to 0.75) |" in card
+    assert "- LSTM: 50% (25% to 75%) of 9 training tweets, 50% (25% to 75%) of 9 test tweets" in card
+    headings = ["Intended use", "Training data", "Evaluation", "Limits", "Biases", "Memorisation", "Settings"]
+    assert [line[3:] for line in card.splitlines() if line.startswith("## ")] == headings
 
 
 def test_the_size_of_a_run_leaves_out_exports_and_the_record_of_seen_texts(tmp_path):

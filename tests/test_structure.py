@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ("solution_lstm.ipynb", "solution_pretrained.ipynb", "compare.ipynb")
-PAGES = ("README.md", "docs/DESIGN.md", "benchmarks/RESULTS.md", "vm/README.md", "data/README.md")
+PAGES = ("README.md", "docs/DESIGN.md", "docs/USING.md", "benchmarks/RESULTS.md", "vm/README.md", "data/README.md")
 MAX_LINES = 360
 HEAVY = {"torch", "transformers", "pandas"}
 
@@ -176,7 +176,7 @@ def test_every_module_of_src_is_used():
     readers |= {**sources("vm"), **sources("benchmarks"), **{name: notebook_source(name) for name in NOTEBOOKS}}
     used = set().union(*(imported_modules(source) - {name} for name, source in readers.items()))
     commands = {name for name, text in sources("src").items() if "__main__" in name or '__name__ == "__main__"' in text}
-    documented = page("README.md") + page("vm/README.md")
+    documented = page("README.md") + page("docs/USING.md") + page("vm/README.md")
     named = {name for name in sources("src") if re.search(rf"\b{name.replace('.', '[./]')}\b", documented)}
     assert not set(sources("src")) - used - commands - named - set(exported_by), "only tests import these modules"
 

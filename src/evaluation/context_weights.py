@@ -1,6 +1,5 @@
 """Fit how much an n-gram model counts in each context, and keep that only if it is clearly better than one weight."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +8,7 @@ import torch
 from torch.nn.functional import logsigmoid
 from torch.utils.data import DataLoader
 
-from src.evaluation.intervals import Estimate, Ratio, difference
+from src.evaluation.intervals import UNDEFINED, Estimate, Ratio, difference
 from src.models.interpolation import InterpolatedLM
 from src.next_token_dataset import IGNORE_INDEX, NextTokenDataset, collate_batch
 from src.text.context_weight import ContextWeight
@@ -90,7 +89,7 @@ def choose_context_weight(
         of the texts on which nothing was fitted, with its paired 95% interval; NaN if there is only one text.
     """
     if len(dataset) < 2:
-        return model, Estimate(math.nan, math.nan, math.nan, 0)
+        return model, UNDEFINED
     predictions = Predictions.of(model, dataset, pad_id, batch_size)
     fitted, others = (predictions.select(predictions.text % 2 == remainder) for remainder in (0, 1))
     fixed = ContextWeight.fixed(model.weight, order=len(model.ngram.config.num_ngrams))

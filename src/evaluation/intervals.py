@@ -35,6 +35,7 @@ class Estimate:
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
+UNDEFINED = Estimate(math.nan, math.nan, math.nan, 0)
 # By metric id.
 Summary = dict[str, Estimate]
 

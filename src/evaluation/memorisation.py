@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.evaluation.intervals import Estimate, Ratio, estimate
+from src.evaluation.evaluate import evaluation_texts
+from src.evaluation.intervals import Estimate, Ratio, Summary, as_record, estimate
 from src.text.prefixes import TweetCompleter
 
 # Models often guess the second half of a shorter text, also if they have never read it.
 MIN_WORDS = 6
+# A share of fewer texts says too little.
+MIN_TEXTS = 5
 
 
 def recitable(texts: Sequence[str]) -> list[str]:
@@ -44,6 +47,26 @@ def recited_share(completer: TweetCompleter, texts: Sequence[str], seed: int) ->
     answers = completer.complete([prefix for prefix, _ in halves], max_new_tokens=max_new_tokens)
     is_recited = [best.text == rest for [best], (_, rest) in zip(answers, halves, strict=True)]
     return estimate(Ratio.mean(np.array(is_recited, dtype=np.float64)), seed)
+
+
+def recited_shares(
+    completers: dict[str, TweetCompleter], texts: dict[str, Sequence[str]], max_texts: int, seed: int
+) -> dict[str, dict[str, dict]]:
+    """The share of texts that each completer recites, in JSON types, by split and completer.
+
+    Args:
+        completers: by name, as in `recited_share`.
+        texts: cleaned texts by split; a split with fewer than five texts that count is left out.
+        max_texts: number of texts that are drawn at random from each split.
+        seed: seed of the draw and of the bootstrap.
+    """
+    found = {}
+    for split, all_texts in texts.items():
+        if len(recitable(all_texts)) >= MIN_TEXTS:
+            sample = evaluation_texts(all_texts, max_texts, seed, MIN_WORDS)
+            shares: Summary = {name: recited_share(one, sample, seed) for name, one in completers.items()}
+            found[split] = as_record(shares)
+    return found
 
 
 def _halves(text: str) -> tuple[str, str]:

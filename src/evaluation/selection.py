@@ -1,5 +1,6 @@
 """What is chosen on validation tweets: decoding, where suggestions end, order and weight of n-grams, calibration."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from src.completion.completer import best_answers
 from src.completion.decoding import GREEDY, Decoding
 from src.data_utils import PreparedTweets
 from src.evaluation.evaluate import evaluation_texts
-from src.evaluation.intervals import Ratio, estimate
+from src.evaluation.intervals import UNDEFINED, Ratio, estimate
 from src.evaluation.metrics import answer_scores
 from src.evaluation.systems import ModelSystem, as_pairs
 from src.evaluation.typing import NUM_SUGGESTIONS, SuggestionRecord, record_suggestions, type_texts, typing_ratios
@@ -38,6 +39,8 @@ DECODINGS = (
     Decoding("mbr", num_samples=16, temperature=0.8),
     Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
 )
+# Enough to see that a decoding is too slow.
+NUM_TRIED = 16
 # Values of `Decoding.min_probability`, and how many keys, as a share of all, a choice among them may lose for
 # suggestions that come sooner and are shorter to read.
 MIN_PROBABILITIES = (0.0, 0.05, 0.1, 0.3, 1.0)
@@ -68,38 +71,59 @@ def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VA
 
 
 def decoding_evaluations(
-    system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], seed: int
+    system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], max_seconds: float, seed: int
 ) -> pd.DataFrame:
     """Measure the quality and the speed of each decoding of a model.
 
+    Args:
+        system: the model; its own decoding is not used.
+        decodings: what to measure.
+        texts: cleaned texts of at least two words.
+        max_seconds: a decoding that takes more seconds per prefix on the first texts is not scored, to save time.
+        seed: seed of the bootstrap.
+
     Returns:
         one row per decoding, in the given order. Columns: `decoding`; `rouge1`, `rouge2` and
-        `exact_match` of its answers as `Estimate`s; `seconds` per prefix, decoded in batches.
+        `exact_match` of its answers as `Estimate`s, undefined if it was not scored; `seconds` per prefix, decoded in
+        batches.
     """
     pairs = as_pairs(texts)
+    contexts, targets = [pair.context for pair in pairs], [pair.target for pair in pairs]
+    _timed_answers(system, contexts[:NUM_TRIED], decodings[0])  # the first call is slower
     rows = []
     for decoding in tqdm(decodings, "decoding", leave=False):
-        started = time.perf_counter()
-        answers = best_answers(system.model, system.tokenizer, [pair.context for pair in pairs], decoding)
-        seconds = time.perf_counter() - started
-        scores = answer_scores(answers, [pair.target for pair in pairs])
+        answers, seconds = _timed_answers(system, contexts[:NUM_TRIED], decoding)
+        is_scored = seconds <= max_seconds
+        if is_scored:
+            answers, seconds = _timed_answers(system, contexts, decoding)
+        scores = answer_scores(answers, targets[: len(answers)])
         estimates = {
-            name: estimate(Ratio.mean(scores[name].to_numpy()), seed) for name in ("rouge1", "rouge2", "exact_match")
+            name: estimate(Ratio.mean(scores[name].to_numpy()), seed) if is_scored else UNDEFINED
+            for name in ("rouge1", "rouge2", "exact_match")
         }
-        rows.append({"decoding": decoding, **estimates, "seconds": seconds / len(pairs)})
+        rows.append({"decoding": decoding, **estimates, "seconds": seconds})
     return pd.DataFrame(rows)
+
+
+def _timed_answers(system: ModelSystem, contexts: Sequence[str], decoding: Decoding) -> tuple[list[str], float]:
+    """The answers to contexts, and the seconds per context."""
+    started = time.perf_counter()
+    answers = best_answers(system.model, system.tokenizer, contexts, decoding)
+    return answers, (time.perf_counter() - started) / len(contexts)
 
 
 def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
     """Choose the best decoding that takes at most `max_seconds` per prefix, or the fastest if none is fast enough.
 
-    The best one has the highest mean of ROUGE-1 and ROUGE-2: correct words, and correct words in order.
+    The best one has the highest mean of ROUGE-1 and ROUGE-2: correct words, and correct words in order. Only decodings
+    that were scored can be the best one.
 
     Args:
         table: the table of `decoding_evaluations`.
         max_seconds: seconds per prefix.
     """
-    affordable = table[table["seconds"] <= max_seconds]
+    is_scored = table["rouge1"].map(lambda score: not math.isnan(score.value))
+    affordable = table[is_scored & (table["seconds"] <= max_seconds)]
     if affordable.empty:
         return table.loc[table["seconds"].idxmin(), "decoding"]
     rouge = affordable[["rouge1", "rouge2"]].map(lambda score: score.value).mean(axis=1)

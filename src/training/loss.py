@@ -110,11 +110,21 @@ def sampled_training_loss(
     hidden, labels, _ = target_states(model, batch)
     drawn = torch.multinomial(frequencies, num_samples, replacement=True)
     tokens, places = torch.cat([labels, drawn]).unique(return_inverse=True)
-    # log(1 - (1 - frequency)^draws); the labels count as draws, too.
-    log_sampled = torch.log1p(-frequencies[tokens]).mul(len(places)).expm1().neg().log()
+    # The labels count as draws, too.
+    log_sampled = log_inclusion_probability(frequencies[tokens], len(places))
     output_layer = model.get_output_embeddings()
     bias = -log_sampled if output_layer.bias is None else output_layer.bias[tokens] - log_sampled
     return BlockwiseCrossEntropy.apply(hidden, output_layer.weight[tokens], bias, places[: len(labels)])
+
+
+def log_inclusion_probability(frequencies: torch.Tensor, num_draws: int) -> torch.Tensor:
+    """Logarithm of the probability that a token is drawn at least once: log(1 - (1 - frequency)^draws).
+
+    Args:
+        frequencies: float32 [tokens], the probability with which each token is drawn, above 0.
+        num_draws: number of draws, with replacement.
+    """
+    return torch.log1p(-frequencies).mul(num_draws).expm1().neg().log()
 
 
 def token_frequencies(dataset: NextTokenDataset, vocab_size: int) -> torch.Tensor:

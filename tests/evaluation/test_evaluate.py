@@ -13,6 +13,7 @@ import torch
 from src.completion.completer import complete
 from src.completion.decoding import GREEDY, Decoding
 from src.data_utils import split_x_target_by_words
+from src.evaluation import selection
 from src.evaluation.evaluate import (
     Evaluation,
     evaluate,
@@ -245,11 +246,29 @@ def test_decodings_are_scored_on_the_same_pairs(opinionated_lstm, tokenizer, cle
     texts = evaluation_texts(cleaned_texts, 10, seed=0)
     decodings = [GREEDY, Decoding("beam", num_beams=3)]
     system = ModelSystem("LSTM", opinionated_lstm, tokenizer)
-    table = decoding_evaluations(system, decodings, texts, seed=0)
+    table = decoding_evaluations(system, decodings, texts, max_seconds=60, seed=0)
     assert table["decoding"].tolist() == decodings
     assert (table["seconds"] > 0).all()
     greedy = evaluate(system, texts).summary(seed=0)
     assert all(table.loc[0, name] == greedy[name] for name in ("rouge1", "rouge2", "exact_match"))
+
+
+def test_a_decoding_that_is_too_slow_is_shown_but_neither_scored_nor_chosen(monkeypatch):
+    mbr, answered, now = Decoding("mbr"), [], [0.0]
+
+    def answers(_model, _tokenizer, contexts, decoding):
+        answered.append((decoding, len(contexts)))
+        now[0] += len(contexts) * (1.0 if decoding == mbr else 0.01)
+        return ["four"] * len(contexts)
+
+    monkeypatch.setattr(selection, "best_answers", answers)
+    monkeypatch.setattr(selection.time, "perf_counter", lambda: now[0])
+    system, texts = SimpleNamespace(model=None, tokenizer=None), ["one two three four"] * 40
+    table = decoding_evaluations(system, [GREEDY, mbr], texts, max_seconds=0.2, seed=0)
+    assert answered[1:] == [(GREEDY, selection.NUM_TRIED), (GREEDY, 40), (mbr, selection.NUM_TRIED)]
+    assert table["seconds"].tolist() == pytest.approx([0.01, 1.0])
+    assert table.loc[0, "rouge1"].value == 1.0 and str(table.loc[1, "rouge1"]) == "undefined"
+    assert choose_decoding(table, max_seconds=2.0) == GREEDY
 
 
 def test_the_best_decoding_within_the_time_is_chosen():
