@@ -9,7 +9,6 @@ from pathlib import Path
 from src.evaluation.metrics import METRICS
 from src.files import replace_between
 from src.report.tables import (
-    COMPARISON_FILE,
     SEED_MARK,
     UNKNOWN,
     cost_table,
@@ -21,6 +20,7 @@ from src.report.tables import (
     seed_table,
     summaries_of_seeds,
 )
+from src.runs import COMPARISON_FILE
 
 TABLE_START, TABLE_END = "<!-- results: make table -->", "<!-- end of results -->"
 FULL_START, FULL_END = "<!-- full tables: make table -->", "<!-- end of full tables -->"

@@ -10,7 +10,6 @@ from src.evaluation.intervals import Estimate, Summary
 from src.evaluation.metrics import METRICS
 from src.evaluation.typing import TYPING_METRICS
 
-COMPARISON_FILE = "comparison.json"
 COST_TITLES = {
     "seconds_per_suggestion": "seconds per suggestion",
     "parameters": "parameters",
@@ -203,6 +202,20 @@ def error_table(errors: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
     counts = pd.DataFrame({name: dict(kinds) for name, kinds in errors.items()})
     shares = (100 * counts / counts.sum()).map("{:.1f}%".format)
     return shares[(counts > 0).any(axis=1)]
+
+
+def recited_table(record: Mapping[str, Mapping[str, dict]]) -> pd.DataFrame:
+    """One row per system, one column per split: the share of tweets that it recites.
+
+    Args:
+        record: from `src.evaluation.memorisation.recited_shares`.
+    """
+    return pd.DataFrame(
+        {
+            f"{split} tweets recited": {name: _percent(Estimate.from_record(share)) for name, share in shares.items()}
+            for split, shares in record.items()
+        }
+    )
 
 
 def markdown_table(rows: Sequence[dict]) -> str:

@@ -22,6 +22,7 @@ from src.report.tables import (
     main_table,
     markdown_table,
     plain_table,
+    recited_table,
     recorded_summaries,
     score_table,
     seed_table,
@@ -125,6 +126,15 @@ def test_the_table_of_errors_has_percents_and_no_row_of_zeros():
         "right": {"LSTM": "25.0%", "transformer": "0.0%"},
         "wrong": {"LSTM": "75.0%", "transformer": "100.0%"},
     }
+
+
+def test_the_table_of_recited_tweets_has_a_column_per_split():
+    share = {"value": 0.01, "low": 0.005, "high": 0.02, "n": 200}
+    table = recited_table({"training": {"LSTM": share}, "test": {"LSTM": {**share, "value": 0.0, "low": 0.0}}})
+    assert table.to_dict("index") == {
+        "LSTM": {"training tweets recited": "1.0% (0.5 to 2.0)", "test tweets recited": "0.0% (0.0 to 2.0)"}
+    }
+    assert recited_table({}).empty
 
 
 def test_the_readme_shows_the_main_table_and_names_data_size_and_seed(record):
