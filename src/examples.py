@@ -49,6 +49,10 @@ TWEETS = (
     "cant sleep so i am watching old cartoons with the cat",
     "finally finished my essay time to go to bed",
     "who wants to go to the beach with me this weekend",
+    "so hungry right now i could eat a whole pizza",
+    "good night everyone i have to get up early tomorrow",
+    "just watched the saddest movie ever and i cried so much",
+    "it is raining again so i am staying home with my dog",
 )
 
 # Complete tweets with rare, misspelt and lengthened words, which a WordPiece tokenizer splits.

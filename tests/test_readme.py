@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from src.report.readme import TABLE_END, TABLE_START, results_section, update_readme
+from src.report.readme import (
+    FULL_END,
+    FULL_START,
+    TABLE_END,
+    TABLE_START,
+    full_results_section,
+    results_section,
+    update_pages,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,34 +82,44 @@ def test_tracked_run_is_complete_and_small():
     assert sum(path.stat().st_size for path in paths) < 25e6
 
 
-def test_table_is_that_of_the_tracked_comparison():
+def test_tables_are_those_of_the_tracked_comparison():
     record = json.loads((ROOT / TRACKED_RUN / "comparison.json").read_text(encoding="utf-8"))
     table = README.split(TABLE_START)[1].split(TABLE_END)[0].strip()
     assert table == results_section(record).strip(), "run `make table`"
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    assert results.split(FULL_START)[1].split(FULL_END)[0].strip() == full_results_section(record).strip()
 
 
-def test_update_readme_replaces_the_table_only(tmp_path):
+@pytest.fixture
+def pages(tmp_path) -> list[Path]:
+    """A README and a page of results with old tables."""
+    readme, results = tmp_path / "README.md", tmp_path / "RESULTS.md"
+    readme.write_text(f"before\n{TABLE_START}\nold\n{TABLE_END}\nafter\n")
+    results.write_text(f"before\n{FULL_START}\nold\n{FULL_END}\nafter\n")
+    return [readme, results]
+
+
+def test_only_the_tables_are_replaced(tmp_path, pages):
     run_dir = tmp_path / "models" / "lstm_lm-20260101-000000"
     run_dir.mkdir(parents=True)
-    (run_dir / "comparison.json").write_bytes((ROOT / TRACKED_RUN / "comparison.json").read_bytes())
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{TABLE_START}\nold\n{TABLE_END}\nafter\n")
-    update_readme(readme, tmp_path / "models")
-    updated = readme.read_text()
-    assert updated.startswith(f"before\n{TABLE_START}\n|  | tweets typed |")
-    assert updated.endswith(f"{TABLE_END}\nafter\n")
-    assert "old" not in updated
-    update_readme(readme, tmp_path / "models")
-    assert readme.read_text() == updated
+    shutil.copy(ROOT / TRACKED_RUN / "comparison.json", run_dir)
+    update_pages(*pages, tmp_path / "models")
+    updated = [page.read_text() for page in pages]
+    beginnings = f"{TABLE_START}\n|  | keys saved, 3 suggestions |", f"{FULL_START}\n|  | tweets typed |"
+    for text, beginning, end in zip(updated, beginnings, (TABLE_END, FULL_END)):
+        assert text.startswith(f"before\n{beginning}")
+        assert text.endswith(f"{end}\nafter\n")
+        assert "old" not in text
+    update_pages(*pages, tmp_path / "models")
+    assert [page.read_text() for page in pages] == updated
 
 
-def test_update_readme_says_what_is_missing(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("no markers")
+def test_what_is_missing_is_said(tmp_path, pages):
     with pytest.raises(ValueError, match=r"no comparison\.json in .*: run compare\.ipynb first"):
-        update_readme(readme, tmp_path)
+        update_pages(*pages, tmp_path)
     run_dir = tmp_path / "lstm_lm-20260101-000000"
     run_dir.mkdir()
     shutil.copy(ROOT / TRACKED_RUN / "comparison.json", run_dir)
+    pages[0].write_text("no markers")
     with pytest.raises(ValueError, match="has no lines"):
-        update_readme(readme, tmp_path)
+        update_pages(*pages, tmp_path)

@@ -1,13 +1,13 @@
 """How much of the evaluation was already in the training texts.
 
-`near_duplicates` finds evaluation texts that closely match a training text. `verbatim_share`
-counts answers that are copied from a training text. Words are separated by spaces. Both are
-exact: nothing is hashed to a fingerprint or sampled.
+`near_duplicates` finds evaluation texts that closely match a training text, `nearest_similarity` says
+how close the closest one is. `verbatim_share` counts answers that are copied from a training text.
+Words are separated by spaces. All are exact: nothing is hashed to a fingerprint or sampled.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pandas as pd
@@ -44,11 +44,7 @@ def near_duplicates(texts: Sequence[str], training_texts: Sequence[str], thresho
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}: give a similarity above 0, at most 1")
     text_shingles = [_shingles(text) for text in texts]
-    texts_with: defaultdict[Shingle, list[int]] = defaultdict(list)
-    for i, shingles in enumerate(text_shingles):
-        for shingle in shingles:
-            texts_with[shingle].append(i)
-
+    texts_with = _texts_with(text_shingles)
     found = np.zeros(len(texts), dtype=bool)
     for training_text in tqdm(training_texts, "near-duplicates", leave=False, mininterval=1):
         shingles = _shingles(training_text)
@@ -59,6 +55,39 @@ def near_duplicates(texts: Sequence[str], training_texts: Sequence[str], thresho
             if _jaccard(shingles, text_shingles[i]) >= threshold:
                 found[i] = True
     return found
+
+
+def nearest_similarity(texts: Sequence[str], training_texts: Sequence[str]) -> np.ndarray:
+    """The Jaccard similarity of each text to the training text that is most similar to it.
+
+    Similarity is that of `near_duplicates`. Only texts that share a bigram are compared.
+
+    Args:
+        texts: [texts] cleaned.
+        training_texts: [training texts] cleaned.
+
+    Returns:
+        float64 [texts], from 0 to 1.
+    """
+    text_shingles = [_shingles(text) for text in texts]
+    texts_with = _texts_with(text_shingles)
+    nearest = np.zeros(len(texts))
+    for training_text in tqdm(training_texts, "nearest tweets", leave=False, mininterval=1):
+        shingles = _shingles(training_text)
+        found = (texts_with[shingle] for shingle in shingles if shingle in texts_with)
+        for i, num_shared in Counter(chain.from_iterable(found)).items():
+            similarity = num_shared / (len(shingles) + len(text_shingles[i]) - num_shared)
+            nearest[i] = max(nearest[i], similarity)
+    return nearest
+
+
+def _texts_with(text_shingles: Sequence[set[Shingle]]) -> dict[Shingle, list[int]]:
+    """The indices of the texts that hold each shingle."""
+    texts_with: dict[Shingle, list[int]] = {}
+    for i, shingles in enumerate(text_shingles):
+        for shingle in shingles:
+            texts_with.setdefault(shingle, []).append(i)
+    return texts_with
 
 
 def _shingles(text: str) -> set[Shingle]:

@@ -1,4 +1,7 @@
-"""The README's table of results: `python -m src.report.readme` writes it from the newest `models/*/comparison.json`."""
+"""The tables of results in the README and in benchmarks/RESULTS.md.
+
+`python -m src.report.readme` writes them from the newest `models/*/comparison.json`.
+"""
 
 import json
 from pathlib import Path
@@ -6,27 +9,34 @@ from pathlib import Path
 from src.evaluation.metrics import METRICS
 from src.files import replace_between
 from src.report.tables import (
-    COMPARISON_FILE,
     SEED_MARK,
     UNKNOWN,
     cost_table,
     keys_saved_table,
+    main_table,
     markdown_table,
     recorded_summaries,
     score_table,
     seed_table,
     summaries_of_seeds,
 )
+from src.runs import COMPARISON_FILE
 
 TABLE_START, TABLE_END = "<!-- results: make table -->", "<!-- end of results -->"
+FULL_START, FULL_END = "<!-- full tables: make table -->", "<!-- end of full tables -->"
 TITLES = [metric.title for metric in METRICS.values() if metric.in_readme]
 
 
 def results_section(record: dict) -> str:
-    """The tables of a comparison, and a note that names its data.
+    """The main table of a comparison, and a note that names its data, for the README."""
+    rows = [{"": name, **row} for name, row in main_table(record).to_dict("index").items()]
+    return f"{markdown_table(rows)}\n\n{_note(record)}\n"
 
-    The first table holds the keys saved, the second the scores of complete answers. The LSTM's runs with other seeds
-    share one row, their mean. The record also holds the other metrics.
+
+def full_results_section(record: dict) -> str:
+    """The keys saved and the scores of all systems, and a note that names their data, for benchmarks/RESULTS.md.
+
+    The LSTM's runs with other seeds share one row, their mean. The record also holds the other metrics.
     """
     summaries = recorded_summaries(record)
     table = score_table(summaries)[TITLES].join(cost_table(record))
@@ -38,26 +48,34 @@ def results_section(record: dict) -> str:
         name = f"LSTM, mean of {len(seeds)} seeds ± standard deviation"
         rows.append({"": name, **dict.fromkeys(table.columns, UNKNOWN), **scores})
     saved = [{"": name, **row} for name, row in keys_saved_table(record["typing"]).to_dict("index").items()]
+    return f"{markdown_table(saved)}\n\n{markdown_table(rows)}\n\n{_note(record)}\n"
+
+
+def _note(record: dict) -> str:
     data = record["data"]
-    note = (
+    return (
         f"{record['num_pairs']:,} test pairs of `{data['source']}` ({data['name']}, {data['counts']['train']:,} "
         f"training tweets after cleaning), seed {record['seed']}, {record['interval']}, by `{record['command']}`."
     )
-    return f"{markdown_table(saved)}\n\n{markdown_table(rows)}\n\n{note}\n"
 
 
-def update_readme(readme: str | Path = "README.md", models_dir: str | Path = "models") -> None:
-    """Replace the table in the README with the one of the newest comparison.
+def update_pages(
+    readme: str | Path = "README.md",
+    results: str | Path = "benchmarks/RESULTS.md",
+    models_dir: str | Path = "models",
+) -> None:
+    """Replace the tables in the README and in the page of results with those of the newest comparison.
 
     Raises:
-        ValueError: there is no comparison yet, or the README has no markers.
+        ValueError: there is no comparison yet, or a page has no markers.
     """
     comparisons = sorted(Path(models_dir).glob(f"lstm_lm-*/{COMPARISON_FILE}"))
     if not comparisons:
         raise ValueError(f"no {COMPARISON_FILE} in {models_dir}: run compare.ipynb first")
     record = json.loads(comparisons[-1].read_text(encoding="utf-8"))
     replace_between(readme, TABLE_START, TABLE_END, results_section(record))
+    replace_between(results, FULL_START, FULL_END, full_results_section(record))
 
 
 if __name__ == "__main__":
-    update_readme()
+    update_pages()

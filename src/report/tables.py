@@ -1,71 +1,31 @@
-"""The comparison of all systems: its record, its tables and its conclusion."""
+"""The tables of a comparison, made from its record."""
 
 import textwrap
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from src.evaluation.evaluate import Evaluation, exact_match_at_coverage, paired_difference
-from src.evaluation.intervals import Estimate, Summary, as_record
-from src.evaluation.metrics import METRICS, Metric
+from src.evaluation.evaluate import Evaluation, paired_difference
+from src.evaluation.intervals import Estimate, Summary
+from src.evaluation.metrics import METRICS
 from src.evaluation.typing import TYPING_METRICS
-from src.runs import git_commit, library_versions
 
-COMPARISON_FILE = "comparison.json"
 COST_TITLES = {
     "seconds_per_suggestion": "seconds per suggestion",
     "parameters": "parameters",
     "megabytes": "MB",
 }
+KEYS_SAVED = "keys saved, 3 suggestions"
 UNKNOWN = "–"
 TITLE_WIDTH = 12
 # In the names of runs that differ only in their seed: "LSTM, seed 1", "LSTM, seed 2", ...
 SEED_MARK = ", seed "
-COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
 # Besides the keys saved, as many as fit a terminal.
 TERMINAL_METRICS = [METRICS[name] for name in ("rouge1", "next_word", "perplexity_per_word")]
 MAIN_METRICS = [metric for metric in METRICS.values() if metric.is_main]
-
-
-def comparison_record(
-    evaluations: Sequence[Evaluation], details: dict[str, dict], data: dict, seed: int, settings: dict
-) -> dict:
-    """Collect all results of a comparison in a dict that JSON can hold.
-
-    Args:
-        evaluations: one per system, all on the same test pairs.
-        details: more about each system, by its name: `seconds_per_suggestion`, `parameters`,
-            `megabytes`, `run`, `decoding`, `form_of` (the system of which this is another form) and others, as
-            far as they are known.
-        data: the record of the corpus, from `src.data_utils.corpus_record`.
-        seed: the seed that drew the pairs, and that draws the bootstrap's resamples.
-        settings: all parameters of the comparison.
-    """
-    return {
-        "created": datetime.now().isoformat(timespec="seconds"),
-        "command": "make run",
-        "data": data,
-        "split": "test",
-        "num_pairs": len(evaluations[0].answers),
-        "seed": seed,
-        "interval": "95% bootstrap over pairs",
-        "settings": settings,
-        "systems": {
-            evaluation.name: {
-                "metrics": as_record(evaluation.summary(seed)),
-                "exact_match_at_coverage": {
-                    str(coverage): asdict(exact_match_at_coverage(evaluation, coverage, seed)) for coverage in COVERAGES
-                },
-                **details.get(evaluation.name, {}),
-            }
-            for evaluation in evaluations
-        },
-        "versions": library_versions(),
-        "git_commit": git_commit(),
-    }
+# The systems of the main table, with the baseline of typing before them and the transformer after them.
+MAIN_SYSTEMS = ("Kneser-Ney n-gram", "LSTM", "LSTM with n-grams", "LSTM with n-grams, device")
+MAIN_SCORES = ("perplexity_per_word", "next_word", "rouge1")
 
 
 def recorded_summaries(record: dict) -> dict[str, Summary]:
@@ -76,6 +36,50 @@ def recorded_summaries(record: dict) -> dict[str, Summary]:
     }
 
 
+def transformer_name(record: dict) -> str | None:
+    """The name of the fine-tuned transformer in a record; None if there is none."""
+    names = [name for name, system in record["systems"].items() if "run" in system and not name.startswith("LSTM")]
+    return names[0] if names else None
+
+
+def main_systems(record: dict) -> list[str]:
+    """The names of the systems of the main table, at most six: the baseline of typing, our models, the transformer."""
+    known = {*record["systems"], *record["typing"]["systems"]}
+    names = (record["typing"]["baseline"], *MAIN_SYSTEMS, transformer_name(record))
+    return [name for name in names if name in known]
+
+
+def main_table(record: dict, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row per system: keys saved with three suggestions, three scores of complete answers, latency and size.
+
+    Args:
+        record: a comparison with its `typing`.
+        names: the systems; None: the main systems.
+    """
+    summaries, costs, typed = recorded_summaries(record), cost_table(record), record["typing"]["systems"]
+    most_tweets = max(system["tweets"] for system in typed.values())
+    rows = {}
+    for name in main_systems(record) if names is None else names:
+        row = {KEYS_SAVED: UNKNOWN}
+        if name in typed:
+            num_tweets = typed[name]["tweets"]
+            few = f", {num_tweets:,} tweet{'' if num_tweets == 1 else 's'}" if num_tweets < most_tweets else ""
+            row[KEYS_SAVED] = _percent(_keys_saved(typed[name], "word", "3")) + few
+        for metric in (METRICS[metric_id] for metric_id in MAIN_SCORES):
+            score = summaries.get(name, {}).get(metric.id)
+            shown = _percent if metric.id == "next_word" else str
+            row[metric.title] = UNKNOWN if score is None else shown(score)
+        for cost in ("seconds_per_suggestion", "megabytes"):
+            row[COST_TITLES[cost]] = costs.loc[name, COST_TITLES[cost]] if name in costs.index else UNKNOWN
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _percent(share: Estimate) -> str:
+    """A share with its interval in percent, such as "53.4% (52.3 to 54.4)"."""
+    return f"{share.value:.1%} ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
 def score_table(summaries: dict[str, Summary]) -> pd.DataFrame:
     """One row per system, one column per metric; each cell is a score with its interval."""
     rows = {
@@ -83,25 +87,6 @@ def score_table(summaries: dict[str, Summary]) -> pd.DataFrame:
         for name, summary in summaries.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def summaries_by_source(
-    evaluations: Collection[Evaluation], sources: Sequence[str], seed: int
-) -> dict[str, dict[str, dict]]:
-    """The summary of every system on the pairs of each source, in JSON types, by source and name.
-
-    Args:
-        sources: the source of each pair.
-
-    Returns:
-        an empty dict if all pairs have one source.
-    """
-    sources = np.array(sources)
-    names = np.unique(sources).tolist()
-    return {
-        source: {one.name: as_record(one.of_pairs(sources == source).summary(seed)) for one in evaluations}
-        for source in (names if len(names) > 1 else [])
-    }
 
 
 def source_table(record: dict[str, dict[str, dict]]) -> pd.DataFrame:
@@ -161,7 +146,7 @@ def keys_saved_table(record: dict) -> pd.DataFrame:
         record: as in `typing_table`.
     """
     columns = {
-        "keys saved, 3 suggestions": ("word", "3"),
+        KEYS_SAVED: ("word", "3"),
         "keys saved, 1 suggestion": ("word", "1"),
         "keys saved, 3 suggestions, phrases": ("phrase", "3"),
     }
@@ -177,17 +162,6 @@ def keys_saved_table(record: dict) -> pd.DataFrame:
 
 def _keys_saved(system: dict, policy: str, n: str) -> Estimate:
     return Estimate.from_record(system[policy][n]["metrics"]["keys_saved"])
-
-
-def keys_saved_sentence(record: dict, names: Sequence[str]) -> str:
-    """Say which share of the keys some systems save with three suggestions, and the baseline.
-
-    Args:
-        record: as in `typing_table`.
-    """
-    systems = {name: record["systems"][name] for name in (*names, record["baseline"])}
-    saved = [f"{name} {_keys_saved(one, 'word', '3')} ({one['tweets']:,} tweets)" for name, one in systems.items()]
-    return f"Share of all keys saved while tweets are typed, three suggestions at every letter: {', '.join(saved)}."
 
 
 def summaries_of_seeds(summaries: dict[str, Summary], name: str) -> list[Summary]:
@@ -217,6 +191,31 @@ def _format_cost(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def error_table(errors: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
+    """One row per kind of error, one column per system: the share of its answers in percent.
+
+    Args:
+        errors: the counts of `src.evaluation.errors.count_errors` by system.
+    """
+    counts = pd.DataFrame({name: dict(kinds) for name, kinds in errors.items()})
+    shares = (100 * counts / counts.sum()).map("{:.1f}%".format)
+    return shares[(counts > 0).any(axis=1)]
+
+
+def recited_table(record: Mapping[str, Mapping[str, dict]]) -> pd.DataFrame:
+    """One row per system, one column per split: the share of tweets that it recites.
+
+    Args:
+        record: from `src.evaluation.memorisation.recited_shares`.
+    """
+    return pd.DataFrame(
+        {
+            f"{split} tweets recited": {name: _percent(Estimate.from_record(share)) for name, share in shares.items()}
+            for split, shares in record.items()
+        }
+    )
 
 
 def markdown_table(rows: Sequence[dict]) -> str:
@@ -257,69 +256,3 @@ def difference_sentence(a: Evaluation, b: Evaluation, metric_id: str, seed: int)
         return f"In {metric.title}, {a.name} and {b.name} can't be told apart: difference {difference}."
     better, worse = (a, b) if (difference.value > 0) != metric.lower_is_better else (b, a)
     return f"In {metric.title}, {better.name} is better than {worse.name}: difference {difference}."
-
-
-def beats(a: Evaluation, b: Evaluation, metric: Metric, seed: int) -> bool:
-    """Whether `a` is better than `b` in a metric by a paired difference whose interval does not include zero."""
-    difference = paired_difference(a, b, metric.id, seed)
-    return difference.high < 0 if metric.lower_is_better else difference.low > 0
-
-
-def baseline_sentence(system: Evaluation, baselines: Sequence[Evaluation], seed: int) -> str:
-    """Say in which main metrics a system beats every baseline that has them, and in which it does not."""
-    won, not_won = [], []
-    for metric in MAIN_METRICS:
-        rivals = [baseline for baseline in baselines if metric.id in baseline.ratios()]
-        beats_all = all(beats(system, rival, metric, seed) for rival in rivals)
-        (won if beats_all else not_won).append(metric.title)
-    sentence = f"{system.name} beats every baseline, by paired differences, in {', '.join(won) or 'nothing'}"
-    return f"{sentence}; not in {', '.join(not_won)}." if not_won else f"{sentence}."
-
-
-def conclusion(
-    record: dict, lstms: Sequence[Evaluation], transformer: Evaluation, baselines: Sequence[Evaluation]
-) -> str:
-    """What the numbers say, in Markdown.
-
-    The keys that they save come first. Each LSTM is compared with the transformer, all of them with the baselines,
-    then the costs of their fastest forms.
-    """
-    summaries = recorded_summaries(record)
-    names = [*(lstm.name for lstm in lstms), transformer.name]
-    bits = METRICS["bits_per_character"]
-    scores = [f"{name} {summaries[name][bits.id]}" for name in names]
-    lines = [
-        f"On {record['num_pairs']:,} test pairs of {record['data']['source']} (95% intervals in brackets):",
-        keys_saved_sentence(record["typing"], names),
-        *(
-            difference_sentence(lstm, transformer, metric.id, record["seed"])
-            for lstm in lstms
-            for metric in MAIN_METRICS
-        ),
-        *(baseline_sentence(one, baselines, record["seed"]) for one in (*lstms, transformer)),
-        f"{bits.title.capitalize()} (lower is better): {', '.join(scores)}.",
-        *(_cost_sentence(record["systems"], lstm.name, transformer.name) for lstm in lstms),
-    ]
-    return "\n".join(f"- {line}" if i else line + "\n" for i, line in enumerate(lines))
-
-
-def fastest_form(systems: dict[str, dict], name: str) -> str:
-    """The name of the system with the lowest latency among a system and its other forms, such as those in int8.
-
-    Args:
-        systems: the systems of a record; what is another form of a system has its name as `form_of`.
-    """
-    forms = [other for other, system in systems.items() if name in (other, system.get("form_of"))]
-    return min(forms, key=lambda form: systems[form]["seconds_per_suggestion"])
-
-
-def _cost_sentence(systems: dict[str, dict], small: str, large: str) -> str:
-    """Say how many times the cost of one system another has, each in its fastest form."""
-    small_form, large_form = (fastest_form(systems, name) for name in (small, large))
-    slower, larger = (
-        systems[large_form][cost] / systems[small_form][cost] for cost in ("seconds_per_suggestion", "megabytes")
-    )
-    return (
-        f"In the fastest form of both, {large} (“{large_form}”) takes {slower:.0f} times as long as {small} "
-        f"(“{small_form}”) for one suggestion and is {larger:.0f} times as large."
-    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from src.evaluation.leakage import near_duplicates, verbatim_share
+from src.evaluation.leakage import near_duplicates, nearest_similarity, verbatim_share
 
 ROWS = ["1", "2", "3", "4", "5", "6 or more", "all"]
 # Few words, so that texts resemble each other; "aa" must never count as "a".
@@ -96,6 +96,23 @@ def test_a_lower_threshold_finds_what_a_higher_one_finds(texts, training_texts, 
     assert (near_duplicates(texts, training_texts, low) >= found_high).all()
     copies = near_duplicates(texts, [*training_texts, *texts], high)
     assert copies.tolist() == [bool(text) for text in texts]
+
+
+# The nearest training text
+
+
+@given(texts=texts_of, training_texts=texts_of)
+def test_the_nearest_similarity_equals_that_of_comparing_all_pairs(texts, training_texts):
+    training_sets = [shingle_set(text) for text in training_texts]
+    expected = [max((jaccard(shingle_set(text), b) for b in training_sets), default=0.0) for text in texts]
+    found = nearest_similarity(texts, training_texts)
+    assert found.dtype == np.float64 and found.tolist() == expected
+
+
+@given(texts=texts_of, training_texts=texts_of, threshold=st.floats(0.05, 1.0))
+def test_near_duplicates_are_the_texts_with_a_near_training_text(texts, training_texts, threshold):
+    near = nearest_similarity(texts, training_texts) >= threshold
+    assert near.tolist() == near_duplicates(texts, training_texts, threshold).tolist()
 
 
 # Verbatim copies

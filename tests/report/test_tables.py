@@ -1,53 +1,38 @@
-"""The record of a comparison, and the tables and sentences made from it."""
+"""The tables that are made from the record of a comparison."""
 
 import json
 import math
-import re
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import Estimate, as_record
-from src.evaluation.metrics import METRICS, answer_scores, next_word_scores
+from src.evaluation.metrics import METRICS
 from src.evaluation.typing import record_suggestions, typing_record
 from src.evaluation.word_list import WordList
 from src.files import write_json
-from src.report.readme import results_section
+from src.report.comparison import COVERAGES, comparison_record, summaries_by_source
+from src.report.readme import full_results_section, results_section
 from src.report.tables import (
-    COVERAGES,
-    baseline_sentence,
-    comparison_record,
-    conclusion,
     cost_table,
     coverage_table,
     difference_sentence,
-    fastest_form,
+    error_table,
+    main_systems,
+    main_table,
     markdown_table,
     plain_table,
+    recited_table,
     recorded_summaries,
     score_table,
     seed_table,
     source_table,
-    summaries_by_source,
     summaries_of_seeds,
     typing_table,
 )
+from tests.report.made_comparison import DATA, evaluation, typed
 
 SEEDS = {"LSTM": 0.1, "LSTM, plain recipe": 0.05, "LSTM, seed 1": 0.2, "LSTM, seed 2": 0.3}
-DATA = {"name": "made-up", "source": "made-up.csv", "counts": {"train": 1200}}
-
-
-def evaluation(name: str, mean: float, bits: float | None = None, n: int = 400) -> Evaluation:
-    """A system with the correct answer to a share `mean` of the pairs, spread evenly, and a wrong one to the others."""
-    is_right = np.arange(n) * 7919 % n < mean * n
-    answers, targets = np.where(is_right, "to bed", "x y").tolist(), ["to bed"] * n
-    scores = answer_scores(answers, targets).join(next_word_scores([[a.split()[0]] for a in answers], targets))
-    likelihood = None
-    if bits is not None:
-        likelihood = pd.DataFrame({"nll": np.full(n, bits * 10 * np.log(2)), "words": 2, "characters": 10})
-    return Evaluation(name, answers, np.linspace(-5, -1, n), scores, likelihood)
 
 
 @pytest.fixture
@@ -63,22 +48,6 @@ def record() -> dict:
         "transformer": {"seconds_per_suggestion": 0.5, "parameters": 130_000_000, "megabytes": 500.0, "run": "t-1"},
     }
     return {**comparison_record(evaluations, costs, DATA, 0, {"max_pairs": 400}), "typing": typed("transformer")}
-
-
-def typed(*more: str) -> dict:
-    """The record of completers that type "so tired" and "so so"; the LSTM knows both words, the others only one."""
-    known = {"word list": "so", "LSTM": "so so tired", **dict.fromkeys(more, "so")}
-    texts = ["so tired", "so so"]
-    records = {name: record_suggestions(WordList([words]), texts) for name, words in known.items()}
-    return typing_record(records, "word list", seed=0)
-
-
-def test_record_survives_json_and_names_what_it_measured(record):
-    assert json.loads(json.dumps(record)) == record
-    assert record["num_pairs"] == 400
-    assert record["data"] == DATA
-    assert record["systems"]["LSTM"]["metrics"]["bits_per_character"]["value"] == pytest.approx(2.0)
-    assert "bits_per_character" not in record["systems"]["baseline"]["metrics"]
 
 
 def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
@@ -102,22 +71,97 @@ def test_the_plain_table_fits_a_terminal(record):
     ]
 
 
-def test_the_readme_table_has_a_row_per_system_and_names_data_size_and_seed(record):
+def test_the_main_systems_are_at_most_six_in_a_fixed_order(record):
+    assert main_systems(record) == ["word list", "LSTM", "transformer"]
+    for name in (
+        "LSTM, seed 1",
+        "LSTM with n-grams",
+        "LSTM, ONNX int8",
+        "LSTM with n-grams, device",
+        "Kneser-Ney n-gram",
+    ):
+        record["systems"][name] = record["systems"]["baseline"]
+    expected = [
+        "word list",
+        "Kneser-Ney n-gram",
+        "LSTM",
+        "LSTM with n-grams",
+        "LSTM with n-grams, device",
+        "transformer",
+    ]
+    assert main_systems(record) == expected == main_table(record).index.tolist()
+
+
+def test_the_main_table_has_six_columns_with_intervals_and_costs(record):
+    record["typing"]["systems"]["transformer"]["tweets"] = 1
+    table = main_table(record)
+    assert list(table.columns) == [
+        "keys saved, 3 suggestions",
+        "perplexity per word",
+        "next-word accuracy",
+        "ROUGE-1",
+        "seconds per suggestion",
+        "MB",
+    ]
+    saved = record["typing"]["systems"]["LSTM"]["word"]["3"]["metrics"]["keys_saved"]
+    next_word = record["systems"]["LSTM"]["metrics"]["next_word"]
+    for cell, share in zip(table.loc["LSTM"].iloc[[0, 2]], (saved, next_word)):
+        value, low, high = (100 * share[name] for name in ("value", "low", "high"))
+        assert cell == f"{value:.1f}% ({low:.1f} to {high:.1f})"
+    assert table.loc["LSTM"].iloc[[1, 4, 5]].tolist() == ["1024 (1024 to 1024)", "0.01", "20"]
+    assert table.loc["transformer", "keys saved, 3 suggestions"].endswith(", 1 tweet")
+    assert table.loc["word list"].tolist()[1:] == ["–"] * 5
+
+
+def test_the_main_table_of_chosen_systems(record):
+    table = main_table(record, ["transformer", "baseline"])
+    assert table.index.tolist() == ["transformer", "baseline"]
+    assert table.loc["baseline"].iloc[[0, 1, 4, 5]].tolist() == ["–", "–", "0.001", "–"]
+
+
+def test_the_table_of_errors_has_percents_and_no_row_of_zeros():
+    errors = {"LSTM": {"right": 1, "wrong": 3, "none": 0}, "transformer": {"right": 0, "wrong": 4, "none": 0}}
+    table = error_table(errors)
+    assert table.to_dict("index") == {
+        "right": {"LSTM": "25.0%", "transformer": "0.0%"},
+        "wrong": {"LSTM": "75.0%", "transformer": "100.0%"},
+    }
+
+
+def test_the_table_of_recited_tweets_has_a_column_per_split():
+    share = {"value": 0.01, "low": 0.005, "high": 0.02, "n": 200}
+    table = recited_table({"training": {"LSTM": share}, "test": {"LSTM": {**share, "value": 0.0, "low": 0.0}}})
+    assert table.to_dict("index") == {
+        "LSTM": {"training tweets recited": "1.0% (0.5 to 2.0)", "test tweets recited": "0.0% (0.0 to 2.0)"}
+    }
+    assert recited_table({}).empty
+
+
+def test_the_readme_shows_the_main_table_and_names_data_size_and_seed(record):
     lines = results_section(record).splitlines()
+    assert (
+        lines[:5]
+        == markdown_table([{"": name, **row} for name, row in main_table(record).to_dict("index").items()]).splitlines()
+    )
+    assert lines[5] == "" and lines[6].startswith(
+        "400 test pairs of `made-up.csv` (made-up, 1,200 training tweets after cleaning), seed 0"
+    )
+
+
+def test_the_full_tables_have_a_row_per_system(record):
+    lines = full_results_section(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     saved, scores = rows[:5], rows[5:]
     assert {line.count("|") for line in scores} == {sum(metric.in_readme for metric in METRICS.values()) + 3 + 2}
     assert [row.split(" | ")[0] for row in scores[2:]] == ["| baseline", "| LSTM", "| transformer"]
     assert [row.split(" | ")[0] for row in saved[2:]] == ["| word list", "| LSTM", "| transformer"]
     assert [row.split(" | ")[1] for row in saved] == ["tweets typed", "---", "2", "2", "2"]
-    assert lines[-1].startswith(
-        "400 test pairs of `made-up.csv` (made-up, 1,200 training tweets after cleaning), seed 0"
-    )
+    assert lines[-1] == results_section(record).splitlines()[-1]
 
 
-def test_the_readme_table_has_one_row_for_all_seeds():
+def test_the_full_tables_have_one_row_for_all_seeds():
     evaluations = [evaluation(name, mean, bits=2.0) for name, mean in SEEDS.items()]
-    lines = results_section({**comparison_record(evaluations, {}, DATA, 0, {}), "typing": typed()}).splitlines()
+    lines = full_results_section({**comparison_record(evaluations, {}, DATA, 0, {}), "typing": typed()}).splitlines()
     lines = lines[lines.index("") + 1 :]
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| LSTM",
@@ -203,26 +247,6 @@ def test_difference_sentence_names_a_better_system_only_if_the_interval_excludes
         assert sentence.startswith("In perplexity per word, good is better than bad")
 
 
-def test_baseline_sentence_takes_paired_differences():
-    model, baseline, n_gram = (
-        evaluation("model", 0.3, bits=1.0),
-        evaluation("baseline", 0.1),
-        # Right on the same pairs.
-        evaluation("n-gram", 0.3, bits=2.0),
-    )
-    assert baseline_sentence(model, [baseline], 0) == (
-        "model beats every baseline, by paired differences, in ROUGE-1, ROUGE-2, next-word accuracy, "
-        "perplexity per word."
-    )
-    assert baseline_sentence(model, [baseline, n_gram], 0) == (
-        "model beats every baseline, by paired differences, in perplexity per word; "
-        "not in ROUGE-1, ROUGE-2, next-word accuracy."
-    )
-    # Their intervals overlap, but the model is right wherever the other is.
-    close = evaluation("close", 0.27, bits=1.0)
-    assert "in ROUGE-1, ROUGE-2, next-word accuracy; not in perplexity" in baseline_sentence(model, [close], 0)
-
-
 def test_scores_by_source_are_those_of_the_pairs_of_each_source():
     models = [evaluation("LSTM", 0.1, bits=2.0), evaluation("constant answer", 0.3)]
     sources = ["a"] * 100 + ["b"] * 300
@@ -242,40 +266,3 @@ def test_scores_by_source_are_those_of_the_pairs_of_each_source():
 def test_with_one_source_there_are_no_scores_by_source():
     assert summaries_by_source([evaluation("LSTM", 0.1)], [""] * 400, seed=0) == {}
     assert source_table({}).empty
-
-
-def test_conclusion_says_which_system_is_better_and_what_it_costs(record):
-    text = conclusion(
-        record,
-        [evaluation("LSTM", 0.1, bits=2.0)],
-        evaluation("transformer", 0.3, bits=1.5),
-        [evaluation("baseline", 0.05)],
-    )
-    assert "On 400 test pairs of made-up.csv" in text
-    assert re.search(r"three suggestions at every letter: LSTM 0\.\d+ .* \(2 tweets\), transformer .*, word list", text)
-    for title in ("ROUGE-1", "ROUGE-2", "next-word accuracy", "perplexity per word"):
-        assert f"In {title}, transformer is better than LSTM" in text
-    assert "transformer beats every baseline" in text
-    assert "LSTM beats every baseline" in text
-    assert text.endswith(
-        "- In the fastest form of both, transformer (“transformer”) takes 50 times as long as LSTM (“LSTM”) for one "
-        "suggestion and is 25 times as large."
-    )
-
-
-def test_costs_are_compared_between_the_fastest_forms_of_both(record):
-    forms = {
-        "LSTM, float32": {"seconds_per_suggestion": 0.02, "megabytes": 1.0, "form_of": "LSTM"},
-        "LSTM, int8": {"seconds_per_suggestion": 0.004, "megabytes": 5.0, "form_of": "LSTM"},
-        "transformer, int8": {"seconds_per_suggestion": 0.2, "megabytes": 150.0, "form_of": "transformer"},
-        # Another model, and no form of the LSTM.
-        "LSTM, seed 1": {"seconds_per_suggestion": 0.001, "megabytes": 20.0},
-    }
-    for name, costs in forms.items():
-        record["systems"][name] = {**record["systems"]["LSTM"], **costs}
-    assert fastest_form(record["systems"], "LSTM") == "LSTM, int8"
-    models = evaluation("LSTM", 0.1, bits=2.0), evaluation("transformer", 0.3, bits=1.5)
-    assert conclusion(record, [models[0]], models[1], [evaluation("baseline", 0.05)]).endswith(
-        "transformer (“transformer, int8”) takes 50 times as long as LSTM (“LSTM, int8”) for one suggestion and is "
-        "30 times as large."
-    )

@@ -9,8 +9,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
-from src.report.tables import COMPARISON_FILE, plain_table
-from src.runs import new_run
+from src.report.tables import plain_table
+from src.runs import COMPARISON_FILE, new_run
 from vm.outcome import closing_lines, command, explain_error, explain_interrupt, project_errors, run_files
 
 [COMMITTED] = (Path(__file__).resolve().parents[2] / "models").glob(f"*/{COMPARISON_FILE}")

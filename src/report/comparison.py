@@ -1,0 +1,266 @@
+"""What a comparison holds: the exported forms of its models, what each system costs, and the record of all results."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src.completion.decoding import WORDS
+from src.deploy.device import DeviceLM
+from src.deploy.export import export_onnx
+from src.deploy.export_transformer import export_transformer
+from src.deploy.onnx_lstm import FILES, OnnxLSTM
+from src.deploy.onnx_transformer import OnnxTransformer
+from src.evaluation.evaluate import Evaluation, exact_match_at_coverage
+from src.evaluation.intervals import Estimate, as_record, difference
+from src.evaluation.metrics import METRICS
+from src.evaluation.systems import ModelSystem, OnnxSystem, System
+from src.evaluation.typing import SuggestionRecord, typing_difference
+from src.models.interpolation import InterpolatedLM
+from src.models.kneser_ney import KneserNeyLM
+from src.models.pretrained import PretrainedLM
+from src.recipe import Device
+from src.runs import find_runs, git_commit, library_versions, megabytes, read_meta
+
+COVERAGES = (0.05, 0.1, 0.25, 0.5, 1.0)
+# Runs that are compared if they are there, by the name of their system. `make seeds` trains the second.
+OTHER_RUNS = {"LSTM, from scratch": "lstm_scratch", "LSTM, plain recipe": "lstm_recipe"}
+
+
+def lstm_runs(lstm_dir: Path, models_dir: str | Path, data: dict) -> dict[str, Path]:
+    """The run folders of the LSTM and of the other LSTMs that were trained on the same data, by name.
+
+    Args:
+        lstm_dir: folder of the run that is called "LSTM".
+        models_dir: folder of the run folders.
+        data: record of the corpus, see `src.data_utils.corpus_record`.
+    """
+    found = {name: find_runs(run, models_dir=models_dir, data=data) for name, run in OTHER_RUNS.items()}
+    seeds = reversed(find_runs("lstm_seed*", models_dir=models_dir, data=data))
+    return {
+        "LSTM": lstm_dir,
+        **{name: paths[0] for name, paths in found.items() if paths},
+        **{f"LSTM, seed {read_meta(path)['settings']['seed']}": path for path in seeds},
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedForm:
+    """A model in the form in which it would run on a small machine.
+
+    Attributes:
+        system: the form, as it is compared.
+        form_of: the name of the system in torch.
+        parameters: number of parameters.
+        megabytes: size of its files in MB (10^6 bytes).
+    """
+
+    system: System
+    form_of: str
+    parameters: int
+    megabytes: float
+
+
+def exported_forms(
+    lstm_dir: Path, device: Device, pretrained_dir: Path, transformer: PretrainedLM
+) -> list[ExportedForm]:
+    """Export the models of a comparison: the LSTM in float32 and int8, the folder `device`, the transformer in int8.
+
+    Args:
+        lstm_dir: run folder of the LSTM; the exported models are written there.
+        device: the LSTM's folder `device`, from `src.recipe.build_device`.
+        pretrained_dir: run folder of the transformer; the exported model is written there.
+        transformer: the transformer of this folder.
+
+    Raises:
+        OSError: a file can't be written.
+    """
+    export_onnx(lstm_dir)
+    lstm_size, transformer_size = device.model.neural.num_parameters(), transformer.model.num_parameters()
+    forms = [
+        ExportedForm(
+            OnnxSystem(f"LSTM, ONNX {precision}", OnnxLSTM(lstm_dir, precision)),
+            "LSTM",
+            lstm_size,
+            (lstm_dir / file).stat().st_size / 1e6,
+        )
+        for precision, file in FILES.items()
+    ]
+    on_device = OnnxSystem("LSTM with n-grams, device", DeviceLM(device.folder))
+    device_megabytes = read_meta(lstm_dir)["device"]["megabytes"]
+    forms.append(ExportedForm(on_device, "LSTM with n-grams", device.model.num_parameters(), device_megabytes))
+    int8_megabytes = export_transformer(pretrained_dir).stat().st_size / 1e6
+    int8 = ModelSystem(f"{transformer.name}, int8", OnnxTransformer(pretrained_dir), transformer.tokenizer, WORDS)
+    return [*forms, ExportedForm(int8, transformer.name, transformer_size, int8_megabytes)]
+
+
+def system_details(
+    systems: Iterable[System],
+    seconds: Mapping[str, float],
+    run_dirs: Mapping[str, Path],
+    forms: Iterable[ExportedForm],
+) -> dict[str, dict]:
+    """What the record says about each system beside its scores, by name; see `comparison_record`.
+
+    Args:
+        systems: all compared systems.
+        seconds: seconds per suggestion of those that were timed, by name.
+        run_dirs: the run folders of those that have one, by name. "LSTM" is among them.
+        forms: the exported systems.
+    """
+    details: dict[str, dict] = {}
+    form_of = {form.system.name: form for form in forms}
+    for system in systems:
+        about = details[system.name] = {}
+        if system.name in seconds:
+            about["seconds_per_suggestion"] = seconds[system.name]
+        if hasattr(system, "decoding"):
+            about["decoding"] = str(system.decoding)
+        if system.name in run_dirs:
+            about.update(_run_details(run_dirs[system.name]))
+        if (form := form_of.get(system.name)) is not None:
+            about.update(parameters=form.parameters, megabytes=form.megabytes, form_of=form.form_of)
+        elif isinstance(system, ModelSystem):
+            about["parameters"] = system.model.num_parameters()
+            if isinstance(system.model, KneserNeyLM):
+                about["megabytes"] = system.model.get_memory_footprint() / 1e6
+            if isinstance(system.model, InterpolatedLM):
+                ngram_megabytes = system.model.ngram.get_memory_footprint() / 1e6
+                about["megabytes"] = megabytes(run_dirs["LSTM"]) + ngram_megabytes
+                about["ngram_weight"] = system.model.weight
+    return details
+
+
+def _run_details(run_dir: Path) -> dict:
+    """The name of a run, its size, how long it was trained and on how many tweets."""
+    meta = read_meta(run_dir)
+    return {
+        "run": run_dir.name,
+        "megabytes": megabytes(run_dir),
+        "training_minutes": meta["duration_seconds"] / 60,
+        "training_tweets": min(meta["settings"]["max_tweets_seen"], meta["data"]["counts"]["train"]),
+        **({"init_from": meta["init_from"]["run"]} if "init_from" in meta else {}),
+    }
+
+
+def comparison_record(
+    evaluations: Sequence[Evaluation], details: dict[str, dict], data: dict, seed: int, settings: dict
+) -> dict:
+    """Collect the scores and costs of a comparison in a dict that JSON can hold.
+
+    The notebook adds `typing`, `differences`, `by_group`, `errors` and others.
+
+    Args:
+        evaluations: one per system, all on the same test pairs.
+        details: more about each system, by its name: `seconds_per_suggestion`, `parameters`,
+            `megabytes`, `run`, `decoding`, `form_of` (the system of which this is another form) and others, as
+            far as they are known.
+        data: the record of the corpus, from `src.data_utils.corpus_record`.
+        seed: the seed that drew the pairs, and that draws the bootstrap's resamples.
+        settings: all parameters of the comparison.
+    """
+    return {
+        "created": datetime.now().isoformat(timespec="seconds"),
+        "command": "make run",
+        "data": data,
+        "split": "test",
+        "num_pairs": len(evaluations[0].answers),
+        "seed": seed,
+        "interval": "95% bootstrap over pairs",
+        "settings": settings,
+        "systems": {
+            evaluation.name: {
+                "metrics": as_record(evaluation.summary(seed)),
+                "exact_match_at_coverage": {
+                    str(coverage): asdict(exact_match_at_coverage(evaluation, coverage, seed)) for coverage in COVERAGES
+                },
+                **details.get(evaluation.name, {}),
+            }
+            for evaluation in evaluations
+        },
+        "versions": library_versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def summaries_by_source(
+    evaluations: Collection[Evaluation], sources: Sequence[str], seed: int
+) -> dict[str, dict[str, dict]]:
+    """The summary of every system on the pairs of each source, in JSON types, by source and name.
+
+    Args:
+        sources: the source of each pair.
+
+    Returns:
+        an empty dict if all pairs have one source.
+    """
+    sources = np.array(sources)
+    names = np.unique(sources).tolist()
+    return {
+        source: {one.name: as_record(one.of_pairs(sources == source).summary(seed)) for one in evaluations}
+        for source in (names if len(names) > 1 else [])
+    }
+
+
+def paired_differences(
+    evaluations: Collection[Evaluation], suggestions: Mapping[str, SuggestionRecord], seed: int
+) -> list[dict]:
+    """The difference between every two systems in every main metric that both have, each on the pairs of both.
+
+    Args:
+        evaluations: of the same pairs.
+        suggestions: what systems suggested while tweets were typed, by name; for the keys saved with three suggestions.
+        seed: seed of the bootstrap.
+
+    Returns:
+        dicts that JSON can hold: names `a` and `b`, the id of the `metric`, `value` (score of a minus score of b), its
+        95% interval `low` and `high`, and the number of pairs or tweets `n`.
+    """
+    rows = [
+        {"a": a, "b": b, "metric": "keys_saved", **asdict(typing_difference(one, other, "word", 3, seed))}
+        for (a, one), (b, other) in combinations(suggestions.items(), 2)
+    ]
+    ratios = {one.name: one.ratios() for one in evaluations}
+    for metric in (metric.id for metric in METRICS.values() if metric.is_main):
+        for a, b in combinations([name for name in ratios if metric in ratios[name]], 2):
+            rows.append(
+                {"a": a, "b": b, "metric": metric, **asdict(difference(ratios[a][metric], ratios[b][metric], seed))}
+            )
+    return rows
+
+
+def group_record(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict[str, dict]]]:
+    """The tables of `src.evaluation.groups.scores_by_group` in JSON types: by title, group and system."""
+    return {
+        title: {group: as_record(scores) for group, scores in table.to_dict("index").items()}
+        for title, table in tables.items()
+    }
+
+
+def find_difference(differences: Iterable[dict], a: str, b: str, metric: str) -> Estimate | None:
+    """The score of `a` minus the score of `b` in a metric, from the record's differences; None if it is not there."""
+    for row in differences:
+        if row["metric"] == metric and {row["a"], row["b"]} == {a, b}:
+            found = Estimate.from_record({name: row[name] for name in ("value", "low", "high", "n")})
+            return found if row["a"] == a else Estimate(-found.value, -found.high, -found.low, found.n)
+    return None
+
+
+def chosen_differences(
+    differences: Iterable[dict], pairs: Iterable[tuple[str, str]], metric_ids: Sequence[str]
+) -> list[dict]:
+    """The recorded differences of some pairs of systems, each as the first minus the second; see `paired_differences`.
+
+    Pairs without a difference in a metric are left out.
+    """
+    differences = list(differences)
+    return [
+        {"a": a, "b": b, "metric": metric, **asdict(found)}
+        for metric in metric_ids
+        for a, b in pairs
+        if (found := find_difference(differences, a, b, metric)) is not None
+    ]
