@@ -54,7 +54,7 @@ lint: $(VENV)/installed-dev  ## Check style and spelling
 	git ls-files -z | xargs -0 $(BIN)/codespell
 	$(BIN)/jupyter nbconvert --log-level ERROR --to script --stdout $(NOTEBOOKS) | $(BIN)/codespell -
 
-table: $(VENV)/installed  ## Write the newest comparison in models/ into the README's result table
+table: $(VENV)/installed  ## Write the newest comparison in models/ into the tables of README.md and benchmarks/RESULTS.md
 	$(BIN)/python -m src.report.readme
 
 seeds: $(VENV)/installed-dev  ## Train the newest LSTM with two more seeds, and the plain recipe once

@@ -27,7 +27,7 @@ ADAPTATION = TrainingSettings(learning_rate=2e-3, batch_size=32, max_epochs=8, m
 ADAPTATION_DROPOUT = 0.3
 TRAINED_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 EVAL_BATCH_SIZE = 128
-# A guess: from how many training tweets on random weights are as good is not measured.
+# Extrapolated from 1,000 to 31,179 tweets, where random weights are still worse: see benchmarks/RESULTS.md.
 MIN_TWEETS_FROM_SCRATCH = 100_000
 # Short tweets such as "good morning" are in every corpus, and a Bloom filter errs on 1 text in 100.
 MAX_SEEN_SHARE, MAX_SEEN = 0.05, 2

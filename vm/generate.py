@@ -38,6 +38,7 @@ GPU_PARAMETERS = {
     },
     "compare": {
         **FOLDERS,
+        "val_loss_tweets": 5_000,
         "test_share": 1.0,
         "max_pairs": 20_000,
         "typed_tweets": 1_000,

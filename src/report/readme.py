@@ -24,7 +24,7 @@ from src.runs import COMPARISON_FILE
 
 TABLE_START, TABLE_END = "<!-- results: make table -->", "<!-- end of results -->"
 FULL_START, FULL_END = "<!-- full tables: make table -->", "<!-- end of full tables -->"
-TITLES = [metric.title for metric in METRICS.values() if metric.in_readme]
+TITLES = [metric.title for metric in METRICS.values() if metric.in_results]
 
 
 def results_section(record: dict) -> str:

@@ -11,7 +11,7 @@ from src.evaluation.metrics import METRICS
 from src.evaluation.typing import TYPING_METRICS
 
 COST_TITLES = {
-    "seconds_per_suggestion": "seconds per suggestion",
+    "seconds_per_suggestion": "ms per suggestion",
     "parameters": "parameters",
     "megabytes": "MB",
 }
@@ -179,18 +179,20 @@ def seed_table(summaries: Sequence[Summary]) -> pd.DataFrame:
 
 
 def cost_table(record: dict) -> pd.DataFrame:
-    """One row per system: seconds per suggestion, parameters, MB."""
+    """One row per system: milliseconds per suggestion, parameters, MB."""
     rows = {
-        name: {title: _format_cost(system.get(cost)) for cost, title in COST_TITLES.items()}
+        name: {title: _format_cost(system.get(cost), cost) for cost, title in COST_TITLES.items()}
         for name, system in record["systems"].items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _format_cost(value: float | None) -> str:
+def _format_cost(value: float | None, cost: str) -> str:
     if value is None:
         return UNKNOWN
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    # A record holds seconds.
+    shown = 1000 * value if cost == "seconds_per_suggestion" else value
+    return f"{shown:,.0f}" if shown >= 100 else f"{shown:.3g}"
 
 
 def error_table(errors: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:

@@ -56,18 +56,18 @@ def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
     assert list(scores.columns) == [metric.title for metric in METRICS.values()]
     assert scores.loc["baseline", "bits per character"] == "–"
     assert scores.loc["LSTM", "ROUGE-1"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["rouge1"]))
-    assert costs.loc["LSTM"].tolist() == ["0.01", "5,000,000", "20"]
-    assert costs.loc["baseline"].tolist() == ["0.001", "–", "–"]
+    assert costs.loc["LSTM"].tolist() == ["10", "5,000,000", "20"]
+    assert costs.loc["baseline"].tolist() == ["1", "–", "–"]
 
 
 def test_the_plain_table_fits_a_terminal(record):
     record["systems"]["LSTM, seed 1"] = record["systems"]["LSTM"]
     assert plain_table(record).splitlines() == [
-        "                                  next-word  perplexity  seconds per",
-        "             keys saved  ROUGE-1   accuracy    per word   suggestion   MB",
-        "baseline              –    0.050      0.050           –        0.001    –",
-        "LSTM              69.2%    0.100      0.100        1024         0.01   20",
-        "transformer       38.5%    0.300      0.300         181          0.5  500",
+        "                                  next-word  perplexity      ms per",
+        "             keys saved  ROUGE-1   accuracy    per word  suggestion   MB",
+        "baseline              –    0.050      0.050           –           1    –",
+        "LSTM              69.2%    0.100      0.100        1024          10   20",
+        "transformer       38.5%    0.300      0.300         181         500  500",
     ]
 
 
@@ -100,7 +100,7 @@ def test_the_main_table_has_six_columns_with_intervals_and_costs(record):
         "perplexity per word",
         "next-word accuracy",
         "ROUGE-1",
-        "seconds per suggestion",
+        "ms per suggestion",
         "MB",
     ]
     saved = record["typing"]["systems"]["LSTM"]["word"]["3"]["metrics"]["keys_saved"]
@@ -108,7 +108,7 @@ def test_the_main_table_has_six_columns_with_intervals_and_costs(record):
     for cell, share in zip(table.loc["LSTM"].iloc[[0, 2]], (saved, next_word)):
         value, low, high = (100 * share[name] for name in ("value", "low", "high"))
         assert cell == f"{value:.1f}% ({low:.1f} to {high:.1f})"
-    assert table.loc["LSTM"].iloc[[1, 4, 5]].tolist() == ["1024 (1024 to 1024)", "0.01", "20"]
+    assert table.loc["LSTM"].iloc[[1, 4, 5]].tolist() == ["1024 (1024 to 1024)", "10", "20"]
     assert table.loc["transformer", "keys saved, 3 suggestions"].endswith(", 1 tweet")
     assert table.loc["word list"].tolist()[1:] == ["–"] * 5
 
@@ -116,7 +116,7 @@ def test_the_main_table_has_six_columns_with_intervals_and_costs(record):
 def test_the_main_table_of_chosen_systems(record):
     table = main_table(record, ["transformer", "baseline"])
     assert table.index.tolist() == ["transformer", "baseline"]
-    assert table.loc["baseline"].iloc[[0, 1, 4, 5]].tolist() == ["–", "–", "0.001", "–"]
+    assert table.loc["baseline"].iloc[[0, 1, 4, 5]].tolist() == ["–", "–", "1", "–"]
 
 
 def test_the_table_of_errors_has_percents_and_no_row_of_zeros():
@@ -152,7 +152,7 @@ def test_the_full_tables_have_a_row_per_system(record):
     lines = full_results_section(record).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     saved, scores = rows[:5], rows[5:]
-    assert {line.count("|") for line in scores} == {sum(metric.in_readme for metric in METRICS.values()) + 3 + 2}
+    assert {line.count("|") for line in scores} == {sum(metric.in_results for metric in METRICS.values()) + 3 + 2}
     assert [row.split(" | ")[0] for row in scores[2:]] == ["| baseline", "| LSTM", "| transformer"]
     assert [row.split(" | ")[0] for row in saved[2:]] == ["| word list", "| LSTM", "| transformer"]
     assert [row.split(" | ")[1] for row in saved] == ["tweets typed", "---", "2", "2", "2"]
