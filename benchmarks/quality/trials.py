@@ -43,7 +43,8 @@ class Trial:
     """Everything that a trial may change.
 
     0 turns off a dropout, the noise, the label smoothing, the running average and the sampling of the softmax.
-    `num_samples_on_target` is the number of samples while the loss counts targets alone; None: `num_samples`.
+    `muon_rate` is the learning rate of Muon (Jordan et al., 2024) for the matrices of LSTM and projection; 0: they are
+    trained by AdamW like everything else. `num_samples_on_target` is the number of samples while the loss counts targets alone; None: `num_samples`.
     """
 
     spelling: str = "as it is"
@@ -73,6 +74,7 @@ class Trial:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     average: float = 0.0
+    muon_rate: float = 0.0
     num_train: int = 40_000
     base_steps: int = 900
     seed: int = 0
@@ -85,6 +87,8 @@ BASE = Trial(num_samples=2_000, learning_rate=4e-3, loss_on="all then target")
 KEPT = replace(BASE, dropout=0.3, num_samples_on_target=0)
 HALF = replace(KEPT, num_train=20_000, base_steps=450)
 LONG = replace(KEPT, num_train=120_000, base_steps=2_700)
+# On the complete large corpus, where no tweet is seen twice: about 20 minutes on one core.
+LARGE = replace(BASE, loss_on="all", num_train=1_200_000, base_steps=2_600)
 TRIALS = {
     "full softmax": FULL_SOFTMAX,
     "sampled softmax": SAMPLED,
@@ -129,6 +133,19 @@ TRIALS = {
     "half, pools of 4 batches": replace(HALF, pool_batches=4),
     "half, digits as zeros": replace(HALF, spelling="digits as zeros"),
     "half, letters at most twice in a row": replace(HALF, spelling="letters at most twice in a row"),
+    "large": LARGE,
+    "large, seed 1": replace(LARGE, seed=1),
+    "large, width 896": replace(LARGE, hidden_dim=896),
+    "large, no dropout": replace(LARGE, dropout=0.0),
+    "large, rate 8e-3": replace(LARGE, learning_rate=8e-3),
+    "large, Muon": replace(LARGE, muon_rate=0.02),
+    "large, batch 64": replace(LARGE, batch_size=64),
+    "large, batch 256": replace(LARGE, batch_size=256),
+    "large, vocabulary 16k": replace(LARGE, vocab_size=16_000),
+    "large, 1,000 samples": replace(LARGE, num_samples=1_000),
+    "large, 4,000 samples": replace(LARGE, num_samples=4_000),
+    "large, layer norm": replace(LARGE, layer_norm=True),
+    "large, 75% of the steps on all tokens": replace(LARGE, loss_on="all then target", num_samples_on_target=0),
 }
 
 
@@ -147,6 +164,19 @@ def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
     for epoch in count():
         sampler.set_epoch(epoch)
         yield from BatchSampler(sampler, trial.batch_size, drop_last=False)
+
+
+def optimizers(model: torch.nn.Module, trial: Trial) -> list[torch.optim.Optimizer]:
+    """AdamW for all weights, or for those that Muon leaves to it."""
+    is_hidden_matrix = {
+        name: p.ndim == 2 and "embedding" not in name and "lm_head" not in name for name, p in model.named_parameters()
+    }
+    by_muon = [p for name, p in model.named_parameters() if trial.muon_rate and is_hidden_matrix[name]]
+    by_adamw = [p for name, p in model.named_parameters() if not (trial.muon_rate and is_hidden_matrix[name])]
+    found = [torch.optim.AdamW(by_adamw, trial.learning_rate, weight_decay=trial.weight_decay, fused=True)]
+    if by_muon:
+        found.append(torch.optim.Muon(by_muon, trial.muon_rate, weight_decay=trial.weight_decay))
+    return found
 
 
 class TrialRun:
@@ -175,19 +205,20 @@ class TrialRun:
     def train(self, num_steps: int) -> None:
         """Train from the present weights, with a fresh optimizer and a full schedule."""
         trial, model = self.trial, self.model.train()
-        optimizer = torch.optim.AdamW(
-            model.parameters(), trial.learning_rate, weight_decay=trial.weight_decay, fused=True
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
+        trained_by = optimizers(model, trial)
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(one, lambda i: learning_rate_share(i, num_steps, trial))
+            for one in trained_by
+        ]
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
         first_on_target = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
         drawn = batches(self.datasets["none"], trial)
         for step in tqdm(range(num_steps), mininterval=30):
             self.loss(next(drawn), on_target=step >= first_on_target).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
+            for each in (*trained_by, *schedules):
+                each.step()
+            model.zero_grad()
             if average is not None:
                 average.update_parameters(model)
         if average is not None:
