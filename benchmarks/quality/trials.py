@@ -44,7 +44,8 @@ class Trial:
 
     0 turns off a dropout, the noise, the label smoothing, the running average and the sampling of the softmax.
     `muon_rate` is the learning rate of Muon (Jordan et al., 2024) for the matrices of LSTM and projection; 0: they are
-    trained by AdamW like everything else. `num_samples_on_target` is the number of samples while the loss counts targets alone; None: `num_samples`.
+    trained by AdamW like everything else. `num_samples_on_target` is the number of samples while the loss counts
+    targets alone; None: `num_samples`.
     """
 
     spelling: str = "as it is"
