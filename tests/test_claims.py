@@ -1,0 +1,138 @@
+"""Figures in the prose of the README and the notebooks are those of the committed run's records.
+
+A notebook may state figures of the committed run only in paragraphs that say so. Every such paragraph with a figure is
+listed here with the texts that its figures must have, or among those whose figures the outputs below it show.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RUN_DIR = ROOT / re.search(r'run_dir = "(models/lstm_lm-[^"]+)"', README).group(1)
+META, HISTORY, RECORD = (
+    json.loads((RUN_DIR / f"{name}.json").read_text(encoding="utf-8")) for name in ("meta", "history", "comparison")
+)
+SYSTEMS, TYPED, COUNTS = RECORD["systems"], RECORD["typing"]["systems"], META["data"]["counts"]
+TOGETHER, DEVICE, NGRAMS = "LSTM with n-grams", "LSTM with n-grams, device", "Kneser-Ney n-gram"
+[TRANSFORMER] = [name for name in SYSTEMS if name.startswith(("distilgpt2", "smollm2")) and ", " not in name]
+INT8 = f"{TRANSFORMER}, int8"
+
+
+def score(name: str, metric: str) -> float:
+    return SYSTEMS[name]["metrics"][metric]["value"]
+
+
+def saved(name: str, policy: str = "word") -> dict:
+    return TYPED[name][policy]["3"]["metrics"]["keys_saved"]
+
+
+def perplexity(name: str) -> str:
+    return f"{score(name, 'perplexity_per_word'):.0f}"
+
+
+def milliseconds(name: str) -> str:
+    return f"{1000 * SYSTEMS[name]['seconds_per_suggestion']:.0f}"
+
+
+def minutes(name: str) -> str:
+    return f"{SYSTEMS[name]['training_minutes']:.0f}"
+
+
+def at_coverage(name: str, share: str) -> str:
+    return f"{SYSTEMS[name]['exact_match_at_coverage'][share]['value']:.1%}"
+
+
+def verbatim(name: str, digits: int = 0) -> str:
+    return f"{RECORD['verbatim_in_training'][name]['6 or more']['verbatim']:.{digits}%}"
+
+
+def half_hidden() -> str:
+    """The keys saved if half of the suggestions of the LSTM with n-grams is hidden, the least probable ones."""
+    curve = TYPED[TOGETHER]["curves"]["3"]
+    most = max(point["suggestions_shown"] for point in curve)
+    return f"{max(p['keys_saved'] for p in curve if p['suggestions_shown'] <= most / 2):.1%}"
+
+
+def by_group(title: str, group: str, name: str) -> float:
+    return RECORD["by_group"][title][group][name]["value"]
+
+
+# Texts that must stand on a page as they are. Between them, they hold all figures of the paragraphs on the committed run.
+CLAIMS = {
+    "README.md": [
+        f"**saves {saved(DEVICE)['value']:.1%} of all keys** (95% interval {saved(DEVICE)['low']:.1%} to "
+        f"{saved(DEVICE)['high']:.1%})",
+        f"a list of frequent words saves {saved('word list')['value']:.1%}",
+        f"The LSTM alone saves {saved('LSTM')['value']:.1%}.",
+        f"the two save {saved(TOGETHER)['value']:.1%}.",
+        f"{SYSTEMS[DEVICE]['megabytes']:.1f} MB instead of {SYSTEMS[TOGETHER]['megabytes']:.0f}, a perplexity of "
+        f"{perplexity(DEVICE)} instead of {perplexity(TOGETHER)}",
+        f"The transformer typed only {TYPED[TRANSFORMER]['tweets']} tweets",
+        f"{minutes('LSTM')} minutes on {SYSTEMS['LSTM']['training_tweets']:,} tweets for the LSTM, "
+        f"{minutes(TRANSFORMER)} minutes on {SYSTEMS[TRANSFORMER]['training_tweets']:,} tweets for the transformer",
+        f"{RECORD['num_pairs']:,} test pairs",
+    ],
+    "solution_lstm.ipynb": [
+        f"The committed run, on {META['settings']['max_tweets_seen'] / 1e6:.1f} million tweets, trained for "
+        f"{META['duration_seconds'] / 60:.0f} minutes on one core.",
+        f"a file with {COUNTS['rows_read']:,} rows",
+        f"fewer than 10,000 of {COUNTS['rows_read'] / 1e6:.1f} million rows are dropped, and {COUNTS['train']:,} tweets",
+        f"{SYSTEMS['LSTM']['parameters'] / 1e6:.1f} million parameters",
+        f"falls from {HISTORY[0]['val_loss']:.2f} nats at the first evaluation to {HISTORY[-1]['val_loss']:.2f} at the last",
+        f"one and a half passes over {COUNTS['train'] / 1e6:.1f} million tweets",
+        f"minimum Bayes risk with {META['settings']['decoding']['num_samples']} samples",
+        f"the LSTM has {META['metrics']['val_loss']:.2f}.",
+        f"a perplexity of {META['metrics']['perplexity_per_word']['value']:.0f} per word",
+        f"the expected calibration error is {META['metrics']['calibration_error']['before']:.3f} before and "
+        f"{META['metrics']['calibration_error']['after']:.3f} after",
+    ],
+    "solution_pretrained.ipynb": [
+        f"fine-tuning took {minutes(TRANSFORMER)} minutes",
+        f"{SYSTEMS[TRANSFORMER]['parameters'] / 1e6:.0f} million parameters, "
+        f"{SYSTEMS[TRANSFORMER]['parameters'] / SYSTEMS['LSTM']['parameters']:.0f} times as many as the LSTM has",
+    ],
+    "compare.ipynb": [
+        f"The folder has {SYSTEMS[DEVICE]['megabytes']:.1f} MB".replace("The", "the"),
+        f"a suggestion of the LSTM in int8 takes {milliseconds('LSTM, ONNX int8')} milliseconds and one of the "
+        f"transformer in int8 {milliseconds(INT8)}",
+        f"{saved(TOGETHER)['value']:.1%} with the LSTM and n-grams together, {saved('word list')['value']:.1%} with the "
+        "word list",
+        f"{SYSTEMS[DEVICE]['megabytes']:.1f} MB, {milliseconds(DEVICE)} milliseconds, and the same keys saved as the form "
+        f"in torch, which takes {milliseconds(TOGETHER)} milliseconds and {SYSTEMS[TOGETHER]['megabytes']:.0f} MB",
+        f"the perplexity of the LSTM stays at {perplexity('LSTM, ONNX int8')}",
+        f"The perplexity of the transformer rises from {perplexity(TRANSFORMER)} to {perplexity(INT8)}.",
+        f"saves {saved(TOGETHER)['value']:.1%} of the keys word by word and {saved(TOGETHER, 'phrase')['value']:.1%} with "
+        "phrases",
+        f"still saves {half_hidden()} of the keys if the unsure half",
+        f"{score(TOGETHER, 'exact_match'):.1%} of all answers of the LSTM with n-grams are exactly right, but "
+        f"{at_coverage(TOGETHER, '0.05')} of the surest 5%",
+        f"of its surest 5%, {at_coverage(TRANSFORMER, '0.05')} are right",
+        f"{verbatim('LSTM')} of the LSTM's answers of six words or more occur in a training tweet, but only "
+        f"{verbatim('true endings', 1)} of the true endings",
+        f"The n-gram model copies more: {verbatim(NGRAMS)}.",
+        f"the constant answer is more than twice as long as the true endings "
+        f"({score('constant answer', 'length_ratio'):.1f} times), and the LSTM's answers are a little shorter "
+        f"({score('LSTM', 'length_ratio'):.2f} times)",
+    ],
+}
+
+
+def prose(page: str) -> str:
+    """The text of a page, or of the markdown cells of a notebook, with one space in place of every white space."""
+    if page.endswith(".md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+    else:
+        cells = nbformat.read(ROOT / page, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+@pytest.mark.parametrize("page", CLAIMS)
+def test_the_figures_of_a_page_are_those_of_the_record(page):
+    text = prose(page)
+    assert not [claim for claim in CLAIMS[page] if claim not in text]
