@@ -51,8 +51,8 @@ Scores on the validation split, with 95% confidence intervals (`src/evaluation/m
 
 ## Limits
 
-The model knows only what people wrote in its corpus, in that year and on that site. A suggestion is a guess from the
-words before it: it can be false, and it knows no facts. Names and new words are completed badly.
+The model knows only texts of its training, from their time and place. A suggestion is a guess from the words before it:
+it can be false. Names and new words are completed badly.
 
 ## Biases
 
@@ -63,7 +63,7 @@ biases was made. Check what it suggests before you show it to others.
 
 A language model can repeat its training texts word for word, names and private facts included.
 {_memorisation(comparison) if comparison else "How much this one repeats was not measured."}
-The tweets in its corpus were public; if yours are private, keep a model that has read them private.
+If the tweets of its corpus are private, keep the model private too.
 
 ## Settings
 
