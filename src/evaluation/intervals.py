@@ -66,8 +66,8 @@ class Ratio:
 
     def of(self, weights: np.ndarray) -> np.ndarray:
         """The score if every pair counts as often as its weight; weights [..., pairs] give scores [...]."""
-        # A resample may contain no pair with a denominator.
-        with np.errstate(divide="ignore", invalid="ignore"):
+        # A resample may contain no pair with a denominator, and a perplexity may be infinite.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self.transform((weights @ self.numerator) / (weights @ self.denominator))
 
 

@@ -1,0 +1,65 @@
+"""One sentence for each verdict of a comparison.
+
+`python -m src.report.verdicts PATH` recomputes the verdicts from the `tests` of a JSON file and prints the sentences.
+"""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+from src.evaluation.verdicts import PRIMARY, Verdict, verdicts
+
+
+def verdict_sentences(path: str | Path) -> list[str]:
+    """The sentences of all verdicts that follow from a JSON file with a list `tests`.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: the file has no list `tests`.
+    """
+    record = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(record, dict) or "tests" not in record:
+        raise ValueError(f"{path} has no list `tests`: give the record of a comparison that has one")
+    return [verdict_sentence(verdict) for verdict in verdicts(record["tests"])]
+
+
+def verdict_sentence(verdict: Verdict) -> str:
+    """Say a verdict and the numbers that it follows from."""
+    test, percent = verdict.test, f"{verdict.margin:.0%}"
+    a, b = _named(verdict.a, test.runs_a), _named(verdict.b, test.runs_b)
+    metric = f"{verdict.metric.title} ({'lower' if test.lower_is_better else 'higher'} is better)"
+    if math.isnan(test.p_value):
+        return f"{a} and {b} can't be compared in {metric}: the difference is undefined."
+    said = {
+        "better": f"{a} is better than {b}",
+        "worse": f"{a} is worse than {b}",
+        "equivalent": f"{a} and {b} are equivalent",
+        "undecided": f"It is undecided whether {a} or {b} is better",
+    }[verdict.kind]
+    if verdict.kind in ("better", "worse") and test.within(verdict.margin):
+        said = f"{said}, by less than {percent},"
+    p_value = "p" if verdict.metric.id == PRIMARY else "adjusted p"
+    return (
+        f"{said} in {metric}: the difference from {_number(test.baseline)} is {_number(test.value)} "
+        f"(95% interval {_number(test.low)} to {_number(test.high)}, 90% interval {_number(test.low_90)} to "
+        f"{_number(test.high_90)}, {p_value} = {verdict.adjusted_p:.2g}); the margin of equivalence, {percent}, is "
+        f"{_number(verdict.margin * abs(test.baseline))}, and the smallest difference that {test.n:,} texts can show "
+        f"is {_number(test.smallest_difference)}."
+    )
+
+
+def _named(name: str, num_runs: int) -> str:
+    return name if num_runs == 1 else f"{name} ({num_runs} runs)"
+
+
+def _number(number: float) -> str:
+    if math.isnan(number):
+        return "undefined"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Recompute the verdicts of a comparison from its record.")
+    parser.add_argument("path", help="a JSON file with a list `tests`, such as comparison.json")
+    print("\n".join(verdict_sentences(parser.parse_args().path)))
