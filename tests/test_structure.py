@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ("solution_lstm.ipynb", "solution_pretrained.ipynb", "compare.ipynb")
-PAGES = ("README.md", "docs/DESIGN.md", "docs/USING.md", "benchmarks/RESULTS.md", "vm/README.md", "data/README.md")
+PAGES = ("README.md", "docs/DESIGN.md", "docs/USING.md", "docs/PROTOCOL.md", "benchmarks/RESULTS.md", "vm/README.md", "data/README.md")
 MAX_LINES = 360
 HEAVY = {"torch", "transformers", "pandas"}
 
