@@ -5,6 +5,7 @@ import math
 import pickle
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     PrinterCallback,
+    TrainerCallback,
     TrainingArguments,
 )
 
@@ -107,6 +109,7 @@ def train(
     checkpoint_dir: str | Path,
     pad_id: int,
     resume: Resume = "auto",
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> TrainingResult:
     """Train a model in place and leave it with the weights of its best evaluation.
 
@@ -119,6 +122,7 @@ def train(
         pad_id: pad id of the model's tokenizer.
         resume: "auto" resumes from the last checkpoint if `checkpoint_dir` holds one of the same settings,
             data and initial weights, and returns a complete run without a step; "never" starts from the beginning.
+        callbacks: told of every step, evaluation and checkpoint, such as a clock.
 
     Raises:
         ValueError: the model scales its logits, or the processes can't divide a batch evenly.
@@ -127,7 +131,7 @@ def train(
     """
     checkpoint_dir, settings = Path(checkpoint_dir), settings.on(model.device)
     checkpoint = find_checkpoint(model, train_dataset, val_dataset, settings, checkpoint_dir, resume)
-    trainer = make_trainer(model, train_dataset, val_dataset, settings, checkpoint_dir, pad_id)
+    trainer = make_trainer(model, train_dataset, val_dataset, settings, checkpoint_dir, pad_id, callbacks)
     if (checkpoint_dir / RESULT_FILE).exists():
         return complete_result(trainer, settings, checkpoint_dir)
     if checkpoint is not None:
@@ -175,6 +179,7 @@ def make_trainer(
     settings: TrainingSettings,
     checkpoint_dir: Path,
     pad_id: int,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> TargetLossTrainer:
     """The trainer for our settings, with early stopping and one progress bar."""
     trainer = TargetLossTrainer(
@@ -182,7 +187,7 @@ def make_trainer(
         args=training_arguments(settings, settings.num_steps(len(train_dataset)), checkpoint_dir, model.device),
         train_dataset=train_dataset,
         eval_dataset=val_dataset,
-        callbacks=[EarlyStoppingCallback(settings.patience), ProgressBar()],
+        callbacks=[EarlyStoppingCallback(settings.patience), ProgressBar(), *callbacks],
         pad_id=pad_id,
         bf16=settings.bf16,
         all_tokens_share=settings.all_tokens_share,
