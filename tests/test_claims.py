@@ -1,14 +1,11 @@
-"""Figures in the prose of the README and the notebooks are those of the committed run's records.
-
-A notebook may state figures of the committed run only in paragraphs that say so. Every such paragraph with a figure is
-listed here with the texts that its figures must have, or among those whose figures the outputs below it show.
-"""
+"""Figures in the prose of the README and the notebooks are those of the committed run's records."""
 
 import json
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,16 +50,28 @@ def verbatim(name: str, digits: int = 0) -> str:
 
 def half_hidden() -> str:
     """The keys saved if half of the suggestions of the LSTM with n-grams is hidden, the least probable ones."""
-    curve = TYPED[TOGETHER]["curves"]["3"]
-    most = max(point["suggestions_shown"] for point in curve)
-    return f"{max(p['keys_saved'] for p in curve if p['suggestions_shown'] <= most / 2):.1%}"
+    points = sorted((point["suggestions_shown"], point["keys_saved"]) for point in TYPED[TOGETHER]["curves"]["3"])
+    shown, saved_keys = zip(*points)
+    return f"{np.interp(shown[-1] / 2, shown, saved_keys):.1%}"
 
 
-def by_group(title: str, group: str, name: str) -> float:
-    return RECORD["by_group"][title][group][name]["value"]
+def group(title: str, name_of_group: str, digits: str) -> str:
+    return format(RECORD["by_group"][title][name_of_group][DEVICE]["value"], digits)
 
 
-# Texts that must stand on a page as they are. Between them, they hold all figures of the paragraphs on the committed run.
+def typing_share(metric: str) -> str:
+    return f"{TYPED[TOGETHER]['word']['3']['metrics'][metric]['value']:.1%}"
+
+
+def kinds(*chosen: str) -> float:
+    """The share of the device form's answers that are of some kinds."""
+    counts = RECORD["errors"][DEVICE]
+    return sum(counts[kind] for kind in chosen) / sum(counts.values())
+
+
+BY_FREQUENCY = "next-word accuracy by frequency of the true next word"
+BY_SIMILARITY = "ROUGE-1 by similarity to the nearest training tweet"
+# Texts that must stand on a page as they are.
 CLAIMS = {
     "README.md": [
         f"**saves {saved(DEVICE)['value']:.1%} of all keys** (95% interval {saved(DEVICE)['low']:.1%} to "
@@ -81,9 +90,9 @@ CLAIMS = {
         f"The committed run, on {META['settings']['max_tweets_seen'] / 1e6:.1f} million tweets, trained for "
         f"{META['duration_seconds'] / 60:.0f} minutes on one core.",
         f"a file with {COUNTS['rows_read']:,} rows",
-        f"fewer than 10,000 of {COUNTS['rows_read'] / 1e6:.1f} million rows are dropped, and {COUNTS['train']:,} tweets",
+        f"fewer than 10,000 of {COUNTS['rows_read'] / 1e6:.1f} million rows are dropped, and {COUNTS['train']:,} ",
         f"{SYSTEMS['LSTM']['parameters'] / 1e6:.1f} million parameters",
-        f"falls from {HISTORY[0]['val_loss']:.2f} nats at the first evaluation to {HISTORY[-1]['val_loss']:.2f} at the last",
+        f"falls from {HISTORY[0]['val_loss']:.2f} nats at the first evaluation to {HISTORY[-1]['val_loss']:.2f} at ",
         f"one and a half passes over {COUNTS['train'] / 1e6:.1f} million tweets",
         f"minimum Bayes risk with {META['settings']['decoding']['num_samples']} samples",
         f"the LSTM has {META['metrics']['val_loss']:.2f}.",
@@ -97,17 +106,19 @@ CLAIMS = {
         f"{SYSTEMS[TRANSFORMER]['parameters'] / SYSTEMS['LSTM']['parameters']:.0f} times as many as the LSTM has",
     ],
     "compare.ipynb": [
-        f"The folder has {SYSTEMS[DEVICE]['megabytes']:.1f} MB".replace("The", "the"),
+        f"the folder has {SYSTEMS[DEVICE]['megabytes']:.1f} MB",
         f"a suggestion of the LSTM in int8 takes {milliseconds('LSTM, ONNX int8')} milliseconds and one of the "
         f"transformer in int8 {milliseconds(INT8)}",
-        f"{saved(TOGETHER)['value']:.1%} with the LSTM and n-grams together, {saved('word list')['value']:.1%} with the "
-        "word list",
-        f"{SYSTEMS[DEVICE]['megabytes']:.1f} MB, {milliseconds(DEVICE)} milliseconds, and the same keys saved as the form "
-        f"in torch, which takes {milliseconds(TOGETHER)} milliseconds and {SYSTEMS[TOGETHER]['megabytes']:.0f} MB",
+        f"{saved(TOGETHER)['value']:.1%} with the LSTM and n-grams together, "
+        f"{saved('word list')['value']:.1%} with the word list",
+        f"{SYSTEMS[DEVICE]['megabytes']:.1f} MB, {milliseconds(DEVICE)} milliseconds, and the same keys saved as the "
+        f"form in torch, which takes {milliseconds(TOGETHER)} milliseconds and {SYSTEMS[TOGETHER]['megabytes']:.0f} MB",
         f"the perplexity of the LSTM stays at {perplexity('LSTM, ONNX int8')}",
         f"The perplexity of the transformer rises from {perplexity(TRANSFORMER)} to {perplexity(INT8)}.",
-        f"saves {saved(TOGETHER)['value']:.1%} of the keys word by word and {saved(TOGETHER, 'phrase')['value']:.1%} with "
-        "phrases",
+        f"saves {saved(TOGETHER)['value']:.1%} of the keys word by word and "
+        f"{saved(TOGETHER, 'phrase')['value']:.1%} with phrases",
+        f"About one suggestion in seven is right ({typing_share('suggestions_right')}), and every third word "
+        f"({typing_share('words_before_first_letter')}) is offered before its first letter.",
         f"still saves {half_hidden()} of the keys if the unsure half",
         f"{score(TOGETHER, 'exact_match'):.1%} of all answers of the LSTM with n-grams are exactly right, but "
         f"{at_coverage(TOGETHER, '0.05')} of the surest 5%",
@@ -115,6 +126,11 @@ CLAIMS = {
         f"{verbatim('LSTM')} of the LSTM's answers of six words or more occur in a training tweet, but only "
         f"{verbatim('true endings', 1)} of the true endings",
         f"The n-gram model copies more: {verbatim(NGRAMS)}.",
+        f"Hardly any answer repeats itself ({kinds('repeats itself'):.1%}).",
+        f"Of words that make up 1% of all words or more, the form for a device finds "
+        f"{group(BY_FREQUENCY, '1% or more', '.0%')}; of those below 0.01%, {group(BY_FREQUENCY, 'under 0.01%', '.0%')}.",
+        f"ROUGE-1 rises from {group(BY_SIMILARITY, 'under 0.1', '.2f')} for tweets unlike any training tweet to "
+        f"{group(BY_SIMILARITY, '0.5 or more', '.2f')} for the most similar ones",
         f"the constant answer is more than twice as long as the true endings "
         f"({score('constant answer', 'length_ratio'):.1f} times), and the LSTM's answers are a little shorter "
         f"({score('LSTM', 'length_ratio'):.2f} times)",
@@ -130,6 +146,13 @@ def prose(page: str) -> str:
         cells = nbformat.read(ROOT / page, as_version=4).cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def test_shares_in_words_are_about_those_of_the_record():
+    right_first_word = kinds("exactly right", "right, but stops early", "right, but goes on", "starts right, then differs")
+    assert right_first_word == pytest.approx(1 / 5, abs=0.01)
+    assert kinds("no right word") == pytest.approx(0.7, abs=0.02)
+    assert score("LSTM", "next_word") == pytest.approx(1 / 5, abs=0.01)
 
 
 @pytest.mark.parametrize("page", CLAIMS)

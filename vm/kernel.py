@@ -42,6 +42,8 @@ def main() -> None:
     logger = logging.getLogger("src")
     logger.setLevel(logging.INFO)
     logger.addHandler(OneLine())
+    # A library that logs without a logger of its own gives the root logger a handler, which would repeat the line.
+    logger.propagate = False
     warnings.showwarning = show_warning
     launch_new_instance()
 

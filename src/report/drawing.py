@@ -209,14 +209,20 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
         labels: labels that may move to any side of their points.
         columns: labels that only move up or down, so that no two of a column overlap.
     """
-    figure.draw_without_rendering()
+    # The labels narrow the panels, which may change the numbers on their axes; these need room too.
+    for _ in range(2):
+        figure.draw_without_rendering()
     # The layout has made room for the labels beside the axes. Moving them must not change it.
     figure.set_layout_engine("none")
     for column in columns:
         ordered = sorted(column, key=_height)
-        # Above the panel is its title.
-        top = column[0].axes.bbox.y1 * 72 / figure.dpi - LABEL_HEIGHT / 2 if column else np.inf
-        heights = spread([_height(label) for label in ordered], LABEL_HEIGHT, top)
+        if not column:
+            continue
+        # Above the panel is its title, below it are the numbers of its axis.
+        bottom, top = (edge * 72 / figure.dpi for edge in column[0].axes.bbox.intervaly)
+        heights = spread(
+            [_height(label) for label in ordered], LABEL_HEIGHT, bottom + LABEL_HEIGHT / 2, top - LABEL_HEIGHT / 2
+        )
         for label, height in zip(ordered, heights):
             label.xyann = label.xyann[0], height - _height(label)
     for label in labels:
@@ -229,10 +235,11 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
         _place(label, is_covered)
 
 
-def spread(heights: Sequence[float], gap: float, highest: float = np.inf) -> list[float]:
+def spread(heights: Sequence[float], gap: float, lowest: float = -np.inf, highest: float = np.inf) -> list[float]:
     """Move sorted heights apart until neighbours are `gap` apart, by the least sum of squared moves.
 
-    None is then above `highest`: those that would be move down, and with them those below.
+    None is then below `lowest` or above `highest`: those that would be move, and with them those in their way. If there
+    is not enough room, the lowest ones are below.
     """
     # Without the gaps, the new heights must not fall: isotonic regression, by pooling neighbours that do.
     pools: list[tuple[float, int]] = []
@@ -243,7 +250,8 @@ def spread(heights: Sequence[float], gap: float, highest: float = np.inf) -> lis
             total = num_low + num_high
             pools.append(((low * num_low + high * num_high) / total, total))
     pooled = [mean for mean, size in pools for _ in range(size)]
-    return [min(mean + i * gap, highest - (len(pooled) - 1 - i) * gap) for i, mean in enumerate(pooled)]
+    raised = [max(mean, lowest) + i * gap for i, mean in enumerate(pooled)]
+    return [min(height, highest - (len(raised) - 1 - i) * gap) for i, height in enumerate(raised)]
 
 
 def _height(label: Annotation) -> float:

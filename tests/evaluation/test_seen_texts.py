@@ -19,7 +19,7 @@ from src.evaluation.seen_texts import MIN_BYTES, SeenTexts, load_seen_texts
 from src.runs import SEEN_TEXTS_FILE, RunError, read_meta
 from src.text.cleaning import CLEANING_VERSION
 
-COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261127-020515"
+COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261127-043907"
 texts_of = st.lists(st.text(max_size=20), max_size=30)
 
 

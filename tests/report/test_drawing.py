@@ -168,6 +168,12 @@ def test_spreading_ends_below_a_limit():
     assert spread([0, 10], 10, highest=50) == [0, 10]
 
 
+def test_heights_stay_above_the_lowest_one_if_there_is_room():
+    assert spread([0, 1, 40], 10, lowest=5) == [5, 15, 40]
+    assert spread([0, 1], 10, lowest=5, highest=50) == [5, 15]
+    assert spread([0, 1, 2], 10, lowest=5, highest=20) == [0, 10, 20]
+
+
 def test_many_labels_at_the_top_of_a_panel_leave_its_title_free():
     [axes] = lines_that_end_at(*((1, 1) for _ in range(6))).axes
     assert all(text.get_window_extent().y1 <= axes.bbox.y1 + 1 for text in texts(axes))
