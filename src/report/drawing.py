@@ -18,7 +18,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
+from matplotlib.ticker import (
+    AutoLocator,
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)
 from matplotlib_inline.config import InlineBackend
 
 from src.evaluation.metrics import Metric
@@ -171,6 +179,10 @@ def label_line_ends(figure: Figure) -> None:
 
     The labels of lines that end on the right stand in a column there, in the order of their ends.
     """
+    for axes in figure.axes:
+        # AutoLocator would choose other numbers at the resolution of a notebook, for which the layout has no room.
+        if isinstance(axes.yaxis.get_major_locator(), AutoLocator):
+            axes.yaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     # The axes get their limits.
     figure.draw_without_rendering()
     columns, others, connections = [], [], []
@@ -209,9 +221,7 @@ def separate_labels(figure: Figure, labels: Sequence[Annotation], columns: Seque
         labels: labels that may move to any side of their points.
         columns: labels that only move up or down, so that no two of a column overlap.
     """
-    # The labels narrow the panels, which may change the numbers on their axes; these need room too.
-    for _ in range(2):
-        figure.draw_without_rendering()
+    figure.draw_without_rendering()
     # The layout has made room for the labels beside the axes. Moving them must not change it.
     figure.set_layout_engine("none")
     for column in columns:

@@ -1,5 +1,6 @@
 """What all figures have in common: colours, background, log axes, labels that cover nothing, pictures in notebooks."""
 
+import io
 from base64 import b64decode
 from io import BytesIO
 
@@ -196,3 +197,11 @@ def test_a_notebook_shows_a_figure_at_600_pixels_drawn_with_1200(shell):
         assert picture.size == (1200, 600)
         assert picture.convert("RGBA").getpixel((1, 1)) == (255, 255, 255, 255)
     assert metadata["image/png"] == {"width": 600, "height": 300}
+
+
+def test_the_numbers_of_an_axis_are_the_same_at_the_resolution_of_a_notebook():
+    figure = lines_that_end_at((1, 0.0663), (1, 0.1784), (1, 0.0823))
+    [axes] = figure.axes
+    before = [label.get_text() for label in axes.get_yticklabels()]
+    figure.savefig(io.BytesIO(), dpi=200)
+    assert [label.get_text() for label in axes.get_yticklabels()] == before
