@@ -1,9 +1,9 @@
 """How exact a run's record of the texts that it has read is.
 
-`python -m benchmarks.quality.seen_texts RUN` is for a run on the corpus in `data/`. It writes the share of each split that
-`training_texts.safetensors` of the run contains to `benchmarks/results/seen_texts.json`. The run has read all training
-tweets and the validation tweets on which its notebook made choices. It has read no test tweet, so the share of the test
-split is the rate of false positives.
+`python -m benchmarks.quality.seen_texts RUN` is for a run on the corpus in `data/`. It writes the share of each split
+that `training_texts.safetensors` of the run contains to `benchmarks/results/seen_texts.json`. The run has read all
+training tweets and the validation tweets on which its notebook made choices. It has read no test tweet, so the share of
+the test split is the rate of false positives.
 """
 
 import argparse
