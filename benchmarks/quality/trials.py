@@ -140,6 +140,8 @@ TRIALS = {
     "large, no dropout": replace(LARGE, dropout=0.0),
     "large, rate 8e-3": replace(LARGE, learning_rate=8e-3),
     "large, Muon": replace(LARGE, muon_rate=0.02),
+    "large, Muon, batch 256": replace(LARGE, muon_rate=0.02, batch_size=256),
+    "large, Muon, batch 512": replace(LARGE, muon_rate=0.02, batch_size=512),
     "large, batch 64": replace(LARGE, batch_size=64),
     "large, batch 256": replace(LARGE, batch_size=256),
     "large, vocabulary 16k": replace(LARGE, vocab_size=16_000),
