@@ -19,6 +19,8 @@ def main() -> None:
     parser.add_argument("--run", help="folder of an LSTM run, or its name in the models folder; default: the best run")
     parser.add_argument("--models-dir", default="models", help="folder of the run folders")
     arguments = parser.parse_args()
+    if not 0 < arguments.port < 65_536:
+        parser.error(f"port {arguments.port} is not between 1 and 65535: choose another one")
     try:
         lstm_dir = named_run(arguments.run, arguments.models_dir) if arguments.run is not None else None
         models = page_models(arguments.models_dir, lstm_dir)
