@@ -1,6 +1,7 @@
 """Serve the page at http://127.0.0.1:8000: `python -m src.demo`."""
 
 import argparse
+import socket
 import sys
 
 import uvicorn
@@ -26,6 +27,10 @@ def main() -> None:
         models = page_models(arguments.models_dir, lstm_dir)
     except (RunError, CalibrationError, OSError) as error:
         sys.exit(str(error))
+    try:
+        socket.create_server((LOCAL_HOSTS[0], arguments.port)).close()
+    except OSError as error:
+        sys.exit(f"port {arguments.port} can't be used ({error.strerror}): choose another one with --port")
     # Standard error can show every character: it escapes those that the console lacks.
     for model in models:
         if model.side_by_side:
