@@ -76,8 +76,14 @@ update: $(VENV)/installed-dev  ## Renew constraints.txt after a change in a requ
 	mv $(VENV)/constraints.new constraints.txt
 
 publish:  ## Put the address of your repository into the links: make publish REPOSITORY=owner/name
-	@echo "$$REPOSITORY" | grep -Eqx "[[:alnum:]-]+/[[:alnum:]._-]+" || \
-		{ echo "Name your repository: make publish REPOSITORY=owner/name"; exit 1; }
+	@case "$$REPOSITORY" in \
+		*[!A-Za-z0-9._/-]* | */*/* | */. | */.. | /* | */ | *.*/*) false;; \
+		*/*) ;; \
+		*) false;; \
+	esac || { echo "Name your repository: make publish REPOSITORY=owner/name"; exit 1; }
+	@grep -q OWNER/REPOSITORY README.md CITATION.cff $(NOTEBOOKS) || \
+		{ echo "Nothing is changed, the links have an address already: replace it by hand in README.md," \
+			"CITATION.cff and the notebooks"; exit 1; }
 	@for file in README.md CITATION.cff $(NOTEBOOKS); do \
 		sed "s#OWNER/REPOSITORY#$$REPOSITORY#g" "$$file" > "$$file.new" && cat "$$file.new" > "$$file" && rm "$$file.new"; \
 	done

@@ -99,10 +99,13 @@ def replace_between(page: str | Path, start: str, end: str, new: str) -> None:
     """Replace the text between the lines `start` and `end` of a text file.
 
     Raises:
-        ValueError: the file lacks one of the two lines.
+        ValueError: the file lacks one of the two lines, or has it twice.
     """
     text = Path(page).read_text(encoding="utf-8")
     if start not in text or end not in text:
         raise ValueError(f"{page} has no lines {start!r} and {end!r}: add them where the new text belongs")
+    for line in (start, end):
+        if text.count(line) > 1:
+            raise ValueError(f"{page} has the line {line!r} {text.count(line)} times: leave it only where it belongs")
     before, rest = text.split(start)
     write_atomically(page, f"{before}{start}\n{new}{end}{rest.split(end)[1]}")

@@ -3,6 +3,7 @@
 `compare.ipynb` writes it again when the scores on test tweets are known.
 """
 
+import math
 from collections.abc import Iterator
 
 SHOWN_METRICS = ("perplexity_per_word", "next_word", "rouge1")
@@ -96,6 +97,9 @@ def _metric_rows(metrics: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _interval(estimate: dict, factor: float = 1.0, unit: str = "") -> str:
+    # An undefined score is NaN, or null in a JSON file.
+    if estimate["value"] is None or math.isnan(estimate["value"]):
+        return "undefined"
     value, low, high = (f"{estimate[key] * factor:.4g}{unit}" for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 

@@ -123,3 +123,19 @@ def test_what_is_missing_is_said(tmp_path, pages):
     pages[0].write_text("no markers")
     with pytest.raises(ValueError, match="has no lines"):
         update_pages(*pages, tmp_path)
+    pages[0].write_text(f"{TABLE_START}\n{TABLE_END}\n{TABLE_START}\n")
+    with pytest.raises(ValueError, match="has the line '<!-- results: make table -->' 2 times"):
+        update_pages(*pages, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_a_damaged_comparison_is_named_and_changes_no_page(tmp_path, pages, content):
+    run_dir = tmp_path / "lstm_lm-20260101-000000"
+    run_dir.mkdir()
+    (run_dir / "comparison.json").write_text(content)
+    before = [page.read_text() for page in pages]
+    with pytest.raises(
+        ValueError, match=r"comparison\.json is not the record of a comparison: run compare\.ipynb again"
+    ):
+        update_pages(*pages, tmp_path)
+    assert [page.read_text() for page in pages] == before

@@ -451,6 +451,12 @@ def test_the_model_card_lists_nested_scores():
     assert "| before: rouge1 | 0.5 (0.25 to 0.75) |" in card
 
 
+@pytest.mark.parametrize("number", [None, math.nan])
+def test_the_model_card_shows_an_undefined_score(number):
+    metrics = {"exact_match": {"value": number, "low": number, "high": number, "n": 0}}
+    assert "| exact_match | undefined |" in model_card(make_meta(metrics=metrics))
+
+
 def test_a_comparison_adds_test_scores_and_what_is_recited_to_the_model_card(tmp_path):
     score = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}
     comparison = {

@@ -121,11 +121,38 @@ def test_make_publish_puts_the_address_into_every_link(copy):
     assert set(copy.iterdir()) == before
 
 
-@pytest.mark.parametrize("variables", [(), ("REPOSITORY=tweets",), ("REPOSITORY=https://github.com/ada/tweets",)])
-def test_make_publish_without_an_address_changes_nothing(copy, variables):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "tweets",
+        "https://github.com/ada/tweets",
+        "ada/a/b",
+        "/tweets",
+        "ada/",
+        "ada/..",
+        "a d/a",
+        "ä/a",
+        "a/b&",
+        "a|b/c",
+        "ada/tweets\neve/tweets",
+        "ada/tweets#",
+        "$(touch x)/tweets",
+    ],
+)
+def test_make_publish_without_an_address_changes_nothing(copy, address):
     before = {path: path.read_text() for path in copy.iterdir()}
-    done = make("publish", *variables, folder=copy)
+    # As a variable of the environment, because make would expand a dollar sign in its own.
+    done = make("publish", folder=copy, REPOSITORY=address)
     assert done.returncode != 0 and done.stdout == "Name your repository: make publish REPOSITORY=owner/name\n"
+    assert {path: path.read_text() for path in copy.iterdir()} == before
+
+
+def test_make_publish_says_that_the_links_have_an_address(copy):
+    assert make("publish", "REPOSITORY=ada/tweets", folder=copy).returncode == 0
+    before = {path: path.read_text() for path in copy.iterdir()}
+    done = make("publish", "REPOSITORY=eve/tweets", folder=copy)
+    assert done.returncode != 0 and "the links have an address already: replace it by hand" in done.stdout
     assert {path: path.read_text() for path in copy.iterdir()} == before
 
 

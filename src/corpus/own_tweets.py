@@ -70,7 +70,8 @@ def json_rows(source: Source, text_column: str | None) -> Iterator[Row]:
         if isinstance(entry, dict) and text_column in entry:
             yield named_row(number, entry, text_column)
         else:
-            yield Row(number, problem=f"no JSON object with the field {text_column!r}")
+            field = "" if text_column is None else f" with the field {text_column!r}"
+            yield Row(number, problem=f"no JSON object{field}")
 
 
 def archive_rows(source: Source) -> Iterator[Row]:

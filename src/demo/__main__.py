@@ -1,6 +1,7 @@
 """Serve the page at http://127.0.0.1:8000: `python -m src.demo`."""
 
 import argparse
+import socket
 import sys
 
 import uvicorn
@@ -19,11 +20,17 @@ def main() -> None:
     parser.add_argument("--run", help="folder of an LSTM run, or its name in the models folder; default: the best run")
     parser.add_argument("--models-dir", default="models", help="folder of the run folders")
     arguments = parser.parse_args()
+    if not 0 < arguments.port < 65_536:
+        parser.error(f"port {arguments.port} is not between 1 and 65535: choose another one")
     try:
         lstm_dir = named_run(arguments.run, arguments.models_dir) if arguments.run is not None else None
         models = page_models(arguments.models_dir, lstm_dir)
     except (RunError, CalibrationError, OSError) as error:
         sys.exit(str(error))
+    try:
+        socket.create_server((LOCAL_HOSTS[0], arguments.port)).close()
+    except OSError as error:
+        sys.exit(f"port {arguments.port} can't be used ({error.strerror}): choose another one with --port")
     # Standard error can show every character: it escapes those that the console lacks.
     for model in models:
         if model.side_by_side:

@@ -28,6 +28,7 @@ from src.report.drawing import (
     use_log_axis,
 )
 
+ALL_METRICS = METRICS | TYPING_METRICS
 LARGEST_DOT = 30  # points, the diameter of the largest system's dot
 SUGGESTIONS = 3  # as many as the picture of keys saved against latency counts
 GROUPS_WIDTH = 52  # characters of the names of all groups, as many as fit side by side
@@ -73,9 +74,9 @@ def plot_differences(differences: Sequence[dict]) -> Figure:
                 colour = GREY if includes_zero else system_colour(one["a"] if _advantage(one) > 0 else one["b"])
                 estimate = Estimate(one["value"], one["low"], one["high"], one["n"])
                 _dot_with_interval(axes, pairs.index((one["a"], one["b"])), estimate, colour)
-        axes.set_title(title_with_direction(METRICS[metric_id]), loc="left")
+        axes.set_title(title_with_direction(ALL_METRICS[metric_id]), loc="left")
         note = ""
-        if METRICS[metric_id].lower_is_better:
+        if ALL_METRICS[metric_id].lower_is_better:
             axes.invert_xaxis()
             note = "\n(axis reversed)"
         axes.set_xlabel(f"right of zero: first is better{note}", fontsize=SMALL)
@@ -89,7 +90,7 @@ def _is_known(difference: dict) -> bool:
 
 def _advantage(difference: dict) -> float:
     """By how much the first system is better than the second."""
-    return -difference["value"] if METRICS[difference["metric"]].lower_is_better else difference["value"]
+    return -difference["value"] if ALL_METRICS[difference["metric"]].lower_is_better else difference["value"]
 
 
 def _largest_advantage_first(differences: Sequence[dict], metric_id: str) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@
 """
 
 import json
+import sys
 from pathlib import Path
 
 from src.evaluation.metrics import METRICS
@@ -72,15 +73,23 @@ def update_pages(
     """Replace the tables in the README and in the page of results with those of the newest comparison.
 
     Raises:
-        ValueError: there is no comparison yet, or a page has no markers.
+        ValueError: there is no comparison yet, the newest one is damaged, or a page lacks markers.
+        WriteError: a page can't be written.
     """
     comparisons = sorted(Path(models_dir).glob(f"lstm_lm-*/{COMPARISON_FILE}"))
     if not comparisons:
         raise ValueError(f"no {COMPARISON_FILE} in {models_dir}: run compare.ipynb first")
-    record = json.loads(comparisons[-1].read_text(encoding="utf-8"))
-    replace_between(readme, TABLE_START, TABLE_END, results_section(record))
-    replace_between(results, FULL_START, FULL_END, full_results_section(record))
+    try:
+        record = json.loads(comparisons[-1].read_text(encoding="utf-8"))
+        sections = results_section(record), full_results_section(record)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{comparisons[-1]} is not the record of a comparison: run compare.ipynb again") from None
+    replace_between(readme, TABLE_START, TABLE_END, sections[0])
+    replace_between(results, FULL_START, FULL_END, sections[1])
 
 
 if __name__ == "__main__":
-    update_pages()
+    try:
+        update_pages()
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))

@@ -6,6 +6,7 @@
 import argparse
 import json
 import math
+import sys
 from pathlib import Path
 
 from src.evaluation.verdicts import PRIMARY, Verdict, verdicts
@@ -16,12 +17,19 @@ def verdict_sentences(path: str | Path) -> list[str]:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: the file has no list `tests`.
+        ValueError: the file is not JSON in UTF-8, or has no list `tests` of complete tests.
     """
-    record = json.loads(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(record, dict) or "tests" not in record:
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    # Of bytes that are not UTF-8, or a text that is not JSON.
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON in UTF-8 ({error}): restore the file") from None
+    if not isinstance(record, dict) or not isinstance(record.get("tests"), list):
         raise ValueError(f"{path} has no list `tests`: give the record of a comparison that has one")
-    return [verdict_sentence(verdict) for verdict in verdicts(record["tests"])]
+    try:
+        return [verdict_sentence(verdict) for verdict in verdicts(record["tests"])]
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError(f"{path} has an incomplete test in its list `tests`: restore the file") from None
 
 
 def verdict_sentence(verdict: Verdict) -> str:
@@ -59,7 +67,19 @@ def _number(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.report.verdicts", description="Recompute the verdicts of a comparison from its record."
+    )
+    parser.add_argument("path", help="a JSON file with a list `tests`, from paired_tests in src/evaluation/verdicts.py")
+    path = parser.parse_args().path
+    try:
+        print("\n".join(verdict_sentences(path)))
+    except OSError as error:
+        sys.exit(f"{path} can't be read ({error.strerror}): give the file of a comparison's record")
+    except ValueError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Recompute the verdicts of a comparison from its record.")
-    parser.add_argument("path", help="a JSON file with a list `tests`, such as comparison.json")
-    print("\n".join(verdict_sentences(parser.parse_args().path)))
+    main()

@@ -23,14 +23,19 @@ def worked_answer_table(text: str, answer: str, probabilities: Sequence[float]) 
         one row per metric: `how it is computed here`, and its `value` as text.
 
     Raises:
-        ValueError: the number of probabilities is wrong.
+        ValueError: the text has no ending, the answer has no word, or there are too few or too many probabilities, or
+            one is not in (0, 1].
     """
     [pair] = as_pairs([text])
     words, true_words = answer.split(), pair.target.split()
+    if not words or not true_words:
+        raise ValueError(f"the answer is {answer!r}, the true ending {pair.target!r}: each needs one word or more")
     if len(probabilities) != len(true_words) + 1:
         raise ValueError(
             f"{len(probabilities)} probabilities: give one for each of {len(true_words)} words and the end"
         )
+    if not all(0 < probability <= 1 for probability in probabilities):
+        raise ValueError(f"the probabilities are {list(probabilities)}: each must be above 0 and at most 1")
     scores = answer_scores([answer], [pair.target]).iloc[0]
     next_word = next_word_scores([words[:1]], [pair.target])["next_word"].iloc[0]
     likelihood = likelihood_table([text], -np.log([np.prod(probabilities)]))

@@ -23,7 +23,7 @@ def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDatas
     """What two training runs must share for one to resume from the other's checkpoint, as JSON can hold it.
 
     Args:
-        model: the model with its initial weights.
+        model: the model with its initial weights; which of them require a gradient is compared too.
         datasets: the datasets by name; their token ids and masks are compared.
         settings: the settings that change the weights.
     """
@@ -34,6 +34,7 @@ def training_identity(model: PreTrainedModel, datasets: dict[str, NextTokenDatas
         "settings": settings,
         "model": type(model).__name__,
         "weights": weights,
+        "frozen": sorted(name for name, parameter in model.named_parameters() if not parameter.requires_grad),
         **{name: _checksum(dataset) for name, dataset in datasets.items()},
     }
 

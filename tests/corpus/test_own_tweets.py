@@ -138,6 +138,11 @@ def test_the_named_field_of_json_objects_is_read(tmp_path, name, is_list):
     assert read.left_out == {"without_text": 2}
 
 
+def test_a_file_without_json_objects_is_refused_without_a_column_that_nobody_named(tmp_path):
+    with pytest.raises(CorpusFormatError, match=r"mine\.json, line 1: no JSON object \("):
+        load_corpus(write(tmp_path / "mine.json", '{\n"a":\n1\n}\n'))
+
+
 def test_lines_that_are_not_json_are_bad(tmp_path):
     content = '{"text": "one"}\n{"text": "cut off\n[1]\n{"text": 5}\n' + '{"text": "two"}\n' * 300
     read = load_corpus(write(tmp_path / "mine.jsonl", content), text_column="text")

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -335,9 +336,11 @@ def test_a_damaged_calibration_ends_the_demo_with_one_sentence(models_dir, monke
 @pytest.mark.parametrize("run", [None, "lstm_lm-20260102-000000"])
 def test_the_command_says_which_runs_it_uses(models_dir, monkeypatch, capsys, run):
     served = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
     monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append((app, options)))
     chosen = ["--run", run] if run else []
-    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir), "--port", "8123", *chosen])
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir), "--port", port, *chosen])
     main()
     lstm = describe_run(models_dir / (run or "lstm_lm-20260101-000000"))
     printed = capsys.readouterr()
@@ -347,11 +350,26 @@ def test_the_command_says_which_runs_it_uses(models_dir, monkeypatch, capsys, ru
         f"LSTM int8: int8 export of {lstm}",
         f"distilgpt2: {describe_run(models_dir / 'distilgpt2-20260101-000000')}",
         "2 other runs can be chosen on the page",
-        "http://127.0.0.1:8123 (Ctrl+C stops it)",
+        f"http://127.0.0.1:{port} (Ctrl+C stops it)",
     ]
     [(app, options)] = served
-    assert options["port"] == 8123
+    assert options["port"] == int(port)
     assert TestClient(app, base_url=LOCAL).get("/models").json()[0]["about"] == lstm
+
+
+def test_a_port_in_use_ends_the_demo_with_one_sentence(models_dir, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir), "--port", port])
+        with pytest.raises(SystemExit, match=f"port {port} can't be used .*: choose another one with --port"):
+            main()
+
+
+def test_a_port_that_does_not_exist_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["src.demo", "--port", "65536"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "port 65536 is not between 1 and 65535: choose another one" in capsys.readouterr().err
 
 
 def test_nothing_outside_the_page_is_served(client):

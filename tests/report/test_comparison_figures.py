@@ -107,6 +107,11 @@ DIFFERENCES = [
 ]
 
 
+def test_differences_can_be_of_keys_saved():
+    [axes] = plot_differences([difference("LSTM", "smollm2-135m", "keys_saved", 0.02, 0.01, 0.03)]).axes
+    assert title(axes) == "keys saved ↑" and dots(axes) == {0: (0.02, BLUE)}
+
+
 def test_differences_are_rows_with_the_largest_advantage_of_the_first_system_on_top():
     figure = plot_differences(DIFFERENCES)
     rouge, perplexity = figure.axes

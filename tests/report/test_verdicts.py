@@ -75,9 +75,35 @@ def test_the_command_prints_the_sentences(records, tmp_path):
     assert subprocess.check_output(command, text=True).splitlines() == verdict_sentences(path)
 
 
-@pytest.mark.parametrize("content", [{"systems": {}}, []])
+@pytest.mark.parametrize("content", [{"systems": {}}, [], {"tests": 1}])
 def test_a_file_without_tests_is_refused(content, tmp_path):
     path = tmp_path / "record.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ValueError, match="has no list `tests`: give the record of a comparison"):
         verdict_sentences(path)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe"])
+def test_a_damaged_file_is_named(content, tmp_path):
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"record\.json is not JSON in UTF-8 \(.*\): restore the file"):
+        verdict_sentences(path)
+
+
+@pytest.mark.parametrize("tests", [[1], [{"a": "LSTM"}], [{"metric": "keys_saved", "a": "LSTM", "b": "n-grams"}]])
+def test_an_incomplete_test_is_refused(tests, tmp_path):
+    path = write_json(tmp_path / "record.json", {"tests": tests})
+    with pytest.raises(ValueError, match="has an incomplete test in its list `tests`: restore the file"):
+        verdict_sentences(path)
+
+
+@pytest.mark.slow
+def test_the_command_says_in_one_line_that_there_is_no_file(tmp_path):
+    command = [sys.executable, "-m", "src.report.verdicts", str(tmp_path / "record.json")]
+    completed = subprocess.run(command, capture_output=True, text=True)
+    assert completed.returncode == 1 and completed.stdout == ""
+    [line] = completed.stderr.splitlines()
+    assert line.endswith(
+        "record.json can't be read (No such file or directory): give the file of a comparison's record"
+    )

@@ -1,5 +1,6 @@
 """The worked answer, against sums by hand; and the example of typing, against the function that types."""
 
+import math
 import re
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_a_word_is_shared_as_often_as_both_have_it(answer, shared):
 def test_a_wrong_number_of_probabilities_is_refused():
     with pytest.raises(ValueError, match="3 probabilities: give one for each of 3 words and the end"):
         worked_answer_table(TEXT, "go", [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("text, answer", [(TEXT, ""), (TEXT, " "), ("hello", "go")])
+def test_an_answer_or_an_ending_without_words_is_refused(text, answer):
+    with pytest.raises(ValueError, match="each needs one word or more"):
+        worked_answer_table(text, answer, [0.5])
+
+
+@pytest.mark.parametrize("probability", [0, -0.5, 1.5, math.nan])
+def test_what_is_no_probability_is_refused(probability):
+    with pytest.raises(ValueError, match="each must be above 0 and at most 1"):
+        worked_answer_table(TEXT, "go", [probability, 0.2, 0.3, 0.4])
 
 
 def test_the_example_of_typing_in_the_notebook_is_what_the_function_counts():

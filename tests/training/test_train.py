@@ -351,6 +351,8 @@ def changed_run(change, datasets):
     model = make_lstm(300)
     if change == "weights":
         model.lm_head.bias.data[5] += 1
+    if change == "frozen":
+        model.lm_head.bias.requires_grad_(False)
     if change == "data":
         train_dataset = deepcopy(train_dataset)
         train_dataset.token_ids[3] += 1
@@ -366,7 +368,7 @@ def test_a_run_resumes_with_other_settings_that_do_not_change_the_weights(datase
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", ["settings", "weights", "data", "resume"])
+@pytest.mark.parametrize("change", ["settings", "weights", "data", "resume", "frozen"])
 def test_a_changed_run_starts_from_the_beginning(datasets, tmp_path, monkeypatch, change):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 20)
