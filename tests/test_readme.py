@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from src.model_card import model_card
 from src.report.readme import (
     FULL_END,
     FULL_START,
@@ -97,6 +98,13 @@ def pages(tmp_path) -> list[Path]:
     readme.write_text(f"before\n{TABLE_START}\nold\n{TABLE_END}\nafter\n")
     results.write_text(f"before\n{FULL_START}\nold\n{FULL_END}\nafter\n")
     return [readme, results]
+
+
+def test_the_card_of_the_tracked_run_is_made_from_its_records():
+    meta, comparison = (
+        json.loads((ROOT / TRACKED_RUN / f"{name}.json").read_text(encoding="utf-8")) for name in ("meta", "comparison")
+    )
+    assert (ROOT / TRACKED_RUN / "README.md").read_text(encoding="utf-8") == model_card(meta, comparison)
 
 
 def test_only_the_tables_are_replaced(tmp_path, pages):
