@@ -4,19 +4,25 @@
 a row for each to `benchmarks/results/trials.jsonl`. Equal time means: the number of steps is that of the full softmax
 divided by the pace, the time of a step over that of the full softmax. The pace is measured before each trial; the two
 take turns.
+
+`--pace` measures paces alone and keeps them in `benchmarks/results/trial_paces.json`. A trial whose pace is there can
+be trained on a GPU (`--device cuda`): it then takes as many steps as one CPU core would take in the same time.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import count
+from typing import Literal
 
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import BatchSampler
 from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.common import RESULTS_DIR, prepared_corpus
 from benchmarks.quality.variants import SPELLINGS, trial_loss, vary, with_noise
@@ -26,14 +32,16 @@ from src.evaluation.intervals import estimate
 from src.evaluation.metrics import bits_per_character, perplexity_per_word
 from src.evaluation.selection import validation_texts
 from src.evaluation.systems import target_likelihood
-from src.files import json_text
+from src.files import json_text, write_json
 from src.lstm_model import LSTMConfig
+from src.models.small_transformer import new_small_transformer
 from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.recipe import new_lstm
 from src.training.batches import SimilarLengthSampler
 from src.training.loss import token_frequencies
 
 LOG = RESULTS_DIR / "trials.jsonl"
+PACES = RESULTS_DIR / "trial_paces.json"
 TURNS = 5
 STEPS_IN_TURN = 4
 
@@ -48,6 +56,7 @@ class Trial:
     targets alone; None: `num_samples`.
     """
 
+    architecture: Literal["lstm", "transformer"] = "lstm"
     spelling: str = "as it is"
     vocab_size: int = 12_000
     embedding_dim: int = 256
@@ -90,6 +99,10 @@ HALF = replace(KEPT, num_train=20_000, base_steps=450)
 LONG = replace(KEPT, num_train=120_000, base_steps=2_700)
 # On the complete large corpus, where no tweet is seen twice: about 20 minutes on one core.
 LARGE = replace(BASE, loss_on="all", num_train=1_200_000, base_steps=2_600)
+# As long as the final training: about 90 minutes on one core.
+WHOLE = replace(LARGE, dropout=0.0, base_steps=20_800)
+MUON = replace(WHOLE, muon_rate=0.02, batch_size=256)
+SMALL_TRANSFORMER = replace(WHOLE, architecture="transformer", learning_rate=2e-3)
 TRIALS = {
     "full softmax": FULL_SOFTMAX,
     "sampled softmax": SAMPLED,
@@ -148,6 +161,35 @@ TRIALS = {
     "large, 1,000 samples": replace(LARGE, num_samples=1_000),
     "large, 4,000 samples": replace(LARGE, num_samples=4_000),
     "large, layer norm": replace(LARGE, layer_norm=True),
+    "whole, AdamW": WHOLE,
+    "whole": MUON,
+    "whole, seed 1": replace(MUON, seed=1),
+    "whole, dropout 0.1": replace(MUON, dropout=0.1),
+    "whole, AdamW, batch 256": replace(WHOLE, batch_size=256),
+    "whole, batch 128": replace(MUON, batch_size=128),
+    "whole, batch 512": replace(MUON, batch_size=512),
+    "whole, Muon at 0.04": replace(MUON, muon_rate=0.04),
+    "whole, Muon at 0.01": replace(MUON, muon_rate=0.01),
+    "whole, rate 8e-3": replace(MUON, learning_rate=8e-3),
+    "whole, rate 2e-3": replace(MUON, learning_rate=2e-3),
+    "whole, 4,000 samples": replace(MUON, num_samples=4_000),
+    "whole, vocabulary 16k": replace(MUON, vocab_size=16_000),
+    "whole, vocabulary 8k": replace(MUON, vocab_size=8_000),
+    "whole, width 896": replace(MUON, hidden_dim=896),
+    "whole, embedding 320, width 768": replace(MUON, embedding_dim=320, hidden_dim=768),
+    "whole, two layers of 512": replace(MUON, hidden_dim=512, num_layers=2),
+    "whole, projection in the recurrence, width 1024": replace(MUON, recurrent_projection=True, hidden_dim=1_024),
+    "whole, layer norm": replace(MUON, layer_norm=True),
+    "whole, cosine": replace(MUON, schedule="cosine"),
+    "whole, weight decay 0.1": replace(MUON, weight_decay=0.1),
+    "whole, transformer at 1e-3": replace(SMALL_TRANSFORMER, learning_rate=1e-3),
+    "whole, transformer at 2e-3": SMALL_TRANSFORMER,
+    "whole, transformer at 4e-3": replace(SMALL_TRANSFORMER, learning_rate=4e-3),
+    "whole, transformer at 2e-3, batch 256": replace(SMALL_TRANSFORMER, batch_size=256),
+    "whole, transformer at 4e-3, batch 256": replace(SMALL_TRANSFORMER, learning_rate=4e-3, batch_size=256),
+    "whole, transformer, Muon": replace(SMALL_TRANSFORMER, muon_rate=0.02),
+    "whole, transformer, Muon at 0.01": replace(SMALL_TRANSFORMER, muon_rate=0.01),
+    "whole, transformer, Muon, batch 256": replace(SMALL_TRANSFORMER, muon_rate=0.02, batch_size=256),
     "large, 75% of the steps on all tokens": replace(LARGE, loss_on="all then target", num_samples_on_target=0),
 }
 
@@ -172,7 +214,7 @@ def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
 def optimizers(model: torch.nn.Module, trial: Trial) -> list[torch.optim.Optimizer]:
     """AdamW for all weights, or for those that Muon leaves to it."""
     is_hidden_matrix = {
-        name: p.ndim == 2 and "embedding" not in name and "lm_head" not in name for name, p in model.named_parameters()
+        name: p.ndim == 2 and "embed" not in name and "lm_head" not in name for name, p in model.named_parameters()
     }
     by_muon = [p for name, p in model.named_parameters() if trial.muon_rate and is_hidden_matrix[name]]
     by_adamw = [p for name, p in model.named_parameters() if not (trial.muon_rate and is_hidden_matrix[name])]
@@ -182,10 +224,24 @@ def optimizers(model: torch.nn.Module, trial: Trial) -> list[torch.optim.Optimiz
     return found
 
 
+def new_model(trial: Trial, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The untrained model of a trial."""
+    if trial.architecture == "transformer":
+        return new_small_transformer(tokenizer, trial.seed)
+    config = LSTMConfig(
+        embedding_dim=trial.embedding_dim,
+        hidden_dim=trial.hidden_dim,
+        num_layers=trial.num_layers,
+        dropout=trial.dropout,
+        tie_word_embeddings=trial.tied,
+    )
+    return vary(new_lstm(tokenizer, config, trial.seed), trial)
+
+
 class TrialRun:
     """A trial with its model and its data."""
 
-    def __init__(self, trial: Trial, tweets: PreparedTweets):
+    def __init__(self, trial: Trial, tweets: PreparedTweets, device: str = "cpu"):
         self.trial = trial
         train_texts = [SPELLINGS[trial.spelling](text) for text in tweets.texts("train", trial.num_train)]
         self.tokenizer = train_tokenizer(train_texts, trial.vocab_size)
@@ -193,17 +249,11 @@ class TrialRun:
             self.tokenizer.bos_token = None
         ids = {"eos_id": self.tokenizer.eos_token_id, "bos_id": self.tokenizer.bos_token_id}
         self.datasets = {
-            unit: NextTokenDataset(train_texts, self.tokenizer, context_unit=unit, **ids) for unit in ("none", "words")
+            unit: NextTokenDataset(train_texts, self.tokenizer, context_unit=unit, **ids)
+            for unit in (("none",) if trial.loss_on == "all" else ("none", "words"))
         }
-        config = LSTMConfig(
-            embedding_dim=trial.embedding_dim,
-            hidden_dim=trial.hidden_dim,
-            num_layers=trial.num_layers,
-            dropout=trial.dropout,
-            tie_word_embeddings=trial.tied,
-        )
-        self.model = vary(new_lstm(self.tokenizer, config, trial.seed), trial)
-        self.frequencies = token_frequencies(self.datasets["none"], len(self.tokenizer))
+        self.model = new_model(trial, self.tokenizer).to(device)
+        self.frequencies = token_frequencies(self.datasets["none"], len(self.tokenizer)).to(device)
 
     def train(self, num_steps: int) -> None:
         """Train from the present weights, with a fresh optimizer and a full schedule."""
@@ -237,7 +287,7 @@ class TrialRun:
         num_samples = trial.num_samples
         if on_target and trial.num_samples_on_target is not None:
             num_samples = trial.num_samples_on_target
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.model.device.type, torch.bfloat16):
             return trial_loss(self.model, batch, trial.label_smoothing, num_samples, self.frequencies)
 
 
@@ -259,12 +309,17 @@ def spelt_alike(text: str) -> bool:
     return all(spell(text) == text for spell in SPELLINGS.values())
 
 
-def run_trial(name: str, tweets: PreparedTweets) -> dict:
+def known_paces() -> dict[str, float]:
+    """The paces measured so far, by name of the trial."""
+    return json.loads(PACES.read_text(encoding="utf-8")) if PACES.is_file() else {}
+
+
+def run_trial(name: str, tweets: PreparedTweets, device: str = "cpu") -> dict:
     """Train a trial for the number of steps that its pace allows, and score it."""
     trial = TRIALS[name]
-    pace = measure_pace(trial, tweets)
+    pace = known_paces().get(name) or measure_pace(trial, tweets)
     num_steps = round(trial.base_steps / pace)
-    run = TrialRun(trial, tweets)
+    run = TrialRun(trial, tweets, device)
     started = time.process_time()
     run.train(num_steps)
     core_minutes = (time.process_time() - started) / 60
@@ -275,6 +330,7 @@ def run_trial(name: str, tweets: PreparedTweets) -> dict:
         "name": name,
         "parameters": run.model.num_parameters(),
         "pace": round(pace, 3),
+        "device": device,
         "core_minutes": round(core_minutes, 2),
         "steps": num_steps,
         "epochs": round(num_steps * trial.batch_size / trial.num_train, 2),
@@ -288,11 +344,16 @@ def run_trial(name: str, tweets: PreparedTweets) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=TRIALS, metavar="NAME")
-    names = parser.parse_args().names
+    parser.add_argument("--pace", action="store_true", help="measure the paces alone, on one CPU core")
+    parser.add_argument("--device", default="cpu", help="where to train (default: cpu)")
+    args = parser.parse_args()
     torch.set_num_threads(1)
     tweets, _ = prepared_corpus()
-    for name in names:
-        row = run_trial(name, tweets)
+    for name in args.names:
+        if args.pace:
+            write_json(PACES, {**known_paces(), name: round(measure_pace(TRIALS[name], tweets), 4)})
+            continue
+        row = run_trial(name, tweets, args.device)
         with LOG.open("a", encoding="utf-8") as log:
             log.write(json_text(row) + "\n")
 
