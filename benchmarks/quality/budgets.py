@@ -110,9 +110,11 @@ def finetuned(train_texts: list[str], seed: int) -> tuple[PreTrainedTokenizerBas
 
 CONTESTANTS = {
     "lstm": Contestant(lstm, TrainingSettings(), pace_batches=50),
-    "small_transformer": Contestant(small_transformer, TrainingSettings(learning_rate=2e-3), pace_batches=50),
+    "small_transformer": Contestant(small_transformer, TrainingSettings(), pace_batches=50),
     "finetuned": Contestant(
-        finetuned, TrainingSettings(learning_rate=1e-4, batch_size=32, num_sampled_tokens=0), pace_batches=15
+        finetuned,
+        TrainingSettings(learning_rate=2e-4, muon_learning_rate=0.0, batch_size=32, num_sampled_tokens=0),
+        pace_batches=15,
     ),
 }
 # Written by hand: add a row with every trial that decides on settings above.

@@ -52,6 +52,7 @@ def fine_tuned(train_texts: list[str], val_texts: list[str]) -> ModelSystem:
     if train_texts:
         settings = TrainingSettings(
             learning_rate=1e-4,
+            muon_learning_rate=0.0,
             batch_size=32,
             max_epochs=1,
             max_tweets_seen=len(train_texts),

@@ -41,6 +41,7 @@ class Recipe:
         """The training settings for so many steps, with the loss on targets alone from the first step."""
         return TrainingSettings(
             learning_rate=self.learning_rate,
+            muon_learning_rate=0.0,
             batch_size=self.batch_size,
             max_epochs=1,
             max_tweets_seen=num_steps * self.batch_size,

@@ -31,6 +31,7 @@ def trainer_overhead(texts: list[str]) -> list[dict]:
     dataset = NextTokenDataset(texts, tokenizer, tokenizer.eos_token_id)
     settings = TrainingSettings(
         learning_rate=2e-3,
+        muon_learning_rate=0.0,
         max_tweets_seen=TRAINER_STEPS * NOTEBOOK.batch_size,
         batch_size=NOTEBOOK.batch_size,
         eval_steps=TRAINER_STEPS,

@@ -37,11 +37,13 @@ class TrainingSettings:
 
     Attributes:
         learning_rate: peak of a schedule with linear warm-up and linear decay to zero.
+        muon_learning_rate: the same for the matrices of hidden layers, which Muon then trains, see
+            `src.training.muon`; 0: AdamW trains them too, at `learning_rate`.
         batch_size: tweets per step.
         max_epochs: maximum number of passes over the training texts.
         max_tweets_seen: maximum number of tweets seen, counted again in every pass; the smaller limit holds.
         warmup_share: share of the steps spent warming up.
-        weight_decay: weight decay of AdamW (Loshchilov and Hutter, 2019).
+        weight_decay: weight decay of AdamW (Loshchilov and Hutter, 2019) and of Muon.
         max_grad_norm: gradients with a larger norm are scaled down to it.
         eval_steps: steps between evaluations on the validation texts; below 1: as a share of all steps. The last
             weights are always evaluated.
@@ -56,10 +58,11 @@ class TrainingSettings:
         report_to: "none", or an installed tool that transformers can log to, such as "tensorboard".
     """
 
-    learning_rate: float = 4e-3
-    batch_size: int = 128
+    learning_rate: float = 8e-3
+    muon_learning_rate: float = 0.04
+    batch_size: int = 256
     max_epochs: int = 10
-    max_tweets_seen: int = 1_800_000
+    max_tweets_seen: int = 4_500_000
     warmup_share: float = 0.05
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
@@ -192,6 +195,7 @@ def make_trainer(
         bf16=settings.bf16,
         all_tokens_share=settings.all_tokens_share,
         num_sampled_tokens=settings.num_sampled_tokens,
+        muon_learning_rate=settings.muon_learning_rate,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

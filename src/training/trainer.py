@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 from src.next_token_dataset import IGNORE_INDEX, collate_batch
 from src.training.batches import SimilarLengthSampler, unmask_context
 from src.training.loss import dataset_nll, sampled_training_loss, token_frequencies, training_loss
+from src.training.muon import WithMuon, hidden_matrices
 
 
 class TrainingError(RuntimeError):
@@ -75,6 +76,7 @@ class TargetLossTrainer(Trainer):
         bf16: bool,
         all_tokens_share: float,
         num_sampled_tokens: int,
+        muon_learning_rate: float,
         **kwargs,
     ):
         # Without a launcher, use one GPU: with more the library would enlarge the batch and split it in model(...),
@@ -82,7 +84,7 @@ class TargetLossTrainer(Trainer):
         args._n_gpu = min(args.n_gpu, 1)
         super().__init__(args=args, data_collator=partial(collate_batch, pad_id=pad_id), **kwargs)
         self.pad_id = pad_id
-        self.all_tokens_share = all_tokens_share
+        self.all_tokens_share, self.muon_learning_rate = all_tokens_share, muon_learning_rate
         # The library's mixed precision works only in model(...), which the loss never calls, and stays on afterwards.
         self.autocast = partial(torch.autocast, self.args.device.type, torch.bfloat16, enabled=bf16)
         all_tokens_loss = training_loss
@@ -98,6 +100,14 @@ class TargetLossTrainer(Trainer):
         sampler = SimilarLengthSampler(self.train_dataset.lengths, batch_size, self.args.seed)
         self.add_callback(EpochOrder(sampler))
         return sampler
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            super().create_optimizer(model)
+            if self.muon_learning_rate:
+                rates = self.muon_learning_rate, self.args.weight_decay
+                self.optimizer = WithMuon(self.optimizer, hidden_matrices(self.model), *rates)
+        return self.optimizer
 
     def _wrap_model(self, model, training=True, dataloader=None) -> nn.Module:
         """With several processes, wrap the module that computes the loss instead of the model."""
