@@ -6,7 +6,7 @@ from src.evaluation.groups import scores_by_group
 from src.evaluation.intervals import Estimate, as_record
 from src.evaluation.leakage import near_duplicates, verbatim_share
 from src.evaluation.learning_curve import minutes_curve
-from src.evaluation.memorisation import recited_shares
+from src.evaluation.memorisation import recited_by_prefix, recited_shares
 from src.evaluation.metrics import METRICS, Metric, bits_per_character, perplexity_per_word
 from src.evaluation.reliability import expected_calibration_error, reliability_table
 from src.evaluation.selection import (
@@ -51,6 +51,7 @@ __all__ = [
     "minutes_curve",
     "near_duplicates",
     "perplexity_per_word",
+    "recited_by_prefix",
     "recited_shares",
     "record_suggestions",
     "reliability_table",

@@ -220,6 +220,25 @@ def recited_table(record: Mapping[str, Mapping[str, dict]]) -> pd.DataFrame:
     )
 
 
+def recited_by_prefix_table(record: Mapping[str, Mapping[str, Mapping[str, dict]]]) -> pd.DataFrame:
+    """One row per length of the prefix, one column per system and split: the share of tweets that it recites.
+
+    Args:
+        record: from `src.evaluation.memorisation.recited_by_prefix`.
+    """
+    names = dict.fromkeys(name for systems in record.values() for name in systems)
+    return pd.DataFrame(
+        {
+            (name, f"{split} tweets"): {
+                f"after {length} words": _percent(Estimate.from_record(share))
+                for length, share in record[split][name].items()
+            }
+            for name in names
+            for split in record
+        }
+    )
+
+
 def markdown_table(rows: Sequence[dict]) -> str:
     """A Markdown table with one line per row; the keys of the first row are the header."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
