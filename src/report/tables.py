@@ -273,7 +273,8 @@ def difference_sentence(a: Evaluation, b: Evaluation, metric_id: str, seed: int)
     """Say which system is better in a metric and by how much, or that the interval of the difference includes zero."""
     difference = paired_difference(a, b, metric_id, seed)
     metric = METRICS[metric_id]
-    if difference.low <= 0 <= difference.high:
+    # An undefined interval tells nothing apart.
+    if not (difference.low > 0 or difference.high < 0):
         return f"In {metric.title}, {a.name} and {b.name} can't be told apart: difference {difference}."
     better, worse = (a, b) if (difference.value > 0) != metric.lower_is_better else (b, a)
     return f"In {metric.title}, {better.name} is better than {worse.name}: difference {difference}."
