@@ -19,8 +19,10 @@ from src.completion.decoding import GREEDY
 from src.corpus.load import load_corpus
 from src.data_utils import prepare_tweets
 from src.evaluation.selection import validation_texts
+from src.evaluation.verdicts import ENDPOINTS
 from src.lstm_model import LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.recipe import build_device, new_lstm, train_lstm
+from src.report.verdicts import verdict_sentences
 from src.runs import new_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
@@ -162,9 +164,20 @@ def test_notebooks_train_save_and_compare(notebook_dir):
     )
     assert parameters[0] == parameters[1] and megabytes[1] < megabytes[0]
     assert record["num_pairs"] == 20
+    # The corpus is too small to leave out tweets that earlier comparisons scored.
+    assert record["settings"]["skipped_pairs"] == 10_000 and record["settings"]["pairs_among_skipped"] == 20
     typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
     assert typed.pop("word list") == 4 and [typed.pop(name) for name in transformers] == [1, 1]
     assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 4)
+    assert {test["metric"] for test in record["tests"]} == set(ENDPOINTS)
+    assert len(verdict_sentences(lstm_dir / "comparison.json")) == len(record["tests"])
+    assert [list(stratum) for groups in record["strata"].values() for stratum in groups.values()]
+    assert {test["b"] for test in record["with_junk_words"]["tests"]} == {
+        *baselines,
+        "LSTM",
+        *with_ngrams,
+        "distilgpt2",
+    }
     assert record["systems"]["LSTM"]["run"] == lstm_dir.name
     assert record["systems"]["distilgpt2"]["run"] == transformer_dir.name
     for run_dir in (lstm_dir, transformer_dir):

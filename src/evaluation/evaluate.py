@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from src.evaluation.intervals import Estimate, Ratio, Summary, difference, estimate
 from src.evaluation.metrics import (
+    QUARTER,
     answer_scores,
     bits_per_character,
     distinct_ratio,
@@ -25,8 +26,15 @@ from src.evaluation.metrics import (
 from src.evaluation.systems import System, as_pairs
 
 
-def evaluation_texts(texts: Sequence[str], max_texts: int, seed: int, min_words: int = 4) -> list[str]:
+def evaluation_texts(
+    texts: Sequence[str], max_texts: int, seed: int, min_words: int = 4, num_skipped: int = 0
+) -> list[str]:
     """Draw a random sample of the texts with at least `min_words` words, in random order.
+
+    Args:
+        max_texts: number of texts; all that are long enough if there are fewer.
+        num_skipped: the first texts of the random order, which are left out because they were scored before. If there
+            are not enough texts for these and for `max_texts` others, none is left out.
 
     Raises:
         ValueError: no text is long enough.
@@ -34,8 +42,9 @@ def evaluation_texts(texts: Sequence[str], max_texts: int, seed: int, min_words:
     long_enough = [text for text in texts if text.count(" ") + 1 >= min_words]
     if not long_enough:
         raise ValueError(f"none of {len(texts)} texts has {min_words} words: give longer texts, or fewer min_words")
-    order = np.random.default_rng(seed).permutation(len(long_enough))[:max_texts]
-    return [long_enough[i] for i in order]
+    order = np.random.default_rng(seed).permutation(len(long_enough))
+    start = num_skipped if num_skipped + max_texts <= len(order) else 0
+    return [long_enough[i] for i in order[start : start + max_texts]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +79,25 @@ class Evaluation:
             None if self.likelihood is None else self.likelihood[chosen],
         )
 
+    def exact_match_at(self, coverage: float) -> Ratio:
+        """Exact match when only the most confident answers are shown.
+
+        Systems have different scales of confidence, so they are compared at equal coverage
+        (Chen et al., 2019, "Gmail Smart Compose").
+
+        Args:
+            coverage: share of the pairs whose answer is shown, in (0, 1].
+        """
+        num_shown = max(1, round(coverage * len(self.answers)))
+        shown = np.zeros(len(self.answers))
+        shown[self.most_confident_first()[:num_shown]] = 1.0
+        return Ratio(self.scores["exact_match"].to_numpy() * shown, shown)
+
     def ratios(self) -> dict[str, Ratio]:
         """Every metric as a ratio of sums over pairs, by metric id."""
         ratios = score_ratios(self.scores)
         ratios |= {f"distinct_{n}": distinct_ratio(self.answers, n) for n in (1, 2)}
+        ratios[QUARTER] = self.exact_match_at(0.25)
         if self.likelihood is not None:
             ratios["bits_per_character"] = bits_per_character(self.likelihood)
             ratios["perplexity_per_word"] = perplexity_per_word(self.likelihood)
@@ -107,21 +131,6 @@ def evaluate(system: System, texts: Sequence[str]) -> Evaluation:
 def paired_difference(a: Evaluation, b: Evaluation, metric: str, seed: int) -> Estimate:
     """The score of `a` minus the score of `b` in a metric, with its paired bootstrap interval."""
     return difference(a.ratios()[metric], b.ratios()[metric], seed)
-
-
-def exact_match_at_coverage(evaluation: Evaluation, coverage: float, seed: int) -> Estimate:
-    """Exact match when only the most confident answers are shown.
-
-    Systems have different scales of confidence, so they are compared at equal coverage
-    (Chen et al., 2019, "Gmail Smart Compose").
-
-    Args:
-        coverage: share of the pairs whose answer is shown, in (0, 1].
-    """
-    num_shown = max(1, round(coverage * len(evaluation.answers)))
-    shown = np.zeros(len(evaluation.answers))
-    shown[evaluation.most_confident_first()[:num_shown]] = 1.0
-    return estimate(Ratio(evaluation.scores["exact_match"].to_numpy() * shown, shown), seed)
 
 
 def suggestion_seconds(systems: Sequence[System], prefixes: Sequence[str]) -> dict[str, float]:

@@ -64,6 +64,10 @@ class Ratio:
         """The score over all pairs; NaN if the denominator is zero."""
         return float(self.of(np.ones(len(self.denominator))))
 
+    def first(self, num_pairs: int) -> "Ratio":
+        """The score over the first pairs."""
+        return Ratio(self.numerator[:num_pairs], self.denominator[:num_pairs], self.transform)
+
     def of(self, weights: np.ndarray) -> np.ndarray:
         """The score if every pair counts as often as its weight; weights [..., pairs] give scores [...]."""
         # A resample may contain no pair with a denominator, and a perplexity may be infinite.

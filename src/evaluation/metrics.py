@@ -14,6 +14,7 @@ from src.evaluation.intervals import Ratio
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 FIRST_WORDS = (2, 3, 4, 5)
+QUARTER = "exact_match_at_0.25"
 ANSWERS_PER_BLOCK = 100
 SCORES = (*ROUGE_TYPES, "exact_match", *(f"exact_match_{n}" for n in FIRST_WORDS))
 COUNTS = ("saved_keystrokes", "characters", "answer_words", "target_words")
@@ -45,6 +46,7 @@ METRICS = {
         Metric("rouge2", "ROUGE-2", is_main=True, in_results=True),
         Metric("rougeL", "ROUGE-L"),
         Metric("exact_match", "exact match"),
+        Metric(QUARTER, "exact match of the most confident quarter of answers"),
         *(Metric(f"exact_match_{n}", f"exact match of the first {n} words") for n in FIRST_WORDS),
         Metric("next_word", "next-word accuracy", is_main=True, in_results=True),
         Metric("next_word_top3", "next word among the top 3"),

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,9 @@ from src.deploy.export import export_onnx
 from src.deploy.export_transformer import export_transformer
 from src.deploy.onnx_lstm import FILES, OnnxLSTM
 from src.deploy.onnx_transformer import OnnxTransformer
-from src.evaluation.evaluate import Evaluation, exact_match_at_coverage
-from src.evaluation.intervals import Estimate, as_record, difference
-from src.evaluation.metrics import METRICS
+from src.evaluation.evaluate import Evaluation
+from src.evaluation.intervals import as_record, estimate
 from src.evaluation.systems import ModelSystem, OnnxSystem, System
-from src.evaluation.typing import SuggestionRecord, typing_difference
 from src.models.interpolation import InterpolatedLM
 from src.models.kneser_ney import KneserNeyLM
 from src.models.pretrained import PretrainedLM
@@ -152,7 +149,7 @@ def comparison_record(
 ) -> dict:
     """Collect the scores and costs of a comparison in a dict that JSON can hold.
 
-    The notebook adds `typing`, `differences`, `by_group`, `errors` and others.
+    The notebook adds `typing`, `tests`, `by_group`, `strata`, `errors` and others.
 
     Args:
         evaluations: one per system, all on the same test pairs.
@@ -176,7 +173,7 @@ def comparison_record(
             evaluation.name: {
                 "metrics": as_record(evaluation.summary(seed)),
                 "exact_match_at_coverage": {
-                    str(coverage): asdict(exact_match_at_coverage(evaluation, coverage, seed)) for coverage in COVERAGES
+                    str(coverage): asdict(estimate(evaluation.exact_match_at(coverage), seed)) for coverage in COVERAGES
                 },
                 **details.get(evaluation.name, {}),
             }
@@ -206,61 +203,9 @@ def summaries_by_source(
     }
 
 
-def paired_differences(
-    evaluations: Collection[Evaluation], suggestions: Mapping[str, SuggestionRecord], seed: int
-) -> list[dict]:
-    """The difference between every two systems in every main metric that both have, each on the pairs of both.
-
-    Args:
-        evaluations: of the same pairs.
-        suggestions: what systems suggested while tweets were typed, by name; for the keys saved with three suggestions.
-        seed: seed of the bootstrap.
-
-    Returns:
-        dicts that JSON can hold: names `a` and `b`, the id of the `metric`, `value` (score of a minus score of b), its
-        95% interval `low` and `high`, and the number of pairs or tweets `n`.
-    """
-    rows = [
-        {"a": a, "b": b, "metric": "keys_saved", **asdict(typing_difference(one, other, "word", 3, seed))}
-        for (a, one), (b, other) in combinations(suggestions.items(), 2)
-    ]
-    ratios = {one.name: one.ratios() for one in evaluations}
-    for metric in (metric.id for metric in METRICS.values() if metric.is_main):
-        for a, b in combinations([name for name in ratios if metric in ratios[name]], 2):
-            rows.append(
-                {"a": a, "b": b, "metric": metric, **asdict(difference(ratios[a][metric], ratios[b][metric], seed))}
-            )
-    return rows
-
-
 def group_record(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict[str, dict]]]:
     """The tables of `src.evaluation.groups.scores_by_group` in JSON types: by title, group and system."""
     return {
         title: {group: as_record(scores) for group, scores in table.to_dict("index").items()}
         for title, table in tables.items()
     }
-
-
-def find_difference(differences: Iterable[dict], a: str, b: str, metric: str) -> Estimate | None:
-    """The score of `a` minus the score of `b` in a metric, from the record's differences; None if it is not there."""
-    for row in differences:
-        if row["metric"] == metric and {row["a"], row["b"]} == {a, b}:
-            found = Estimate.from_record({name: row[name] for name in ("value", "low", "high", "n")})
-            return found if row["a"] == a else Estimate(-found.value, -found.high, -found.low, found.n)
-    return None
-
-
-def chosen_differences(
-    differences: Iterable[dict], pairs: Iterable[tuple[str, str]], metric_ids: Sequence[str]
-) -> list[dict]:
-    """The recorded differences of some pairs of systems, each as the first minus the second; see `paired_differences`.
-
-    Pairs without a difference in a metric are left out.
-    """
-    differences = list(differences)
-    return [
-        {"a": a, "b": b, "metric": metric, **asdict(found)}
-        for metric in metric_ids
-        for a, b in pairs
-        if (found := find_difference(differences, a, b, metric)) is not None
-    ]

@@ -56,8 +56,8 @@ def plot_differences(differences: Sequence[dict]) -> Figure:
     """One panel per metric: the paired difference of each two systems as a dot with its 95% interval.
 
     Right of zero, the first system of a row is the better one; for a metric in which lower is better, the axis is
-    reversed. A dot has the colour of the better system, or is grey if its interval includes zero. The largest
-    advantage in the first metric is on top.
+    reversed. A dot has the colour of the better system, or is grey if its interval includes zero or is undefined. The
+    largest advantage in the first metric is on top.
 
     Args:
         differences: dicts with `a` and `b`, the systems; `metric`, an id; `value`, `low` and `high`: the score of `a`
@@ -70,8 +70,9 @@ def plot_differences(differences: Sequence[dict]) -> Figure:
         axes.axvline(0, color=BLACK, linewidth=1)
         for one in differences:
             if one["metric"] == metric_id and _is_known(one):
-                includes_zero = one["low"] <= 0 <= one["high"]
-                colour = GREY if includes_zero else system_colour(one["a"] if _advantage(one) > 0 else one["b"])
+                # False for an undefined interval too.
+                excludes_zero = one["low"] > 0 or one["high"] < 0
+                colour = system_colour(one["a"] if _advantage(one) > 0 else one["b"]) if excludes_zero else GREY
                 estimate = Estimate(one["value"], one["low"], one["high"], one["n"])
                 _dot_with_interval(axes, pairs.index((one["a"], one["b"])), estimate, colour)
         axes.set_title(title_with_direction(ALL_METRICS[metric_id]), loc="left")

@@ -2,27 +2,33 @@
 
 from collections.abc import Sequence
 
+from src.evaluation.endpoints import chosen_tests
 from src.evaluation.intervals import Estimate
-from src.evaluation.metrics import METRICS
-from src.report.comparison import find_difference
+from src.evaluation.verdicts import PRIMARY, SECONDARY, Verdict, verdicts
 from src.report.tables import recorded_summaries, transformer_name
 
-CONCLUSION_METRICS = ("perplexity_per_word", "next_word", "rouge1", "rouge2")
 PERPLEXITY = "perplexity_per_word"
 TOGETHER, LSTM, NGRAMS = "LSTM with n-grams", "LSTM", "Kneser-Ney n-gram"
+# What a verdict says about the first system; the second one's name follows.
+SAID = {
+    "better": "is better than",
+    "worse": "is worse than",
+    "equivalent": "is equivalent to",
+    "undecided": "can't be told apart from",
+}
 
 
 def conclusion(record: dict) -> str:
     """Five sentences: keys saved, quality, cost, what the n-grams add, and how long the models were trained.
 
     Args:
-        record: a comparison with its `typing` and `differences`. It holds the LSTM, the n-grams, both together, the
+        record: a comparison with its `typing` and `tests`. It holds the LSTM, the n-grams, both together, the
             transformer, and the latency and the size of all four.
     """
     transformer = transformer_name(record)
     return " ".join(
         [
-            _keys_sentence(record),
+            _keys_sentence(record, transformer),
             _quality_sentence(record, transformer),
             _cost_sentence(record, transformer),
             _ngram_sentence(record),
@@ -31,12 +37,20 @@ def conclusion(record: dict) -> str:
     )
 
 
-def _keys_sentence(record: dict) -> str:
+def _verdicts(record: dict, other: str) -> dict[str, Verdict]:
+    """What is said about the LSTM with n-grams, compared with another system, by metric id."""
+    return {one.metric.id: one for one in verdicts(chosen_tests(record["tests"], [(TOGETHER, other)]))}
+
+
+def _keys_sentence(record: dict, transformer: str) -> str:
     typed, baseline = record["typing"]["systems"], record["typing"]["baseline"]
     saved, of_baseline = (_keys_saved(typed[name]) for name in (TOGETHER, baseline))
+    verdict = _verdicts(record, transformer)[PRIMARY]
+    tweets = f"{verdict.test.n:,} tweet{'' if verdict.test.n == 1 else 's'}"
     return (
         f"With three suggestions at every letter, the {TOGETHER} saves {saved.value:.1%} of the keys "
-        f"({100 * saved.low:.1f} to {100 * saved.high:.1f}), while a {baseline} saves {of_baseline.value:.1%}."
+        f"({100 * saved.low:.1f} to {100 * saved.high:.1f}), while a {baseline} saves {of_baseline.value:.1%}; on "
+        f"{tweets} that both typed, it {SAID[verdict.kind]} {transformer}."
     )
 
 
@@ -45,20 +59,10 @@ def _keys_saved(typed: dict) -> Estimate:
 
 
 def _quality_sentence(record: dict, transformer: str) -> str:
-    """Say in which metrics the LSTM with n-grams is better than the transformer, by paired differences."""
-    better, worse, unclear = [], [], []
-    for metric in (METRICS[metric_id] for metric_id in CONCLUSION_METRICS):
-        difference = find_difference(record["differences"], TOGETHER, transformer, metric.id)
-        # An undefined interval is unclear too.
-        if not (difference.low > 0 or difference.high < 0):
-            unclear.append(metric.title)
-        else:
-            (better if (difference.value > 0) != metric.lower_is_better else worse).append(metric.title)
-    parts = [
-        *([f"is better than {transformer} in {_listed(better)}"] if better else []),
-        *([f"is worse than {transformer} in {_listed(worse)}"] if worse else []),
-        *([f"can't be told apart from {transformer} in {_listed(unclear)}"] if unclear else []),
-    ]
+    """Say in which metrics the LSTM with n-grams is better than the transformer, by the verdicts."""
+    found = _verdicts(record, transformer)
+    titles = {kind: [found[metric].metric.title for metric in SECONDARY if found[metric].kind == kind] for kind in SAID}
+    parts = [f"{SAID[kind]} {transformer} in {_listed(listed)}" for kind, listed in titles.items() if listed]
     return f"On {record['num_pairs']:,} test tweets, it {_listed(parts)}."
 
 
@@ -96,9 +100,7 @@ def _ngram_sentence(record: dict) -> str:
     """Say whether the LSTM and the n-grams together are better than each alone."""
     summaries = recorded_summaries(record)
     lstm, ngrams, together = (f"{summaries[name][PERPLEXITY].value:,.0f}" for name in (LSTM, NGRAMS, TOGETHER))
-    help_each_other = all(
-        find_difference(record["differences"], TOGETHER, alone, PERPLEXITY).high < 0 for alone in (LSTM, NGRAMS)
-    )
+    help_each_other = all(_verdicts(record, alone)[PERPLEXITY].kind == "better" for alone in (LSTM, NGRAMS))
     numbers = f"alone they have a perplexity of {lstm} and {ngrams} per word, together of {together}"
     if help_each_other:
         return f"The LSTM and the n-grams help each other: {numbers}."

@@ -220,6 +220,25 @@ def recited_table(record: Mapping[str, Mapping[str, dict]]) -> pd.DataFrame:
     )
 
 
+def recited_by_prefix_table(record: Mapping[str, Mapping[str, Mapping[str, dict]]]) -> pd.DataFrame:
+    """One row per length of the prefix, one column per system and split: the share of tweets that it recites.
+
+    Args:
+        record: from `src.evaluation.memorisation.recited_by_prefix`.
+    """
+    names = dict.fromkeys(name for systems in record.values() for name in systems)
+    return pd.DataFrame(
+        {
+            (name, f"{split} tweets"): {
+                f"after {length} words": _percent(Estimate.from_record(share))
+                for length, share in record[split][name].items()
+            }
+            for name in names
+            for split in record
+        }
+    )
+
+
 def markdown_table(rows: Sequence[dict]) -> str:
     """A Markdown table with one line per row; the keys of the first row are the header."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
@@ -254,7 +273,8 @@ def difference_sentence(a: Evaluation, b: Evaluation, metric_id: str, seed: int)
     """Say which system is better in a metric and by how much, or that the interval of the difference includes zero."""
     difference = paired_difference(a, b, metric_id, seed)
     metric = METRICS[metric_id]
-    if difference.low <= 0 <= difference.high:
+    # An undefined interval tells nothing apart.
+    if not (difference.low > 0 or difference.high < 0):
         return f"In {metric.title}, {a.name} and {b.name} can't be told apart: difference {difference}."
     better, worse = (a, b) if (difference.value > 0) != metric.lower_is_better else (b, a)
     return f"In {metric.title}, {better.name} is better than {worse.name}: difference {difference}."

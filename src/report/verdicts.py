@@ -49,11 +49,11 @@ def verdict_sentence(verdict: Verdict) -> str:
         said = f"{said}, by less than {percent},"
     p_value = "p" if verdict.metric.id == PRIMARY else "adjusted p"
     return (
-        f"{said} in {metric}: the difference from {_number(test.baseline)} is {_number(test.value)} "
-        f"(95% interval {_number(test.low)} to {_number(test.high)}, 90% interval {_number(test.low_90)} to "
-        f"{_number(test.high_90)}, {p_value} = {verdict.adjusted_p:.2g}); the margin of equivalence, {percent}, is "
-        f"{_number(verdict.margin * abs(test.baseline))}, and the smallest difference that {test.n:,} texts can show "
-        f"is {_number(test.smallest_difference)}."
+        f"{said} in {metric}: the difference from {rounded(test.baseline)} is {rounded(test.value)} "
+        f"(95% interval {rounded(test.low)} to {rounded(test.high)}, 90% interval {rounded(test.low_90)} to "
+        f"{rounded(test.high_90)}, {p_value} = {verdict.adjusted_p:.2g}); the margin of equivalence, {percent}, is "
+        f"{rounded(verdict.margin * abs(test.baseline))}, and the smallest difference that {test.n:,} texts can show "
+        f"is {rounded(test.smallest_difference)}."
     )
 
 
@@ -61,7 +61,8 @@ def _named(name: str, num_runs: int) -> str:
     return name if num_runs == 1 else f"{name} ({num_runs} runs)"
 
 
-def _number(number: float) -> str:
+def rounded(number: float) -> str:
+    """Three digits, or no decimals from 1,000 on."""
     if math.isnan(number):
         return "undefined"
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from src.completion.completer import complete
 from src.completion.decoding import GREEDY, Decoding
@@ -18,12 +20,11 @@ from src.evaluation.evaluate import (
     Evaluation,
     evaluate,
     evaluation_texts,
-    exact_match_at_coverage,
     paired_difference,
     suggestion_seconds,
 )
-from src.evaluation.intervals import Estimate
-from src.evaluation.metrics import answer_scores, next_word_scores
+from src.evaluation.intervals import Estimate, estimate
+from src.evaluation.metrics import QUARTER, answer_scores, next_word_scores
 from src.evaluation.selection import choose_decoding, decoding_evaluations, sample_size
 from src.evaluation.systems import ModelSystem, Pair, as_pairs, target_likelihood
 from src.text.prefixes import Completion
@@ -86,6 +87,19 @@ def test_a_text_of_exactly_min_words_is_evaluated():
 def test_texts_that_are_all_too_short_are_refused(texts):
     with pytest.raises(ValueError, match=f"none of {len(texts)} texts has 4 words: give longer texts"):
         evaluation_texts(texts, 10, seed=0)
+
+
+@given(st.integers(0, 12), st.integers(1, 12), st.integers(1, 20))
+def test_skipped_texts_are_the_first_of_the_order_or_none(num_skipped, max_texts, num_texts):
+    texts = [f"a b c {i}" for i in range(num_texts)]
+    chosen = evaluation_texts(texts, max_texts, seed=3, num_skipped=num_skipped)
+    # The number of texts does not depend on how many are skipped.
+    assert len(chosen) == min(max_texts, num_texts)
+    in_order = evaluation_texts(texts, num_texts, seed=3)
+    enough = num_skipped + max_texts <= num_texts
+    assert chosen == (in_order[num_skipped:] if enough else in_order)[:max_texts]
+    if enough:
+        assert not set(chosen) & set(evaluation_texts(texts, num_skipped, seed=3))
 
 
 def test_pairs_are_split_as_the_data_is(cleaned_texts):
@@ -234,9 +248,21 @@ def test_a_paired_difference_is_first_minus_second():
 def test_coverage_shows_the_most_confident_answers_first():
     confidence = [-1.0, -4.0, -2.0, -3.0]
     system = evaluation_of(["x", "y", "no", "w"], ["x", "y", "z", "w"], confidence)
-    shares = {c: exact_match_at_coverage(system, c, seed=0) for c in (0.01, 0.25, 0.5, 0.75, 1.0)}
+    shares = {c: estimate(system.exact_match_at(c), seed=0) for c in (0.01, 0.25, 0.5, 0.75, 1.0)}
     assert [found.value for found in shares.values()] == pytest.approx([1, 1, 1 / 2, 2 / 3, 3 / 4])
     assert [found.n for found in shares.values()] == [1, 1, 2, 3, 4]
+    assert system.summary(seed=0)[QUARTER] == shares[0.25]
+
+
+def test_answers_of_undefined_confidence_are_shown_last():
+    system = evaluation_of(["x", "y", "z", "no"], list("xyzw"), [math.nan, math.nan, math.nan, -9.0])
+    assert system.ratios()[QUARTER].value == 0
+
+
+def test_the_quarter_of_some_pairs_is_that_of_these_pairs():
+    system = evaluation_of([*"xy", *["no"] * 6], [*"xyzw"] * 2, [-8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0])
+    assert system.ratios()[QUARTER].value == 0
+    assert system.of_pairs(np.arange(8) < 2).ratios()[QUARTER].value == 1
 
 
 # Decodings

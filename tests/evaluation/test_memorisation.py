@@ -3,7 +3,15 @@
 import pytest
 
 from src.completion import Completer, Decoding
-from src.evaluation.memorisation import MIN_WORDS, recitable, recited_share
+from src.evaluation.memorisation import (
+    MIN_TEXTS,
+    MIN_WORDS,
+    PREFIX_WORDS,
+    RECITED_WORDS,
+    recitable,
+    recited_by_prefix,
+    recited_share,
+)
 from src.models.kneser_ney import KneserNeyLM
 from src.next_token_dataset import NextTokenDataset
 from src.text.prefixes import Completion
@@ -61,3 +69,60 @@ def test_n_grams_of_long_contexts_recite_what_they_have_read(tokenizer, cleaned_
     completer = Completer(model, tokenizer, Decoding("greedy"))
     assert recited_share(completer, read, seed=0).value > 0.9
     assert recited_share(completer, unread, seed=0).value == 0
+
+
+class Rememberer:
+    """Continues its texts to their end from any prefix of at least so many words, and everything else with one word."""
+
+    completes_first_words = True
+
+    def __init__(self, texts, min_words, added=""):
+        self.texts, self.min_words, self.added, self.limits = texts, min_words, added, []
+
+    def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+        self.limits.append(max_new_tokens)
+        return [[Completion(self.rest_of(prefix), 0.0)] for prefix in prefixes]
+
+    def rest_of(self, prefix):
+        known = [text for text in self.texts if text.startswith(f"{prefix} ")]
+        if not known or len(prefix.split()) < self.min_words:
+            return "nothing"
+        return known[0].removeprefix(f"{prefix} ") + self.added
+
+
+LONG = [" ".join(f"{word}{i}" for word in "abcdefghijklmnop") for i in range(MIN_TEXTS)]
+
+
+def values(shares):
+    return {length: share["value"] for length, share in shares.items()}
+
+
+@pytest.mark.parametrize("min_words", [1, 4, 12, 13])
+def test_the_share_by_prefix_tells_how_many_words_are_needed(min_words):
+    record = recited_by_prefix({"it": Rememberer(LONG, min_words)}, {"training": LONG}, 100, seed=0)
+    expected = {str(length): float(length >= min_words) for length in PREFIX_WORDS}
+    assert values(record["training"]["it"]) == expected
+    assert {share["n"] for share in record["training"]["it"].values()} == {len(LONG)}
+
+
+def test_the_next_words_count_and_what_comes_after_them_does_not():
+    texts = {"training": LONG, "test": [text.upper() for text in LONG]}
+    # With the longest prefix, the next words are the last ones of these texts.
+    whole, glued = Rememberer(LONG, 1, " and more"), Rememberer(LONG, 1, "x")
+    record = recited_by_prefix({"whole": whole, "glued": glued}, texts, 100, seed=0)
+    assert set(values(record["training"]["whole"]).values()) == {1.0}
+    assert set(values(record["test"]["whole"]).values()) == {0.0}
+    *shorter, longest = values(record["training"]["glued"]).values()
+    assert set(shorter) == {1.0} and longest == 0.0
+    # A token for each character of the words to recite.
+    assert min(whole.limits) >= len(" ".join(["a0"] * RECITED_WORDS))
+
+
+def test_the_same_texts_are_tried_with_every_length_and_few_long_texts_are_left_out():
+    short = [" ".join(text.split()[:-1]) for text in LONG]
+    texts = {"training": [*short, *LONG], "validation": [*short, *LONG[1:]], "test": []}
+    record = recited_by_prefix({"it": Rememberer(LONG[:2], 1)}, texts, 100, seed=0)
+    assert list(record) == ["training"]
+    assert set(values(record["training"]["it"]).values()) == {2 / len(LONG)}
+    sample = recited_by_prefix({"it": Rememberer(LONG, 1)}, texts, 2, seed=0)
+    assert {share["n"] for share in sample["training"]["it"].values()} == {2}

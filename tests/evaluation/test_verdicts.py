@@ -221,6 +221,15 @@ def test_a_stored_null_never_makes_a_verdict_more_favourable(name, lower_is_bett
         assert kind(replace(test, **{name: math.nan})) in (kind(test), "undecided")
 
 
+def test_a_test_of_few_texts_is_undecided():
+    # All three are better, so the interval excludes 0.
+    few = mean_test([1.0, 0.9, 0.8], [0.0, 0.1, 0.0])
+    assert few.low > 0 and few.p_value < 0.05
+    assert kind(few) == "undecided"
+    assert [kind(replace(TEST, n=n)) for n in (19, 20)] == ["undecided", "better"]
+    assert [kind(replace(NO_DIFFERENCE, n=n)) for n in (19, 20)] == ["undecided", "equivalent"]
+
+
 # Several runs
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from src.completion.decoding import GREEDY, WORDS
-from src.evaluation.evaluate import paired_difference
 from src.evaluation.intervals import Estimate
 from src.evaluation.systems import ModelSystem
 from src.files import write_json
@@ -16,21 +15,12 @@ from src.models.kneser_ney import KneserNeyLM
 from src.recipe import token_datasets
 from src.report.comparison import (
     ExportedForm,
-    chosen_differences,
     comparison_record,
-    find_difference,
     group_record,
     lstm_runs,
-    paired_differences,
     system_details,
 )
-from tests.report.made_comparison import DATA, evaluation, suggestions
-
-DIFFERENCES = [
-    {"a": "x", "b": "y", "metric": "rouge1", "value": 0.2, "low": -0.1, "high": 0.4, "n": 9},
-    {"a": "x", "b": "z", "metric": "rouge1", "value": 0.3, "low": 0.1, "high": 0.5, "n": 9},
-    {"a": "x", "b": "y", "metric": "next_word", "value": 0.0, "low": 0.0, "high": 0.0, "n": 9},
-]
+from tests.report.made_comparison import DATA, evaluation
 
 
 def test_record_survives_json_and_names_what_it_measured():
@@ -42,41 +32,6 @@ def test_record_survives_json_and_names_what_it_measured():
     assert record["systems"]["LSTM"]["metrics"]["bits_per_character"]["value"] == pytest.approx(2.0)
     assert record["systems"]["LSTM"]["megabytes"] == 20.0
     assert "bits_per_character" not in record["systems"]["baseline"]["metrics"]
-
-
-def test_every_two_systems_are_compared_in_every_main_metric_that_both_have():
-    evaluations = [evaluation("constant", 0.05), evaluation("LSTM", 0.1, bits=2.0), evaluation("t", 0.3, bits=1.5)]
-    typed = suggestions("t")
-    rows = paired_differences(evaluations, typed, seed=0)
-    assert json.loads(json.dumps(rows)) == rows
-    metrics = [row["metric"] for row in rows]
-    # Three systems make three pairs; only two have a perplexity.
-    assert {metric: metrics.count(metric) for metric in metrics} == {
-        "keys_saved": 3,
-        "rouge1": 3,
-        "rouge2": 3,
-        "next_word": 3,
-        "perplexity_per_word": 1,
-    }
-    expected = paired_difference(evaluations[1], evaluations[2], "next_word", 0)
-    assert find_difference(rows, "LSTM", "t", "next_word") == expected
-    # "so tired" and "so so" take 4 keys with both words known and 8 with one, of 13.
-    assert find_difference(rows, "LSTM", "word list", "keys_saved").value == pytest.approx(4 / 13)
-
-
-def test_a_difference_is_found_in_either_direction():
-    assert find_difference(DIFFERENCES, "x", "y", "rouge1") == Estimate(0.2, -0.1, 0.4, 9)
-    assert find_difference(DIFFERENCES, "y", "x", "rouge1") == Estimate(-0.2, -0.4, 0.1, 9)
-    assert find_difference(DIFFERENCES, "y", "z", "rouge1") is None
-
-
-def test_differences_are_chosen_by_metric_and_pair_and_unknown_ones_left_out():
-    chosen = chosen_differences(iter(DIFFERENCES), [("z", "x"), ("x", "y")], ["next_word", "rouge1"])
-    assert [(row["metric"], row["a"], row["b"], row["value"]) for row in chosen] == [
-        ("next_word", "x", "y", 0.0),
-        ("rouge1", "z", "x", -0.3),
-        ("rouge1", "x", "y", 0.2),
-    ]
 
 
 def test_tables_of_groups_become_json():

@@ -153,6 +153,11 @@ def test_a_difference_that_is_not_known_has_a_row_at_the_bottom_and_no_dot(value
     assert_closed_and_drawable(figure)
 
 
+def test_a_difference_without_an_interval_is_grey():
+    [axes] = plot_differences([difference("LSTM", "smollm2-135m", "rouge1", 0.1, math.nan, math.nan)]).axes
+    assert dots(axes) == {0: (0.1, GREY)}
+
+
 # Quality against latency and size
 
 

@@ -22,6 +22,7 @@ from src.report.tables import (
     main_table,
     markdown_table,
     plain_table,
+    recited_by_prefix_table,
     recited_table,
     recorded_summaries,
     score_table,
@@ -135,6 +136,24 @@ def test_the_table_of_recited_tweets_has_a_column_per_split():
         "LSTM": {"training tweets recited": "1.0% (0.5 to 2.0)", "test tweets recited": "0.0% (0.0 to 2.0)"}
     }
     assert recited_table({}).empty
+
+
+def test_the_table_by_prefix_puts_the_splits_of_a_system_beside_each_other():
+    def shares(value):
+        return {length: {"value": value, "low": 0.0, "high": 2 * value, "n": 200} for length in ("3", "12")}
+
+    splits = {"training": 0.01, "test": 0.0}
+    table = recited_by_prefix_table({split: {"LSTM": shares(v), "n-gram": shares(v)} for split, v in splits.items()})
+    assert table.columns.tolist() == [
+        ("LSTM", "training tweets"),
+        ("LSTM", "test tweets"),
+        ("n-gram", "training tweets"),
+        ("n-gram", "test tweets"),
+    ]
+    assert table["LSTM", "training tweets"].to_dict() == dict.fromkeys(
+        ("after 3 words", "after 12 words"), "1.0% (0.0 to 2.0)"
+    )
+    assert recited_by_prefix_table({}).empty
 
 
 def test_the_readme_shows_the_main_table_and_names_data_size_and_seed(record):

@@ -45,7 +45,7 @@ def test_at_the_end_stand_the_table_the_run_folders_and_what_to_do_next(notebook
     (lstm / COMPARISON_FILE).write_text(json.dumps(record))
     shown = closing_lines(before, run_files([notebook]))
     assert plain_table(record) in shown
-    assert "2,000 test pairs of sentiment140-1517130.csv.zip (sentiment140)" in shown
+    assert f"{record['num_pairs']:,} test pairs of sentiment140-1517130.csv.zip (sentiment140)" in shown
     assert f"Run folders:\n  {transformer}\n  {lstm}\n" in shown
     assert str(lstm / COMPARISON_FILE) in shown
     assert "make demo" in shown
