@@ -17,8 +17,6 @@ GPU_PARAMETERS = {
         **FOLDERS,
         "batch_size": 512,
         "max_tweets_seen": 13_000_000,
-        # Ten passes: many times as many as on a CPU.
-        "dropout": 0.3,
         "eval_steps": 1_000,
         "num_sampled_tokens": 0,
         "num_workers": 4,

@@ -26,7 +26,7 @@ from src.evaluation.selection import validation_texts
 from src.evaluation.systems import ModelSystem
 from src.lstm_model import LSTMConfig
 from src.models.pretrained import load_pretrained
-from src.recipe import adapt_lstm, save_run, token_datasets, train_lstm
+from src.recipe import adapt_lstm, default_dropout, save_run, token_datasets, train_lstm
 from src.runs import find_runs
 from src.training.train import TrainingResult, TrainingSettings, train
 from vm.run_notebooks import check_parameters
@@ -62,15 +62,18 @@ def training_settings(values: SimpleNamespace, **others) -> TrainingSettings:
     return TrainingSettings(**{name: value for name, value in vars(values).items() if name in names} | others)
 
 
-def lstm_config(values: SimpleNamespace) -> LSTMConfig:
-    """The sizes of the LSTM among a notebook's parameters."""
-    names = ("vocab_size", "embedding_dim", "hidden_dim", "num_layers", "dropout")
-    return LSTMConfig(**{name: getattr(values, name) for name in names})
+def lstm_config(values: SimpleNamespace, num_texts: int) -> LSTMConfig:
+    """The sizes of the LSTM among a notebook's parameters, and its dropout for so many training texts."""
+    names = ("vocab_size", "embedding_dim", "hidden_dim", "num_layers")
+    dropout = values.dropout
+    if dropout is None:
+        dropout = default_dropout(num_texts, values.max_epochs, values.max_tweets_seen)
+    return LSTMConfig(**{name: getattr(values, name) for name in names}, dropout=dropout)
 
 
 def finetuning_settings(values: SimpleNamespace, num_tweets: int) -> TrainingSettings:
     """The settings of `solution_pretrained.ipynb`: one pass, with the loss on every token."""
-    one_pass = {"max_epochs": 1, "max_tweets_seen": num_tweets}
+    one_pass = {"max_epochs": 1, "max_tweets_seen": num_tweets, "muon_learning_rate": 0.0}
     return training_settings(values, **one_pass, all_tokens_share=1.0, num_sampled_tokens=0)
 
 
@@ -100,7 +103,8 @@ def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list
     settings, where = training_settings(values), (checkpoint_folder(values, "lstm_lm"), values.resume, device)
     share = 1.0
     if first_run.folder is None:
-        tokenizer, model, result = train_lstm(train_texts, val_texts, lstm_config(values), settings, *where)
+        config = lstm_config(values, len(train_texts))
+        tokenizer, model, result = train_lstm(train_texts, val_texts, config, settings, *where)
     else:
         settings = replace(settings, **values.adaptation)
         texts = train_texts, val_texts

@@ -27,7 +27,13 @@ SEEDS = {"lstm_seed1": 1, "lstm_seed2": 2}
 RECIPE = "lstm_recipe"
 RECIPE_CONFIG = LSTMConfig(vocab_size=30_522, hidden_dim=512, dropout=0.0)
 RECIPE_SETTINGS = TrainingSettings(
-    learning_rate=2e-3, muon_learning_rate=0.0, batch_size=128, max_epochs=100, all_tokens_share=0.0, num_sampled_tokens=0, bf16=False
+    learning_rate=2e-3,
+    muon_learning_rate=0.0,
+    batch_size=128,
+    max_epochs=100,
+    all_tokens_share=0.0,
+    num_sampled_tokens=0,
+    bf16=False,
 )
 REHEARSAL_TWEETS = 12_800
 

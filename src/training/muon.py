@@ -6,9 +6,10 @@ from transformers import PreTrainedModel
 
 
 def hidden_matrices(model: PreTrainedModel) -> list[torch.nn.Parameter]:
-    """The trained matrices between hidden layers: all but those of the embedding and of the output layer."""
-    ends = {p for layer in (model.get_input_embeddings(), model.get_output_embeddings()) for p in layer.parameters()}
-    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and p not in ends]
+    """The trained matrices between hidden layers: all but embeddings and the output layer."""
+    ends = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    at_the_ends = {p for module in (*ends, model.get_output_embeddings()) for p in module.parameters()}
+    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and p not in at_the_ends]
 
 
 class WithMuon(Optimizer):
@@ -23,9 +24,7 @@ class WithMuon(Optimizer):
         learning_rate, weight_decay: of Muon.
     """
 
-    def __init__(
-        self, other: Optimizer, matrices: list[torch.nn.Parameter], learning_rate: float, weight_decay: float
-    ):
+    def __init__(self, other: Optimizer, matrices: list[torch.nn.Parameter], learning_rate: float, weight_decay: float):
         taken = set(matrices)
         for group in other.param_groups:
             group["params"] = [p for p in group["params"] if p not in taken]

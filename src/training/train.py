@@ -62,7 +62,7 @@ class TrainingSettings:
     muon_learning_rate: float = 0.04
     batch_size: int = 256
     max_epochs: int = 10
-    max_tweets_seen: int = 4_500_000
+    max_tweets_seen: int = 2_200_000
     warmup_share: float = 0.05
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0

@@ -114,7 +114,9 @@ def test_the_same_seed_gives_the_same_weights(datasets, tokenizer, tmp_path):
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_stops_after_patience_evaluations_without_a_better_loss(datasets, tokenizer, tmp_path, patience):
-    settings = replace(SETTINGS, learning_rate=0.0, max_epochs=10, eval_steps=0.1, patience=patience)
+    settings = replace(
+        SETTINGS, learning_rate=0.0, muon_learning_rate=0.0, max_epochs=10, eval_steps=0.1, patience=patience
+    )
     model = make_lstm(len(tokenizer))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     result = train(model, *datasets, settings, tmp_path / "checkpoints", 0)

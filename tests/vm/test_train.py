@@ -60,7 +60,7 @@ def test_fine_tuning_counts_every_token_in_one_pass():
     settings = finetuning_settings(values, num_tweets=50)
     assert (settings.all_tokens_share, settings.num_sampled_tokens) == (1.0, 0)
     assert (settings.max_epochs, settings.max_tweets_seen) == (1, 50)
-    assert settings.learning_rate == values.learning_rate == 1e-4
+    assert settings.learning_rate == values.learning_rate == 2e-4
 
 
 @pytest.mark.parametrize(
