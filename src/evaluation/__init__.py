@@ -1,9 +1,10 @@
 """Evaluation: the systems to compare, their metrics with confidence intervals, and choices on validation data."""
 
 from src.evaluation.errors import count_errors, error_examples
-from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts, suggestion_seconds
+from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts
 from src.evaluation.groups import scores_by_group
 from src.evaluation.intervals import Estimate, as_record
+from src.evaluation.latency import suggestion_seconds
 from src.evaluation.leakage import near_duplicates, verbatim_share
 from src.evaluation.learning_curve import minutes_curve
 from src.evaluation.memorisation import recited_shares

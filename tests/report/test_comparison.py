@@ -1,6 +1,7 @@
 """The record of a comparison, and what it holds beside the scores."""
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pandas as pd
@@ -24,7 +25,7 @@ from src.report.comparison import (
     paired_differences,
     system_details,
 )
-from tests.report.made_comparison import DATA, evaluation, suggestions
+from tests.report.made_comparison import DATA, evaluation, latency, suggestions
 
 DIFFERENCES = [
     {"a": "x", "b": "y", "metric": "rouge1", "value": 0.2, "low": -0.1, "high": 0.4, "n": 9},
@@ -127,11 +128,12 @@ def test_details_say_what_each_system_costs_and_where_it_comes_from(save_run, ti
     small = ModelSystem("small", tiny_lstm, tokenizer, WORDS)
     constant = SimpleNamespace(name="constant answer")
     form = ExportedForm(small, form_of="LSTM", parameters=7, megabytes=0.5)
-    details = system_details([constant, *systems, small], {"LSTM": 0.25}, {"LSTM": run_dir}, [form])
+    details = system_details([constant, *systems, small], {"LSTM": latency(0.25)}, {"LSTM": run_dir}, [form])
     run_megabytes = (run_dir / "meta.json").stat().st_size / 1e6
     assert details["constant answer"] == {}
     assert details["LSTM"] == {
         "seconds_per_suggestion": 0.25,
+        "latency": asdict(latency(0.25)),
         "decoding": str(GREEDY),
         "run": run_dir.name,
         "megabytes": run_megabytes,
