@@ -17,6 +17,7 @@ from src.completion.decoding import GREEDY, Decoding
 from src.data_utils import PreparedTweets
 from src.evaluation.evaluate import evaluation_texts
 from src.evaluation.intervals import UNDEFINED, Ratio, estimate
+from src.evaluation.leakage import near_duplicates
 from src.evaluation.metrics import answer_scores
 from src.evaluation.systems import ModelSystem, as_pairs
 from src.evaluation.typing import NUM_SUGGESTIONS, SuggestionRecord, record_suggestions, type_texts, typing_ratios
@@ -29,6 +30,8 @@ from src.training.loss import dataset_nll, target_nll
 
 # Enough for stable choices and validation losses, few enough to score at every evaluation.
 NUM_VAL_TWEETS = 5_000
+# In large corpora, 1 to 2% of the drawn tweets match a training tweet.
+DRAWN_SHARE = 1.05
 # The candidates are the same for every model.
 DECODINGS = (
     GREEDY,
@@ -66,8 +69,23 @@ def sample_size(most: int, share: float, num_texts: int, at_least: int = 100) ->
 
 
 def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VAL_TWEETS) -> list[str]:
-    """Draw the validation tweets on which everything is chosen, from those with at least four words."""
-    return evaluation_texts(tweets.texts("val"), num_tweets, seed)
+    """Draw the validation tweets on which everything is chosen.
+
+    They have at least four words, and none of them closely matches a training tweet (`near_duplicates`). If there are
+    fewer than `num_tweets`, all are drawn.
+
+    Raises:
+        ValueError: no validation tweet is left.
+    """
+    val_texts, train_texts = tweets.texts("val"), tweets.texts("train")
+    shuffled, chosen, start = evaluation_texts(val_texts, len(val_texts), seed), [], 0
+    while len(chosen) < num_tweets and start < len(shuffled):
+        drawn = shuffled[start : start + math.ceil(DRAWN_SHARE * (num_tweets - len(chosen)))]
+        chosen += [text for text, is_near in zip(drawn, near_duplicates(drawn, train_texts)) if not is_near]
+        start += len(drawn)
+    if not chosen:
+        raise ValueError(f"all {len(shuffled)} validation tweets closely match a training tweet: use another corpus")
+    return chosen[:num_tweets]
 
 
 def decoding_evaluations(
