@@ -18,6 +18,7 @@ from src.evaluation.selection import (
     choose_order,
     choose_weight,
     decoding_evaluations,
+    decoding_record,
     sample_size,
     validation_texts,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "choose_weight",
     "count_errors",
     "decoding_evaluations",
+    "decoding_record",
     "error_examples",
     "evaluate",
     "evaluation_texts",
