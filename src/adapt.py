@@ -226,8 +226,8 @@ def train(first: FirstRun, data: dict, folder: Path) -> tuple[Path, list[str]]:
     # What an interrupted command has left.
     shutil.rmtree(runs, ignore_errors=True)
     decoding = Decoding(**read_meta(first.folder)["settings"]["decoding"])
-    # Nothing is searched, because the first run's decoding is kept.
-    sizes = {"decodings": [decoding], "decoding_pairs": 1, "max_pairs": MAX_PAIRS, "typed_tweets": 0, "seed": SEED}
+    # The first run's decoding is kept.
+    sizes = {"decodings": [decoding], "max_pairs": MAX_PAIRS, "typed_tweets": 0, "seed": SEED}
     texts = {"train_texts": train_texts, "first_run": first.folder, "trained_share": trained_share}
     save_run(ModelSystem("lstm_lm", model, tokenizer), result, val_texts, data, runs, **sizes, **texts)
     run_dir = find_run("lstm_lm", models_dir=runs)

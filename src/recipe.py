@@ -26,11 +26,13 @@ from src.evaluation.intervals import Estimate, Summary, as_record
 from src.evaluation.reliability import expected_calibration_error
 from src.evaluation.selection import (
     DECODINGS,
+    MAX_SECONDS,
     WEIGHTS,
     choose_calibration,
     choose_decoding,
     choose_weight,
     decoding_evaluations,
+    decoding_record,
 )
 from src.evaluation.systems import ModelSystem
 from src.evaluation.typing import NUM_SUGGESTIONS
@@ -155,7 +157,7 @@ def save_run(
     *,
     decodings: Sequence[Decoding] = DECODINGS,
     decoding_pairs: int = 3_000,
-    max_seconds: float = 0.2,
+    max_seconds: float = MAX_SECONDS,
     max_pairs: int = 2_000,
     typed_tweets: int = 200,
     seed: int = 0,
@@ -171,9 +173,9 @@ def save_run(
         val_texts: cleaned validation texts; the first ones are used.
         data: record of the corpus, see `src.data_utils.corpus_record`.
         models_dir: folder of the run folders.
-        decodings: decodings to choose from.
+        decodings: decodings to choose from; a single one is not measured.
         decoding_pairs: number of validation pairs on which the decoding is chosen.
-        max_seconds: maximum time for one prefix, see `src.evaluation.selection.choose_decoding`.
+        max_seconds: limit of latency, see `src.evaluation.selection.choose_decoding`.
         max_pairs: number of validation pairs that are scored.
         typed_tweets: number of validation tweets that are typed: half to calibrate, half to check the calibration.
             With 0 the run has no calibration, for a model that is too slow to type.
@@ -182,8 +184,11 @@ def save_run(
         first_run: folder of the run from which the LSTM started.
         trained_share: as from `adapt_lstm`.
     """
-    table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], max_seconds, seed)
-    system = replace(system, decoding=choose_decoding(table, max_seconds))
+    decoding, tried = decodings[0], None
+    if len(decodings) > 1:
+        table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], max_seconds, seed)
+        decoding, tried = choose_decoding(table, max_seconds), decoding_record(table)
+    system = replace(system, decoding=decoding)
     pair_texts = val_texts[:max_pairs]
     summary = evaluate(system, pair_texts).summary(seed)
     calibration = error = None
@@ -191,7 +196,7 @@ def save_run(
         calibration, error = calibrate(Completer(system.model, system.tokenizer), val_texts[:typed_tweets])
     read_texts = [*train_texts, *val_texts] if train_texts else []
     start = {"first_run": first_run, "trained_share": trained_share}
-    chosen = {"calibration": calibration, "calibration_error": error}
+    chosen = {"decodings": tried, "calibration": calibration, "calibration_error": error}
     write_run(system, result, summary, len(pair_texts), data, models_dir, read_texts=read_texts, **chosen, **start)
 
 
@@ -204,6 +209,7 @@ def write_run(
     models_dir: str | Path = "models",
     *,
     read_texts: Sequence[str] = (),
+    decodings: dict[str, dict] | None = None,
     calibration: Calibration | None = None,
     calibration_error: dict[str, float] | None = None,
     first_run: str | Path | None = None,
@@ -216,12 +222,13 @@ def write_run(
         summary: scores on validation pairs.
         num_pairs: number of these pairs.
         read_texts: texts that the model has read; the run folder of an LSTM records them.
+        decodings: as from `src.evaluation.selection.decoding_record`; None if no decoding was chosen.
         calibration, calibration_error: as from `calibrate`; None for a model that was not calibrated.
         result, data, models_dir, first_run, trained_share: as in `save_run`.
     """
     metrics = {**as_record(summary), "val_loss": result.best_val_loss, "pairs": num_pairs}
-    if calibration is not None:
-        metrics["calibration_error"] = calibration_error
+    optional = {"decodings": decodings, "calibration_error": calibration_error}
+    metrics |= {name: value for name, value in optional.items() if value is not None}
     settings = {**asdict(result.settings), "decoding": asdict(system.decoding)}
     init_from = first_run_record(first_run, trained_share) if first_run is not None else None
     meta = run_metadata(system.name, settings, data, metrics, result.duration, init_from)

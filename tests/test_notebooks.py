@@ -15,10 +15,10 @@ import torch
 from nbformat.v4 import new_code_cell
 
 from src.adaptation import ADAPTATION_DROPOUT, seen_texts
-from src.completion.decoding import GREEDY
+from src.completion.decoding import GREEDY, Decoding
 from src.corpus.load import load_corpus
 from src.data_utils import prepare_tweets
-from src.evaluation.selection import validation_texts
+from src.evaluation.selection import DECODINGS, validation_texts
 from src.evaluation.verdicts import ENDPOINTS
 from src.lstm_model import LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.recipe import build_device, new_lstm, train_lstm
@@ -50,7 +50,7 @@ def parameters_of(path: Path) -> dict:
 TINY_CONFIG = {"vocab_size": 200, "embedding_dim": 8, "hidden_dim": 8}
 TINY_SETTINGS = {"batch_size": 32, "max_epochs": 1}
 TINY_CHOICES = {"ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4}
-TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "typed_tweets": 4}
+TINY_COMPARISON = {"timed_prefixes": 3, "ngram_orders": [1, 2], "decoding_pairs": 5, "typed_tweets": 4}
 # The included run has 5.5 million parameters; a tiny one takes its place.
 TINY_COMMITTED_RUN = """
 from pathlib import Path
@@ -166,6 +166,10 @@ def test_notebooks_train_save_and_compare(notebook_dir):
     assert record["num_pairs"] == 20
     # The corpus is too small to leave out tweets that earlier comparisons scored.
     assert record["settings"]["skipped_pairs"] == 10_000 and record["settings"]["pairs_among_skipped"] == 20
+    assert record["decodings"].keys() == {"Kneser-Ney n-gram", "LSTM with n-grams"}
+    timed = record["systems"]["LSTM"]
+    assert timed["latency"]["median"]["n"] == 2
+    assert timed["latency"]["median"]["value"] == timed["seconds_per_suggestion"]
     typed = {name: system["tweets"] for name, system in record["typing"]["systems"].items()}
     assert typed.pop("word list") == 4 and [typed.pop(name) for name in transformers] == [1, 1]
     assert typed == dict.fromkeys(["Kneser-Ney n-gram", "LSTM", "LSTM, ONNX int8", *with_ngrams], 4)
@@ -185,6 +189,9 @@ def test_notebooks_train_save_and_compare(notebook_dir):
         assert meta["data"]["source"] == "tweets.csv"
         assert meta["data"]["sha256"] == record["data"]["sha256"]
         assert meta["metrics"]["rouge1"]["n"] == 20
+        tried = meta["metrics"]["decodings"]
+        assert list(tried) == list(map(str, DECODINGS)) and str(Decoding(**meta["settings"]["decoding"])) in tried
+        assert tried["greedy"]["keystroke_savings"]["n"] == 5
         if run_dir == lstm_dir:
             assert meta["metrics"]["calibration_error"].keys() == {"before", "after"}
             assert (run_dir / CALIBRATION_FILE).is_file() and load_calibration(run_dir).slope > 0

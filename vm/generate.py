@@ -32,6 +32,7 @@ GPU_PARAMETERS = {
         "val_loss_tweets": 5_000,
         "bf16": True,
         "num_workers": 4,
+        "decoding_pairs": 3_000,
         "max_pairs": 5_000,
     },
     "compare": {
@@ -41,7 +42,6 @@ GPU_PARAMETERS = {
         "max_pairs": 20_000,
         "typed_tweets": 1_000,
         "slow_typed_tweets": 1_000,
-        "timed_prefixes": 100,
     },
 }
 

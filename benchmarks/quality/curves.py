@@ -23,8 +23,8 @@ from benchmarks.common import (
 )
 from src.data_utils import PreparedTweets
 from src.device import pick_device
-from src.evaluation.evaluate import suggestion_seconds
 from src.evaluation.intervals import Estimate
+from src.evaluation.latency import suggestion_seconds
 from src.evaluation.selection import validation_texts
 from src.evaluation.systems import ModelSystem, as_pairs
 from src.lstm_model import LSTMConfig, load_lstm_lm
@@ -101,8 +101,9 @@ def size_curve(tweets: PreparedTweets, val_texts: list[str]) -> Iterator[dict]:
         rows.append(row_of(ModelSystem("LSTM", lstm, tokenizer), pair_texts, **columns))
         systems.append(ModelSystem(f"{lstm.num_parameters()}", lstm, tokenizer))
     prefixes = [pair.context for pair in as_pairs(pair_texts[:TIMED_PREFIXES])]
-    seconds = suggestion_seconds(systems, prefixes)
-    yield from ({**row, "seconds_per_suggestion": seconds[system.name]} for row, system in zip(rows, systems))
+    latencies = suggestion_seconds(systems, prefixes, seed=0)
+    for row, latency in zip(rows, latencies.values()):
+        yield {**row, "seconds_per_suggestion": latency.median.value, "latency": asdict(latency)}
 
 
 def draw(curve: str) -> None:

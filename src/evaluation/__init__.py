@@ -2,9 +2,10 @@
 
 from src.evaluation.endpoints import JUNK_WORDS, chosen_tests, endpoint_tests, junk_tests
 from src.evaluation.errors import count_errors, error_examples
-from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts, suggestion_seconds
+from src.evaluation.evaluate import Evaluation, evaluate, evaluation_texts
 from src.evaluation.groups import group_texts, scores_by_group, strata_record
 from src.evaluation.intervals import Estimate, as_record
+from src.evaluation.latency import suggestion_seconds
 from src.evaluation.leakage import near_duplicates, verbatim_share
 from src.evaluation.learning_curve import minutes_curve
 from src.evaluation.memorisation import recited_by_prefix, recited_shares
@@ -18,6 +19,7 @@ from src.evaluation.selection import (
     choose_order,
     choose_weight,
     decoding_evaluations,
+    decoding_record,
     sample_size,
     validation_texts,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "chosen_tests",
     "count_errors",
     "decoding_evaluations",
+    "decoding_record",
     "endpoint_tests",
     "error_examples",
     "evaluate",

@@ -5,13 +5,11 @@ answer has between one and `MAX_NEW_TOKENS` tokens; the system does not know the
 Every pair counts, and an empty answer scores 0.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from src.evaluation.intervals import Estimate, Ratio, Summary, difference, estimate
 from src.evaluation.metrics import (
@@ -131,22 +129,3 @@ def evaluate(system: System, texts: Sequence[str]) -> Evaluation:
 def paired_difference(a: Evaluation, b: Evaluation, metric: str, seed: int) -> Estimate:
     """The score of `a` minus the score of `b` in a metric, with its paired bootstrap interval."""
     return difference(a.ratios()[metric], b.ratios()[metric], seed)
-
-
-def suggestion_seconds(systems: Sequence[System], prefixes: Sequence[str]) -> dict[str, float]:
-    """Median latency of one suggestion for one prefix, in seconds, by the system's name.
-
-    The systems take turns on every prefix. The first prefix warms them up and is not counted.
-
-    Raises:
-        ValueError: there are fewer than two prefixes.
-    """
-    if len(prefixes) < 2:
-        raise ValueError(f"{len(prefixes)} prefixes to time: give at least two, because the first one only warms up")
-    seconds: dict[str, list[float]] = {system.name: [] for system in systems}
-    for prefix in tqdm(prefixes, "timing", leave=False, mininterval=1):
-        for system in systems:
-            started = time.perf_counter()
-            system.complete([prefix])
-            seconds[system.name].append(time.perf_counter() - started)
-    return {name: float(np.median(values[1:])) for name, values in seconds.items()}

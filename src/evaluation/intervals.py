@@ -5,7 +5,7 @@ interval is the middle 95% of these scores (Efron, 1979, "Bootstrap methods").
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -101,6 +101,20 @@ def difference(a: Ratio, b: Ratio, seed: int) -> Estimate:
     if len(a.numerator) != len(b.numerator):
         raise ValueError(f"{len(a.numerator)} and {len(b.numerator)} pairs: compare scores of the same pairs")
     return _estimate(lambda weights: a.of(weights) - b.of(weights), a.denominator, seed)
+
+
+def quantile_estimate(values: Sequence[float], q: float, seed: int) -> Estimate:
+    """A quantile of values, such as their median, with its percentile bootstrap interval.
+
+    Args:
+        values: at least one number.
+        q: which quantile, from 0 to 1.
+        seed: seed of the bootstrap.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
+    low, high = np.quantile(np.quantile(values[draws], q, axis=1), [0.025, 0.975])
+    return Estimate(float(np.quantile(values, q)), float(low), float(high), len(values))
 
 
 def _estimate(score: Callable[[np.ndarray], np.ndarray], denominator: np.ndarray, seed: int) -> Estimate:

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from src.completion.completer import best_answers
-from src.completion.decoding import GREEDY, Decoding
+from src.completion.decoding import GREEDY, WORDS, Decoding
 from src.data_utils import PreparedTweets
 from src.evaluation.evaluate import evaluation_texts
-from src.evaluation.intervals import UNDEFINED, Ratio, estimate
-from src.evaluation.metrics import answer_scores
+from src.evaluation.intervals import UNDEFINED, as_record, estimate
+from src.evaluation.leakage import near_duplicates
+from src.evaluation.metrics import answer_scores, score_ratios
 from src.evaluation.systems import ModelSystem, as_pairs
 from src.evaluation.typing import NUM_SUGGESTIONS, SuggestionRecord, record_suggestions, type_texts, typing_ratios
 from src.models.interpolation import InterpolatedLM, interpolated
@@ -29,18 +30,20 @@ from src.training.loss import dataset_nll, target_nll
 
 # Enough for stable choices and validation losses, few enough to score at every evaluation.
 NUM_VAL_TWEETS = 5_000
-# The candidates are the same for every model.
+# In large corpora, 1 to 2% of the drawn tweets match a training tweet.
+DRAWN_SHARE = 1.05
+# The candidates are the same for every model, the simplest first.
 DECODINGS = (
     GREEDY,
+    WORDS,
     Decoding("beam", num_beams=4),
     Decoding("nucleus", num_samples=1, temperature=1.0, top_p=0.9),
     Decoding("mbr", num_samples=16, temperature=0.6),
-    Decoding("mbr", num_samples=32, temperature=0.6),
-    Decoding("mbr", num_samples=16, temperature=0.8),
-    Decoding("mbr", num_samples=16, temperature=0.6, utility="rouge1+rouge2"),
 )
-# Enough to see that a decoding is too slow.
+# Prefixes on which the latency of a decoding is measured, and the highest latency that is allowed, in seconds.
 NUM_TRIED = 16
+MAX_SECONDS = 0.5
+DECODING_SCORES = ("keystroke_savings", "rouge1", "exact_match")
 # Values of `Decoding.min_probability`, and how many keys, as a share of all, a choice among them may lose for
 # suggestions that come sooner and are shorter to read.
 MIN_PROBABILITIES = (0.0, 0.05, 0.1, 0.3, 1.0)
@@ -66,68 +69,87 @@ def sample_size(most: int, share: float, num_texts: int, at_least: int = 100) ->
 
 
 def validation_texts(tweets: PreparedTweets, seed: int, num_tweets: int = NUM_VAL_TWEETS) -> list[str]:
-    """Draw the validation tweets on which everything is chosen, from those with at least four words."""
-    return evaluation_texts(tweets.texts("val"), num_tweets, seed)
+    """Draw the validation tweets on which everything is chosen.
+
+    They have at least four words, and none of them closely matches a training tweet (`near_duplicates`). If there are
+    fewer than `num_tweets`, all are drawn.
+
+    Raises:
+        ValueError: no validation tweet is left.
+    """
+    val_texts, train_texts = tweets.texts("val"), tweets.texts("train")
+    shuffled, chosen, start = evaluation_texts(val_texts, len(val_texts), seed), [], 0
+    while len(chosen) < num_tweets and start < len(shuffled):
+        drawn = shuffled[start : start + math.ceil(DRAWN_SHARE * (num_tweets - len(chosen)))]
+        chosen += [text for text, is_near in zip(drawn, near_duplicates(drawn, train_texts)) if not is_near]
+        start += len(drawn)
+    if not chosen:
+        raise ValueError(f"all {len(shuffled)} validation tweets closely match a training tweet: use another corpus")
+    return chosen[:num_tweets]
 
 
 def decoding_evaluations(
     system: ModelSystem, decodings: Sequence[Decoding], texts: Sequence[str], max_seconds: float, seed: int
 ) -> pd.DataFrame:
-    """Measure the quality and the speed of each decoding of a model.
+    """Measure the quality and the latency of each decoding of a model.
 
     Args:
         system: the model; its own decoding is not used.
         decodings: what to measure.
         texts: cleaned texts of at least two words.
-        max_seconds: a decoding that takes more seconds per prefix on the first texts is not scored, to save time.
+        max_seconds: a decoding with a higher latency is not scored, to save time.
         seed: seed of the bootstrap.
 
     Returns:
-        one row per decoding, in the given order. Columns: `decoding`; `rouge1`, `rouge2` and
-        `exact_match` of its answers as `Estimate`s, undefined if it was not scored; `seconds` per prefix, decoded in
-        batches.
+        one row per decoding, in the given order. Columns: `decoding`; `keystroke_savings`, `rouge1` and
+        `exact_match` of its answers as `Estimate`s, undefined if it was not scored; `seconds`, its median latency for
+        one of the first `NUM_TRIED` prefixes alone.
     """
     pairs = as_pairs(texts)
     contexts, targets = [pair.context for pair in pairs], [pair.target for pair in pairs]
-    _timed_answers(system, contexts[:NUM_TRIED], decodings[0])  # the first call is slower
+    best_answers(system.model, system.tokenizer, contexts[:1], decodings[0])  # the first call is slower
     rows = []
     for decoding in tqdm(decodings, "decoding", leave=False):
-        answers, seconds = _timed_answers(system, contexts[:NUM_TRIED], decoding)
-        is_scored = seconds <= max_seconds
-        if is_scored:
-            answers, seconds = _timed_answers(system, contexts, decoding)
-        scores = answer_scores(answers, targets[: len(answers)])
-        estimates = {
-            name: estimate(Ratio.mean(scores[name].to_numpy()), seed) if is_scored else UNDEFINED
-            for name in ("rouge1", "rouge2", "exact_match")
-        }
-        rows.append({"decoding": decoding, **estimates, "seconds": seconds})
+        seconds = _median_seconds(system, contexts[:NUM_TRIED], decoding)
+        scores = dict.fromkeys(DECODING_SCORES, UNDEFINED)
+        if seconds <= max_seconds:
+            answers = best_answers(system.model, system.tokenizer, contexts, decoding)
+            ratios = score_ratios(answer_scores(answers, targets))
+            scores = {name: estimate(ratios[name], seed) for name in DECODING_SCORES}
+        rows.append({"decoding": decoding, **scores, "seconds": seconds})
     return pd.DataFrame(rows)
 
 
-def _timed_answers(system: ModelSystem, contexts: Sequence[str], decoding: Decoding) -> tuple[list[str], float]:
-    """The answers to contexts, and the seconds per context."""
-    started = time.perf_counter()
-    answers = best_answers(system.model, system.tokenizer, contexts, decoding)
-    return answers, (time.perf_counter() - started) / len(contexts)
+def _median_seconds(system: ModelSystem, contexts: Sequence[str], decoding: Decoding) -> float:
+    seconds = []
+    for context in contexts:
+        started = time.perf_counter()
+        best_answers(system.model, system.tokenizer, [context], decoding)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
 
 
 def choose_decoding(table: pd.DataFrame, max_seconds: float) -> Decoding:
-    """Choose the best decoding that takes at most `max_seconds` per prefix, or the fastest if none is fast enough.
+    """Choose the decoding that saves most keys within a limit of latency.
 
-    The best one has the highest mean of ROUGE-1 and ROUGE-2: correct words, and correct words in order. Only decodings
-    that were scored can be the best one.
+    What counts are the keys that one complete answer saves if one key takes its right first words
+    (`src.evaluation.metrics.saved_keystrokes`). Of equally good decodings, the first in the table is chosen, and
+    also the first if none is fast enough: it is the simplest, and the fastest may be so by chance.
 
     Args:
         table: the table of `decoding_evaluations`.
-        max_seconds: seconds per prefix.
+        max_seconds: seconds for one prefix alone.
     """
-    is_scored = table["rouge1"].map(lambda score: not math.isnan(score.value))
-    affordable = table[is_scored & (table["seconds"] <= max_seconds)]
-    if affordable.empty:
-        return table.loc[table["seconds"].idxmin(), "decoding"]
-    rouge = affordable[["rouge1", "rouge2"]].map(lambda score: score.value).mean(axis=1)
-    return affordable.loc[rouge.idxmax(), "decoding"]
+    saved = table["keystroke_savings"].map(lambda score: score.value).where(table["seconds"] <= max_seconds)
+    return table["decoding"].iloc[saved.fillna(-1).argmax()]
+
+
+def decoding_record(table: pd.DataFrame) -> dict[str, dict]:
+    """The table of `decoding_evaluations` in JSON types, by the decoding's text; `n` of a score is its pairs."""
+    return {
+        str(row["decoding"]): {**as_record({name: row[name] for name in DECODING_SCORES}), "seconds": row["seconds"]}
+        for row in table.to_dict("records")
+    }
 
 
 def choose_min_probability(records: Mapping[float, SuggestionRecord], n: int = 3) -> float:

@@ -16,6 +16,7 @@ from src.deploy.onnx_lstm import FILES, OnnxLSTM
 from src.deploy.onnx_transformer import OnnxTransformer
 from src.evaluation.evaluate import Evaluation
 from src.evaluation.intervals import as_record, estimate
+from src.evaluation.latency import Latency
 from src.evaluation.systems import ModelSystem, OnnxSystem, System
 from src.models.interpolation import InterpolatedLM
 from src.models.kneser_ney import KneserNeyLM
@@ -97,7 +98,7 @@ def exported_forms(
 
 def system_details(
     systems: Iterable[System],
-    seconds: Mapping[str, float],
+    latencies: Mapping[str, Latency],
     run_dirs: Mapping[str, Path],
     forms: Iterable[ExportedForm],
 ) -> dict[str, dict]:
@@ -105,7 +106,7 @@ def system_details(
 
     Args:
         systems: all compared systems.
-        seconds: seconds per suggestion of those that were timed, by name.
+        latencies: of those that were timed, from `suggestion_seconds`.
         run_dirs: the run folders of those that have one, by name. "LSTM" is among them.
         forms: the exported systems.
     """
@@ -113,8 +114,8 @@ def system_details(
     form_of = {form.system.name: form for form in forms}
     for system in systems:
         about = details[system.name] = {}
-        if system.name in seconds:
-            about["seconds_per_suggestion"] = seconds[system.name]
+        if (latency := latencies.get(system.name)) is not None:
+            about.update(seconds_per_suggestion=latency.median.value, latency=asdict(latency))
         if hasattr(system, "decoding"):
             about["decoding"] = str(system.decoding)
         if system.name in run_dirs:
@@ -153,7 +154,7 @@ def comparison_record(
 
     Args:
         evaluations: one per system, all on the same test pairs.
-        details: more about each system, by its name: `seconds_per_suggestion`, `parameters`,
+        details: more about each system, by its name: `seconds_per_suggestion` (the median), `latency`, `parameters`,
             `megabytes`, `run`, `decoding`, `form_of` (the system of which this is another form) and others, as
             far as they are known.
         data: the record of the corpus, from `src.data_utils.corpus_record`.

@@ -27,6 +27,7 @@ from src.report.drawing import (
     title_with_direction,
     use_log_axis,
 )
+from src.report.tables import BUSY, is_timed_on_busy_machine
 
 ALL_METRICS = METRICS | TYPING_METRICS
 LARGEST_DOT = 30  # points, the diameter of the largest system's dot
@@ -105,7 +106,7 @@ def _largest_advantage_first(differences: Sequence[dict], metric_id: str) -> lis
 
 @styled
 def plot_tradeoff(record: dict) -> Figure:
-    """Keys saved, and ROUGE-1 below them, against latency; the area of a dot is the system's size.
+    """Keys saved, and ROUGE-1 below them, against the median latency; the area of a dot is the system's size.
 
     A system without a latency or a size is left out, and one without a score is left out of this panel.
 
@@ -135,7 +136,8 @@ def plot_tradeoff(record: dict) -> Figure:
         use_log_axis(axes, "x", [1000 * system["seconds_per_suggestion"] for system in systems.values()])
         axes.margins(0.12, 0.15)
     panels[0].tick_params(labelbottom=False)
-    panels[1].set_xlabel("milliseconds per suggestion ↓ (logarithmic)")
+    busy = f", {BUSY}" if is_timed_on_busy_machine(record) else ""
+    panels[1].set_xlabel(f"milliseconds per suggestion ↓ (logarithmic{busy})")
     _draw_area_key(key, largest)
     separate_labels(figure, labels)
     return figure

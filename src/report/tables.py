@@ -10,11 +10,7 @@ from src.evaluation.intervals import Estimate, Summary
 from src.evaluation.metrics import METRICS
 from src.evaluation.typing import TYPING_METRICS
 
-COST_TITLES = {
-    "seconds_per_suggestion": "ms per suggestion",
-    "parameters": "parameters",
-    "megabytes": "MB",
-}
+LATENCY, BUSY = "ms per suggestion", "busy machine"
 KEYS_SAVED = "keys saved, 3 suggestions"
 UNKNOWN = "–"
 TITLE_WIDTH = 12
@@ -56,7 +52,7 @@ def main_table(record: dict, names: Sequence[str] | None = None) -> pd.DataFrame
         record: a comparison with its `typing`.
         names: the systems; None: the main systems.
     """
-    summaries, costs, typed = recorded_summaries(record), cost_table(record), record["typing"]["systems"]
+    summaries, typed = recorded_summaries(record), record["typing"]["systems"]
     most_tweets = max(system["tweets"] for system in typed.values())
     rows = {}
     for name in main_systems(record) if names is None else names:
@@ -69,9 +65,7 @@ def main_table(record: dict, names: Sequence[str] | None = None) -> pd.DataFrame
             score = summaries.get(name, {}).get(metric.id)
             shown = _percent if metric.id == "next_word" else str
             row[metric.title] = UNKNOWN if score is None else shown(score)
-        for cost in ("seconds_per_suggestion", "megabytes"):
-            row[COST_TITLES[cost]] = costs.loc[name, COST_TITLES[cost]] if name in costs.index else UNKNOWN
-        rows[name] = row
+        rows[name] = {**row, **main_costs(record, name)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -178,20 +172,54 @@ def seed_table(summaries: Sequence[Summary]) -> pd.DataFrame:
     return table.rename({metric.id: metric.title for metric in METRICS.values()})
 
 
-def cost_table(record: dict) -> pd.DataFrame:
-    """One row per system: milliseconds per suggestion, parameters, MB."""
-    rows = {
-        name: {title: _format_cost(system.get(cost), cost) for cost, title in COST_TITLES.items()}
-        for name, system in record["systems"].items()
+def is_timed_on_busy_machine(record: dict) -> bool:
+    """Whether a latency was measured while other processes used the machine; see `src.evaluation.latency`."""
+    return any(system["latency"]["busy_machine"] for system in record["systems"].values() if "latency" in system)
+
+
+def latency_title(record: dict) -> str:
+    """The title of a column of latencies, which says so if the machine was busy."""
+    return f"{LATENCY}, {BUSY}" if is_timed_on_busy_machine(record) else LATENCY
+
+
+def main_costs(record: dict, name: str) -> dict[str, str]:
+    """The median latency and the size of a system, by title; a dash for what is unknown."""
+    system = record["systems"].get(name, {})
+    return {
+        latency_title(record): _number(system.get("seconds_per_suggestion"), 1000),
+        "MB": _number(system.get("megabytes")),
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _format_cost(value: float | None, cost: str) -> str:
+def cost_table(record: dict) -> pd.DataFrame:
+    """One row per system: median and 90th percentile of the latency, processor time, parameters, MB.
+
+    Latencies have their intervals. A column without any value is left out.
+    """
+    rows = {}
+    for name, system in record["systems"].items():
+        costs, latency = main_costs(record, name), system.get("latency")
+        if latency is not None:
+            costs[latency_title(record)] = _milliseconds(latency["median"])
+            costs["90th percentile, ms"] = _milliseconds(latency["p90"])
+            costs["processor time, ms"] = _number(latency["cpu_seconds"], 1000)
+        rows[name] = costs | {"parameters": _number(system.get("parameters"))}
+    titles = [latency_title(record), "90th percentile, ms", "processor time, ms", "parameters", "MB"]
+    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=titles).fillna(UNKNOWN)
+    return table.loc[:, (table != UNKNOWN).any()]
+
+
+def _milliseconds(seconds: dict) -> str:
+    """An estimate in seconds, with its interval, in milliseconds."""
+    value, low, high = (_number(seconds[name], 1000) for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _number(value: float | None, factor: float = 1) -> str:
+    """A cost times a factor, in three digits."""
     if value is None:
         return UNKNOWN
-    # A record holds seconds.
-    shown = 1000 * value if cost == "seconds_per_suggestion" else value
+    shown = factor * value
     return f"{shown:,.0f}" if shown >= 100 else f"{shown:.3g}"
 
 
@@ -250,7 +278,7 @@ def plain_table(record: dict) -> str:
 
     One line per system; the LSTM's runs with other seeds are left out. Titles are broken between words.
     """
-    summaries, costs = recorded_summaries(record), cost_table(record)
+    summaries = recorded_summaries(record)
     names = [name for name in summaries if SEED_MARK not in name]
     columns = [("", names)]
     typed = record["typing"]["systems"]
@@ -259,8 +287,8 @@ def plain_table(record: dict) -> str:
     for metric in TERMINAL_METRICS:
         scores = [str(summaries[name].get(metric.id, UNKNOWN)).split(" (")[0] for name in names]
         columns.append((metric.title, scores))
-    for cost in ("seconds_per_suggestion", "megabytes"):
-        columns.append((COST_TITLES[cost], costs.loc[names, COST_TITLES[cost]].tolist()))
+    costs = pd.DataFrame([main_costs(record, name) for name in names])
+    columns += [(title, costs[title].tolist()) for title in costs]
     titles = [textwrap.wrap(title, TITLE_WIDTH) for title, _ in columns]
     height = max(map(len, titles))
     cells = [[""] * (height - len(title)) + title + values for title, (_, values) in zip(titles, columns)]

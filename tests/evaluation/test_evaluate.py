@@ -1,9 +1,7 @@
-"""The evaluation: pairs, likelihood, evaluations of a system, coverage, decodings and timing."""
+"""The evaluation: pairs, likelihood, evaluations of a system and coverage."""
 
 import copy
 import math
-from importlib import import_module
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,19 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.completion.completer import complete
-from src.completion.decoding import GREEDY, Decoding
+from src.completion.decoding import GREEDY
 from src.data_utils import split_x_target_by_words
-from src.evaluation import selection
 from src.evaluation.evaluate import (
     Evaluation,
     evaluate,
     evaluation_texts,
     paired_difference,
-    suggestion_seconds,
 )
 from src.evaluation.intervals import Estimate, estimate
 from src.evaluation.metrics import QUARTER, answer_scores, next_word_scores
-from src.evaluation.selection import choose_decoding, decoding_evaluations, sample_size
 from src.evaluation.systems import ModelSystem, Pair, as_pairs, target_likelihood
 from src.text.prefixes import Completion
 
@@ -263,83 +258,3 @@ def test_the_quarter_of_some_pairs_is_that_of_these_pairs():
     system = evaluation_of([*"xy", *["no"] * 6], [*"xyzw"] * 2, [-8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0])
     assert system.ratios()[QUARTER].value == 0
     assert system.of_pairs(np.arange(8) < 2).ratios()[QUARTER].value == 1
-
-
-# Decodings
-
-
-def test_decodings_are_scored_on_the_same_pairs(opinionated_lstm, tokenizer, cleaned_texts):
-    texts = evaluation_texts(cleaned_texts, 10, seed=0)
-    decodings = [GREEDY, Decoding("beam", num_beams=3)]
-    system = ModelSystem("LSTM", opinionated_lstm, tokenizer)
-    table = decoding_evaluations(system, decodings, texts, max_seconds=60, seed=0)
-    assert table["decoding"].tolist() == decodings
-    assert (table["seconds"] > 0).all()
-    greedy = evaluate(system, texts).summary(seed=0)
-    assert all(table.loc[0, name] == greedy[name] for name in ("rouge1", "rouge2", "exact_match"))
-
-
-def test_a_decoding_that_is_too_slow_is_shown_but_neither_scored_nor_chosen(monkeypatch):
-    mbr, answered, now = Decoding("mbr"), [], [0.0]
-
-    def answers(_model, _tokenizer, contexts, decoding):
-        answered.append((decoding, len(contexts)))
-        now[0] += len(contexts) * (1.0 if decoding == mbr else 0.01)
-        return ["four"] * len(contexts)
-
-    monkeypatch.setattr(selection, "best_answers", answers)
-    monkeypatch.setattr(selection.time, "perf_counter", lambda: now[0])
-    system, texts = SimpleNamespace(model=None, tokenizer=None), ["one two three four"] * 40
-    table = decoding_evaluations(system, [GREEDY, mbr], texts, max_seconds=0.2, seed=0)
-    assert answered[1:] == [(GREEDY, selection.NUM_TRIED), (GREEDY, 40), (mbr, selection.NUM_TRIED)]
-    assert table["seconds"].tolist() == pytest.approx([0.01, 1.0])
-    assert table.loc[0, "rouge1"].value == 1.0 and str(table.loc[1, "rouge1"]) == "undefined"
-    assert choose_decoding(table, max_seconds=2.0) == GREEDY
-
-
-def test_the_best_decoding_within_the_time_is_chosen():
-    beam, mbr = Decoding("beam"), Decoding("mbr")
-    rouge = {"rouge1": (0.10, 0.09, 0.10), "rouge2": (0.01, 0.03, 0.04)}
-    scores = {name: [Estimate(value, 0.0, 1.0, 9) for value in values] for name, values in rouge.items()}
-    table = pd.DataFrame({"decoding": [GREEDY, beam, mbr], **scores, "seconds": [0.02, 0.05, 0.4]})
-    assert choose_decoding(table, max_seconds=1.0) == mbr
-    assert choose_decoding(table, max_seconds=0.1) == beam
-    assert choose_decoding(table, max_seconds=0.001) == GREEDY
-
-
-# Timing
-
-
-def test_systems_take_turns_and_the_first_prefix_is_not_counted(monkeypatch):
-    now, calls = 0.0, []
-    # The package exports a function with the same name as its module.
-    module = import_module("src.evaluation.evaluate")
-    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now))
-
-    def system(name, durations):
-        durations = iter(durations)
-
-        def answer(prefixes):
-            nonlocal now
-            calls.append((name, prefixes))
-            now += next(durations)
-            return ["x"]
-
-        return SimpleNamespace(name=name, complete=answer)
-
-    # The medians are those of 1, 4, 2 and of 30, 20, 70.
-    systems = [system("fast", [100, 1, 4, 2]), system("slow", [1000, 30, 20, 70])]
-    assert suggestion_seconds(systems, ["a", "b", "c", "d"]) == pytest.approx({"fast": 2, "slow": 30})
-    assert calls == [(name, [prefix]) for prefix in "abcd" for name in ("fast", "slow")]
-
-
-@pytest.mark.parametrize(
-    ("most", "share", "num_texts", "size"),
-    [(2_000, 0.2, 150_000, 2_000), (2_000, 0.2, 4_000, 800), (2_000, 0.2, 300, 100), (20, 0.2, 300, 20)],
-)
-def test_a_small_corpus_gives_a_share_of_its_texts_but_not_too_few(most, share, num_texts, size):
-    assert sample_size(most, share, num_texts) == size
-
-
-def test_the_least_number_of_texts_can_be_chosen():
-    assert sample_size(10, 1 / 200, 100, at_least=1) == 1

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 
 from src.evaluation.evaluate import Evaluation
+from src.evaluation.intervals import Estimate
+from src.evaluation.latency import Latency
 from src.evaluation.metrics import answer_scores, next_word_scores
 from src.evaluation.typing import SuggestionRecord, record_suggestions, typing_record
 from src.evaluation.word_list import WordList
@@ -21,6 +23,12 @@ def evaluation(name: str, mean: float, bits: float | None = None, n: int = 400) 
     if bits is not None:
         likelihood = pd.DataFrame({"nll": np.full(n, bits * 10 * np.log(2)), "words": 2, "characters": 10})
     return Evaluation(name, answers, np.linspace(-5, -1, n), scores, likelihood)
+
+
+def latency(seconds: float, *, busy_machine: bool = False) -> Latency:
+    """A latency of about so many seconds."""
+    median, p90 = (Estimate(factor * seconds, 0.9 * factor * seconds, 1.1 * factor * seconds, 9) for factor in (1, 2))
+    return Latency(median, p90, 1.5 * seconds, load_average=1.2, other_cores=0.1, busy_machine=busy_machine)
 
 
 def suggestions(*more: str) -> dict[str, SuggestionRecord]:

@@ -1,6 +1,7 @@
 """The record of a comparison, and what it holds beside the scores."""
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pandas as pd
@@ -20,7 +21,7 @@ from src.report.comparison import (
     lstm_runs,
     system_details,
 )
-from tests.report.made_comparison import DATA, evaluation
+from tests.report.made_comparison import DATA, evaluation, latency
 
 
 def test_record_survives_json_and_names_what_it_measured():
@@ -82,11 +83,12 @@ def test_details_say_what_each_system_costs_and_where_it_comes_from(save_run, ti
     small = ModelSystem("small", tiny_lstm, tokenizer, WORDS)
     constant = SimpleNamespace(name="constant answer")
     form = ExportedForm(small, form_of="LSTM", parameters=7, megabytes=0.5)
-    details = system_details([constant, *systems, small], {"LSTM": 0.25}, {"LSTM": run_dir}, [form])
+    details = system_details([constant, *systems, small], {"LSTM": latency(0.25)}, {"LSTM": run_dir}, [form])
     run_megabytes = (run_dir / "meta.json").stat().st_size / 1e6
     assert details["constant answer"] == {}
     assert details["LSTM"] == {
         "seconds_per_suggestion": 0.25,
+        "latency": asdict(latency(0.25)),
         "decoding": str(GREEDY),
         "run": run_dir.name,
         "megabytes": run_megabytes,

@@ -1,6 +1,7 @@
 """The figures of the comparison: what they show, in which order and colours, and that they can be saved."""
 
 import math
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,7 @@ from tests.report.drawn import (
     texts,
     title,
 )
+from tests.report.made_comparison import latency
 
 ROUGE = Estimate(0.25, 0.2, 0.4, 9)
 PERPLEXITY = Estimate(300.0, 250.0, 360.0, 9)
@@ -186,6 +188,13 @@ def drawn_points(axes):
     """The circles of a panel: name, place, area, colour."""
     circles = [circle for circle in axes.collections if not circle.get_label().startswith("_")]
     return {circle.get_label(): (*circle.get_offsets()[0].tolist(), circle.get_sizes()[0]) for circle in circles}
+
+
+def test_the_tradeoff_says_that_the_machine_was_busy():
+    timed = {**measured(0.2, 0.01, 5), "latency": asdict(latency(0.01, busy_machine=True))}
+    figure = plot_tradeoff({**RECORD, "systems": {"LSTM": timed}})
+    assert figure.axes[1].get_xlabel() == "milliseconds per suggestion ↓ (logarithmic, busy machine)"
+    assert_closed_and_drawable(figure)
 
 
 def test_the_tradeoff_draws_each_score_against_latency_with_the_size_as_area():

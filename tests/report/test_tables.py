@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from src.report.tables import (
     summaries_of_seeds,
     typing_table,
 )
-from tests.report.made_comparison import DATA, evaluation, typed
+from tests.report.made_comparison import DATA, evaluation, latency, typed
 
 SEEDS = {"LSTM": 0.1, "LSTM, plain recipe": 0.05, "LSTM, seed 1": 0.2, "LSTM, seed 2": 0.3}
 
@@ -59,6 +60,29 @@ def test_tables_have_a_row_per_system_and_a_dash_for_what_is_unknown(record):
     assert scores.loc["LSTM", "ROUGE-1"] == str(Estimate(**record["systems"]["LSTM"]["metrics"]["rouge1"]))
     assert costs.loc["LSTM"].tolist() == ["10", "5,000,000", "20"]
     assert costs.loc["baseline"].tolist() == ["1", "–", "–"]
+
+
+def test_a_measured_latency_is_shown_with_its_intervals_and_its_processor_time(record):
+    record["systems"]["LSTM"]["latency"] = asdict(latency(0.01))
+    costs = cost_table(record)
+    titles = ["ms per suggestion", "90th percentile, ms", "processor time, ms", "parameters", "MB"]
+    assert list(costs.columns) == titles
+    assert costs.loc["LSTM"].tolist() == ["10 (9 to 11)", "20 (18 to 22)", "15", "5,000,000", "20"]
+    assert costs.loc["transformer"].tolist() == ["500", "–", "–", "130,000,000", "500"]
+    assert main_table(record).loc["LSTM", "ms per suggestion"] == "10"
+
+
+def test_every_table_says_that_the_machine_was_busy(record):
+    record["systems"]["LSTM"]["latency"] = asdict(latency(0.01, busy_machine=True))
+    for table in (cost_table(record), main_table(record)):
+        assert "ms per suggestion, busy machine" in table and "ms per suggestion" not in table
+    lines = plain_table(record).splitlines()
+    assert [line.split()[-2:] for line in lines[:3]] == [
+        ["ms", "per"],
+        ["perplexity", "suggestion,"],
+        ["machine", "MB"],
+    ]
+    assert all(len(line) < 80 for line in lines)
 
 
 def test_the_plain_table_fits_a_terminal(record):
