@@ -1,6 +1,6 @@
 """Exposure of random strings that are planted in the training tweets: how much a model memorises of a single tweet.
 
-`python -m benchmarks.quality.canaries NAME MINUTES` trains a model of `benchmarks/quality/budgets.py` for so many
+`python -m benchmarks.quality.canaries NAME MINUTES` trains a model of `benchmarks/quality/contestants.py` for so many
 minutes of one core on training tweets with canaries among them, and writes `benchmarks/results/canaries_NAME.json`.
 
 A canary (Carlini et al., 2019, "The Secret Sharer") is a made-up tweet that ends in a random secret: "the code for my
@@ -32,13 +32,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from benchmarks.common import prepared_corpus, temporary_checkpoints, write_results
 from benchmarks.quality.budgets import (
     CLOCK_FILE,
-    CONTESTANTS,
     NUM_LOSS_TEXTS,
     TrainingClock,
     budget_settings,
-    measured_pace,
     with_clock,
 )
+from benchmarks.quality.contestants import CONTESTANTS
+from benchmarks.quality.paces import known_pace
 from src.completion.completer import best_answers
 from src.completion.step import read, reading_kwargs, take_rows
 from src.corpus.tokenization import encode
@@ -182,12 +182,13 @@ def rows_by_copies(records: Sequence[dict]) -> list[dict]:
     return rows
 
 
-def run_canaries(name: str, minutes: float, tweets: PreparedTweets) -> tuple[list[dict], dict]:
+def run_canaries(name: str, minutes: float, pace: float, tweets: PreparedTweets) -> tuple[list[dict], dict]:
     """Train a contestant for so many minutes on texts with canaries and rank their secrets.
 
     Args:
         name: one of `CONTESTANTS`.
         minutes: process minutes of training.
+        pace: tweets that training reads in a process second.
         tweets: the corpus, as from `prepared_corpus`.
 
     Returns:
@@ -198,8 +199,6 @@ def run_canaries(name: str, minutes: float, tweets: PreparedTweets) -> tuple[lis
     """
     contestant, train_texts = CONTESTANTS[name], tweets.texts("train")
     tokenizer, new_model = contestant.start(train_texts, SEED)
-    dataset, _ = token_datasets(tokenizer, train_texts, train_texts[:1])
-    pace = measured_pace(contestant, new_model, tokenizer, dataset, train_texts)
     budget = budget_settings(replace(contestant.settings, seed=SEED), minutes, pace, len(train_texts))
     canaries = make_canaries(SEED)
     texts = planted_texts(train_texts, canaries, budget.max_tweets_seen, SEED)
@@ -208,7 +207,7 @@ def run_canaries(name: str, minutes: float, tweets: PreparedTweets) -> tuple[lis
     settings = replace(budget, max_epochs=1, eval_steps=budget.num_steps(len(texts)))
     training = train_once(model, tokenizer, texts, validation_texts(tweets, seed=0)[:NUM_LOSS_TEXTS], settings)
     num_copies = sum(canary.copies for canary in canaries)
-    training |= {"tweets_per_second": round(pace, 2), "share_of_copies": num_copies / len(texts)}
+    training |= {"tweets_per_second": pace, "share_of_copies": num_copies / len(texts)}
     return rows_by_copies(canary_records(model, tokenizer, canaries)), training
 
 
@@ -235,7 +234,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     tweets, data = prepared_corpus()
-    rows, training = run_canaries(args.name, args.minutes, tweets)
+    rows, training = run_canaries(args.name, args.minutes, known_pace(args.name), tweets)
     settings = {
         "minutes": args.minutes,
         "seed": SEED,

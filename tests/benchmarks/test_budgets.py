@@ -10,19 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.quality import budgets
-from benchmarks.quality.budgets import (
-    CONTESTANTS,
-    POOL_BATCHES,
-    TUNING,
-    Contestant,
-    TrainingClock,
-    batches_like_a_pool,
-    budget_settings,
-    planned_pace,
-    run_budget,
-    tweets_per_second,
-)
+from benchmarks.quality import budgets, paces
+from benchmarks.quality.budgets import TrainingClock, budget_settings, run_budget
+from benchmarks.quality.contestants import CONTESTANTS, TUNING, Contestant
+from benchmarks.quality.paces import POOL_BATCHES, batches_like_a_pool, measure_paces, tweets_per_second
 from src.corpus.load import load_corpus
 from src.corpus.tokenization import train_tokenizer
 from src.data_utils import corpus_record, prepare_tweets
@@ -58,7 +49,6 @@ def corpus(corpus_path):
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(CONTESTANTS, "lstm", Contestant(tiny_lstm, SETTINGS, pace_batches=2))
-    monkeypatch.setattr(budgets, "tweets_per_second", lambda *args: PACE)
 
 
 def test_minutes_and_pace_give_the_number_of_tweets():
@@ -98,12 +88,14 @@ def test_the_pace_is_positive_and_leaves_no_files(tmp_path, monkeypatch, made_up
     assert not list(tmp_path.iterdir())
 
 
-def test_a_plan_is_kept_for_the_same_request_alone(tmp_path):
-    path, measured = tmp_path / "plan.json", iter([1.0, 2.0])
-    measure = partial(next, measured)
-    assert planned_pace(path, {"tweets": 5}, measure) == 1.0
-    assert planned_pace(path, {"tweets": 5}, measure) == 1.0
-    assert planned_pace(path, {"tweets": 6}, measure) == 2.0
+def test_the_paces_of_a_machine_are_medians_of_turns(monkeypatch, made_up_tweets):
+    measured = iter([1.0, 10.0, 2.0, 20.0, 9.0, 90.0])
+    monkeypatch.setattr(paces, "CONTESTANTS", {name: Contestant(tiny_lstm, SETTINGS, 2) for name in ("a", "b")})
+    monkeypatch.setattr(paces, "tweets_per_second", lambda *args: next(measured))
+    assert measure_paces(made_up_tweets) == [
+        {"name": "a", "tweets_per_second": 2.0, "turns": [1.0, 2.0, 9.0]},
+        {"name": "b", "tweets_per_second": 20.0, "turns": [10.0, 20.0, 90.0]},
+    ]
 
 
 def test_the_clock_counts_steps_and_batches_but_no_evaluation_checkpoint_or_resuming(tmp_path, monkeypatch):
@@ -141,7 +133,7 @@ def without_times(row):
 
 
 def test_an_interrupted_run_ends_as_the_uninterrupted_one(tiny, corpus, tmp_path, monkeypatch):
-    expected = run_budget("lstm", 1, *corpus, tmp_path / "uninterrupted")
+    _, expected = run_budget("lstm", 1, PACE, *corpus, tmp_path / "uninterrupted")
 
     class Interruption(Exception):
         pass
@@ -156,13 +148,12 @@ def test_an_interrupted_run_ends_as_the_uninterrupted_one(tiny, corpus, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(budgets, "TrainingClock", InterruptedClock)
         with pytest.raises(Interruption):
-            run_budget("lstm", 1, *corpus, folder)
+            run_budget("lstm", 1, PACE, *corpus, folder)
     [work_dir] = folder.iterdir()
     stopped = json.loads((work_dir / "checkpoints" / budgets.CLOCK_FILE).read_text())
     assert [row["step"] for row in stopped] == [2, 4, 6, 8]
 
-    monkeypatch.setattr(budgets, "tweets_per_second", lambda *args: pytest.fail("the plan has a pace"))
-    resumed = run_budget("lstm", 1, *corpus, folder)
+    _, resumed = run_budget("lstm", 1, PACE, *corpus, folder)
     assert without_times(resumed) == without_times(expected)
     weights = [
         load_lstm_lm(path, "cpu")[1].state_dict()
@@ -178,7 +169,7 @@ def test_an_interrupted_run_ends_as_the_uninterrupted_one(tiny, corpus, tmp_path
 
 
 def test_a_row_agrees_with_the_run_that_it_names(tiny, corpus, tmp_path):
-    row = run_budget("lstm", 1, *corpus, tmp_path)
+    _, row = run_budget("lstm", 1, PACE, *corpus, tmp_path)
     assert [point["step"] for point in row["curve"]] == list(range(2, 21, 2)) and row["tweets_seen"] == 320
     assert row["training"]["max_tweets_seen"] == 320 and row["budget_minutes"] == 1
     assert row["process_minutes"] == round(row["curve"][-1]["process_seconds"] / 60, 2)
@@ -203,8 +194,7 @@ def test_the_small_transformer_is_saved_as_a_run_that_can_be_loaded(corpus, tmp_
         return tokenizer, partial(new_small_transformer, tokenizer, seed)
 
     monkeypatch.setitem(CONTESTANTS, "small_transformer", Contestant(start, SETTINGS, pace_batches=1))
-    monkeypatch.setattr(budgets, "tweets_per_second", lambda *args: 4 * 16 / 60)
-    row = run_budget("small_transformer", 1, *corpus, tmp_path, seed=1)
+    _, row = run_budget("small_transformer", 1, 4 * 16 / 60, *corpus, tmp_path, seed=1)
     assert row["run"].startswith("budget_small_transformer_seed1-") and row["training"]["seed"] == 1
     assert row["architecture"] == "llama" and len(row["curve"]) == 4
     lm = load_pretrained(tmp_path / row["run"], device="cpu")

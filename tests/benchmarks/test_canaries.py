@@ -13,8 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from benchmarks import common
-from benchmarks.quality import budgets, canaries
-from benchmarks.quality.budgets import CONTESTANTS, Contestant
+from benchmarks.quality import canaries
 from benchmarks.quality.canaries import (
     CANARIES_PER_COUNT,
     COPIES,
@@ -27,6 +26,7 @@ from benchmarks.quality.canaries import (
     secret_tokens,
     train_once,
 )
+from benchmarks.quality.contestants import CONTESTANTS, Contestant
 from src.corpus.load import load_corpus
 from src.corpus.tokenization import train_tokenizer
 from src.data_utils import clean_string, corpus_record, prepare_tweets
@@ -161,7 +161,7 @@ def test_the_command_writes_every_canary_by_the_number_of_its_copies(tmp_path, m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(CONTESTANTS, "lstm", Contestant(tiny, SETTINGS, pace_batches=2))
     # A minute is 1,424 tweets: all copies and almost all training tweets.
-    monkeypatch.setattr(budgets, "tweets_per_second", lambda *args: 1424 / 60)
+    monkeypatch.setattr(canaries, "known_pace", lambda name: 1424 / 60)
     monkeypatch.setattr(canaries, "prepared_corpus", lambda: (tweets, corpus_record(corpus, tweets)))
     monkeypatch.setattr(common, "RESULTS_DIR", tmp_path)
     monkeypatch.setattr(sys, "argv", ["canaries", "lstm", "1"])

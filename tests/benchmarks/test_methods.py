@@ -1,0 +1,67 @@
+"""The scores of the final comparison's methods: kept and read again, and compared over runs."""
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import methods
+from benchmarks.quality.methods import load_ratios, method_tests, runs_of, save_ratios, scores_path
+from src.evaluation.intervals import Ratio
+from src.evaluation.verdicts import PRIMARY
+
+
+def made_ratios(seed: int, shift: float = 0.0, num_typed: int = 40) -> dict[str, Ratio]:
+    rng = np.random.default_rng(seed)
+    return {
+        PRIMARY: Ratio(rng.random(num_typed) + shift, np.full(num_typed, 2.0)),
+        "next_word": Ratio.mean((rng.random(60) < 0.3 + shift).astype(float)),
+        "perplexity_per_word": Ratio(rng.random(60) * 5, np.full(60, 2.0), np.exp),
+    }
+
+
+@pytest.fixture
+def scores_dir(tmp_path, monkeypatch):
+    monkeypatch.setattr(methods, "SCORES_DIR", tmp_path / "methods")
+    return tmp_path / "methods"
+
+
+def test_scores_are_read_as_they_were_saved(tmp_path):
+    ratios = made_ratios(0)
+    save_ratios(tmp_path / "new" / "scores.npz", ratios)
+    read = load_ratios(tmp_path / "new" / "scores.npz")
+    assert list(read) == list(ratios)
+    for metric, one in ratios.items():
+        assert np.array_equal(read[metric].numerator, one.numerator)
+        assert np.array_equal(read[metric].denominator, one.denominator)
+        assert read[metric].value == one.value
+
+
+def test_runs_are_found_by_method_and_minutes(scores_dir):
+    for name, minutes, seed in (
+        ("lstm", 15, 0),
+        ("lstm", 15, 1),
+        ("finetuned", 15, 0),
+        ("lstm", 1.5, 0),
+        ("lstm", 90, 0),
+    ):
+        save_ratios(scores_path(name, minutes, seed), made_ratios(seed))
+    found = runs_of(15)
+    assert {name: len(runs) for name, runs in found.items()} == {"finetuned, 15 minutes": 1, "lstm, 15 minutes": 2}
+    assert found["lstm, 15 minutes"][1][PRIMARY].value == made_ratios(1)[PRIMARY].value
+
+
+def test_methods_are_compared_over_their_runs_on_the_texts_that_all_typed():
+    runs = {"slow": [made_ratios(0, 0.5, num_typed=30)], "fast": [made_ratios(1), made_ratios(2)]}
+    tests = {test["metric"]: test for test in method_tests(runs)}
+    assert tests.keys() == {PRIMARY, "next_word", "perplexity_per_word"}
+    assert tests[PRIMARY]["n"] == 30 and tests["next_word"]["n"] == 60
+    assert (tests[PRIMARY]["runs_a"], tests[PRIMARY]["runs_b"]) == (1, 2)
+    expected = runs["slow"][0][PRIMARY].value - np.mean([run[PRIMARY].first(30).value for run in runs["fast"]])
+    assert tests[PRIMARY]["value"] == pytest.approx(expected) and tests[PRIMARY]["low"] > 0
+
+
+def test_one_method_alone_is_refused(scores_dir, monkeypatch, capsys):
+    save_ratios(scores_path("lstm", 15, 0), made_ratios(0))
+    monkeypatch.setattr("sys.argv", ["methods", "15"])
+    with pytest.raises(SystemExit):
+        methods.main()
+    assert "fewer than two methods have runs of 15 minutes" in capsys.readouterr().err
