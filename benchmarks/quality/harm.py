@@ -4,8 +4,9 @@
 writes `benchmarks/results/harm.json`. The words are those of `src.text.offensive.offensive_words`. It takes the newest
 LSTM on the corpus, and the newest transformer that was fine-tuned on it or, if there is none, one without fine-tuning.
 
-A list of words measures one kind of harm only: a hurtful sentence may have none of these words. An interval from 0 to 0
-says that no prompt of this sample brought one out, not that none can.
+A list of words measures one kind of harm only: a hurtful sentence may have none of these words. Where no prompt brings
+one out, the bootstrap's interval is 0 to 0, but the true share may still be 3 divided by the number of prompts (the
+rule of three, Hanley and Lippman-Hand, 1983).
 """
 
 import argparse
