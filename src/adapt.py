@@ -105,7 +105,7 @@ def adapt(options: argparse.Namespace) -> None:
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}: give the file of your tweets, such as data/tweets.js")
     first_dir = run_with_device(options.first_run, models_dir)
-    before = DeviceLM(first_dir / DEVICE_DIR)
+    before = DeviceLM(first_dir / DEVICE_DIR, allow_offensive_words=True)
     with only_command(models_dir) as folder:
         first, data = prepare(path, options.text_column, first_dir)
         run_dir, train_texts = train(first, data, folder)
@@ -147,7 +147,7 @@ def only_command(models_dir: Path) -> Iterator[Path]:
 
 def compare(before: DeviceLM, run_dir: Path, train_texts: list[str], first: FirstRun, data: dict) -> None:
     """Measure the first run and the adapted one; print the result, and write it into the adapted run's folder."""
-    after = DeviceLM(run_dir / DEVICE_DIR)
+    after = DeviceLM(run_dir / DEVICE_DIR, allow_offensive_words=True)
     test_texts = first.tweets.texts("test")
     say("Measuring before and after.")
     measured = measure(before, after, test_texts)

@@ -13,6 +13,7 @@ from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.editor import Editor
 from src.runs import RunError, best_run, describe_run, named_run
 from src.text.calibration import load_calibration
+from src.text.offensive import FilteredCompleter, offensive_words
 from src.text.prefixes import MAX_NEW_TOKENS, PrefixError, TweetCompleter, check_request
 
 EDITOR_HELP = (
@@ -47,6 +48,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--half-typed", action="store_true", help="the last word of a prefix is still being typed")
     parser.add_argument("--run", help="folder of a run, or its name in the models folder; default: the best run")
     parser.add_argument("--models-dir", default="models", help="folder of the run folders")
+    help_ = "suggest offensive words too, which are left out otherwise"
+    parser.add_argument("--allow-offensive-words", action="store_true", help=help_)
     return parser.parse_args(arguments)
 
 
@@ -54,11 +57,13 @@ def run(options: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit status."""
     n = 1 if options.n is None else options.n
     check_request(n, MAX_NEW_TOKENS)
+    left_out = frozenset() if options.allow_offensive_words else offensive_words()
     if options.run is None:
         run_dir = best_run("lstm_lm", models_dir=options.models_dir)
     else:
         run_dir = named_run(options.run, options.models_dir)
     completer, about = load_completer(run_dir)
+    completer = FilteredCompleter(completer, left_out)
     if options.prefix is not None:
         [suggestions] = completer.complete([options.prefix], n, options.half_typed)
     # Standard error can show every character: it escapes those that the console lacks.
@@ -82,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def load_completer(run_dir: Path) -> tuple[TweetCompleter, str]:
-    """Return the completer of a run and its description.
+    """Return the completer of a run, which may suggest any word, and its description.
 
     It is the int8 export with n-grams if there is one, else the int8 export, else the model in torch.
 
@@ -91,7 +96,10 @@ def load_completer(run_dir: Path) -> tuple[TweetCompleter, str]:
     """
     about = describe_run(run_dir)
     forms = {
-        "int8 export with n-grams": (run_dir / DEVICE_DIR / INT8_FILE, lambda: DeviceLM(run_dir / DEVICE_DIR)),
+        "int8 export with n-grams": (
+            run_dir / DEVICE_DIR / INT8_FILE,
+            lambda: DeviceLM(run_dir / DEVICE_DIR, allow_offensive_words=True),
+        ),
         "int8 export": (run_dir / INT8_FILE, lambda: OnnxLSTM(run_dir)),
     }
     for form, (path, load) in forms.items():

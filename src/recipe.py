@@ -332,14 +332,15 @@ def build_device(
             weight = ContextWeight.fixed(weight, len(levels))
         if min(typed_tweets, len(val_texts)) >= 2 and not keeps_first:
             fill(folder / DEVICE_DIR, run_dir, path, weight, IDENTITY)
-            calibration, error = calibrate(DeviceLM(folder / DEVICE_DIR), val_texts[:typed_tweets])
+            typing_model = DeviceLM(folder / DEVICE_DIR, allow_offensive_words=True)
+            calibration, error = calibrate(typing_model, val_texts[:typed_tweets])
         device_dir = export_device(run_dir, path, weight, calibration)
     return Device(device_dir, model, weights, change, error, sum(len(level.tokens) for level in levels))
 
 
 def open_first_device(folder: str | Path, run_dir: str | Path, tokenizer: PreTrainedTokenizerBase) -> DeviceLM:
     """Open the device of the run that another one started from; the errors are those of `build_device`."""
-    first = DeviceLM(folder)
+    first = DeviceLM(folder, allow_offensive_words=True)
     if first.tokenizer.get_vocab() != tokenizer.get_vocab() or first.eos_id != tokenizer.eos_token_id:
         raise ValueError(
             f"{folder} has another tokenizer than {run_dir}: give the device of the run that it started from"

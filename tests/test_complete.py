@@ -20,6 +20,7 @@ from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
 from src.lstm_model import load_lstm_lm, save_lstm_lm
 from src.runs import best_run, describe_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE
+from src.text.offensive import offensive_words
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = str(ROOT / "models")
@@ -119,6 +120,27 @@ def test_the_export_with_n_grams_answers_first(exported, tmp_path, capsys):
     sentence, about = capsys.readouterr().err.splitlines()
     assert sentence.startswith("The int8 export with n-grams can't be used, another form answers: ")
     assert about == f"int8 export of {describe_run(run_dir)}"
+
+
+def test_offensive_words_are_left_out_unless_they_are_allowed(exported, monkeypatch, capsys):
+    def answer(*arguments):
+        main(["the weather", "-n", "3", "--run", str(exported), *arguments])
+        return capsys.readouterr().out.splitlines()
+
+    unfiltered = answer()
+    listed = unfiltered[0].split()[0]
+    monkeypatch.setattr("src.complete.offensive_words", lambda: frozenset({listed}))
+    filtered = answer()
+    assert len(filtered) == 3 and all(listed not in line.split() for line in filtered)
+    assert answer("--allow-offensive-words") == unfiltered
+
+
+def test_a_missing_list_of_words_is_one_sentence(exported, monkeypatch):
+    monkeypatch.setattr("src.text.offensive.files", lambda name: Path("/nowhere"))
+    offensive_words.cache_clear()
+    with pytest.raises(SystemExit, match=r"^The list of offensive words can't be read: run `pip install .*`, or allow"):
+        main(["the weather", "--run", str(exported)])
+    main(["the weather", "--run", str(exported), "--allow-offensive-words"])
 
 
 def test_torch_answers_if_the_export_cannot_be_used(exported, tmp_path, capsys):

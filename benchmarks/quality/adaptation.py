@@ -188,7 +188,7 @@ def curve(tweets: PreparedTweets, data: dict) -> list[dict]:
     """The systems for several numbers of own tweets, on the election tweets of the test split."""
     test_texts = evaluation_texts(texts_of(tweets, "test", ELECTION), NUM_PAIRS, seed=0)
     tokenizer, lstm, _, _ = load_lstm_lm(COMMITTED_RUN, device="cpu")
-    device = DeviceLM(COMMITTED_RUN / DEVICE_DIR)
+    device = DeviceLM(COMMITTED_RUN / DEVICE_DIR, allow_offensive_words=True)
     rows = [
         scored(0, ModelSystem("committed LSTM", lstm, tokenizer), Completer(lstm, tokenizer), test_texts),
         scored(0, OnnxSystem("committed LSTM with n-grams, device", device), device, test_texts),
@@ -217,7 +217,7 @@ def adapted_rows(
         save_run(system, result, val_texts, data, folder, train_texts=train_texts, **options)
         [run_dir] = folder.glob("lstm_adapted-*")
         built = build_device(run_dir, train_texts, val_texts, first_device=COMMITTED_RUN / DEVICE_DIR)
-        device = DeviceLM(built.folder)
+        device = DeviceLM(built.folder, allow_offensive_words=True)
         rows = [
             scored(num, replace(system, name="adapted LSTM"), Completer(lstm, tokenizer), test_texts),
             scored(num, OnnxSystem("adapted LSTM with n-grams, device", device), device, test_texts),

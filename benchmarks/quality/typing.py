@@ -48,7 +48,7 @@ def completers(train_texts: Sequence[str], run_dir: Path) -> Iterator[tuple[str,
     export_onnx(run_dir)
     yield "LSTM, ONNX int8", OnnxLSTM(run_dir)
     if (run_dir / DEVICE_DIR).is_dir():
-        yield "LSTM with n-grams, device", DeviceLM(run_dir / DEVICE_DIR)
+        yield "LSTM with n-grams, device", DeviceLM(run_dir / DEVICE_DIR, allow_offensive_words=True)
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def steps(run_dir: Path) -> Iterator[tuple[str, TweetCompleter]]:
     yield "first words too", words[1.0]
     for value in sorted(MIN_PROBABILITIES[:-1], reverse=True):
         yield f"continued as long as the continuation has a probability of {value:g}", words[value]
-    yield "with n-grams", DeviceLM(run_dir / DEVICE_DIR)
+    yield "with n-grams", DeviceLM(run_dir / DEVICE_DIR, allow_offensive_words=True)
     yield "without n-grams, what was seen is not shown again", NoRepeats(OnnxLSTM(run_dir))
 
 

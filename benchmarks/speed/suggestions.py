@@ -181,7 +181,8 @@ def keystrokes(run_dir: Path, texts: list[str]) -> list[dict]:
     }
     completers |= {(f"LSTM, ONNX {precision}", "with memory"): OnnxLSTM(run_dir, precision) for precision in FILES}
     if (run_dir / DEVICE_DIR).is_dir():
-        completers["LSTM with n-grams, device", "with memory"] = DeviceLM(run_dir / DEVICE_DIR)
+        device = DeviceLM(run_dir / DEVICE_DIR, allow_offensive_words=True)
+        completers["LSTM with n-grams, device", "with memory"] = device
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in completers}
     for text in texts:
         for key, completer in completers.items():

@@ -10,6 +10,7 @@ from src.demo.completers import page_models
 from src.demo.server import LOCAL_HOSTS, create_app
 from src.runs import RunError, named_run
 from src.text.calibration import CalibrationError
+from src.text.offensive import WordListError
 
 
 def main() -> None:
@@ -19,13 +20,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="port of the page")
     parser.add_argument("--run", help="folder of an LSTM run, or its name in the models folder; default: the best run")
     parser.add_argument("--models-dir", default="models", help="folder of the run folders")
+    help_ = "suggest offensive words too, which are left out otherwise"
+    parser.add_argument("--allow-offensive-words", action="store_true", help=help_)
     arguments = parser.parse_args()
     if not 0 < arguments.port < 65_536:
         parser.error(f"port {arguments.port} is not between 1 and 65535: choose another one")
     try:
         lstm_dir = named_run(arguments.run, arguments.models_dir) if arguments.run is not None else None
         models = page_models(arguments.models_dir, lstm_dir)
-    except (RunError, CalibrationError, OSError) as error:
+        app = create_app(models, arguments.allow_offensive_words)
+    except (RunError, CalibrationError, WordListError, OSError) as error:
         sys.exit(str(error))
     try:
         socket.create_server((LOCAL_HOSTS[0], arguments.port)).close()
@@ -38,7 +42,7 @@ def main() -> None:
     if others := sum(not model.side_by_side for model in models):
         print(f"{others} other run{'s' * (others > 1)} can be chosen on the page", file=sys.stderr)
     print(f"http://{LOCAL_HOSTS[0]}:{arguments.port} (Ctrl+C stops it)", file=sys.stderr)
-    uvicorn.run(create_app(models), host=LOCAL_HOSTS[0], port=arguments.port, log_level="warning")
+    uvicorn.run(app, host=LOCAL_HOSTS[0], port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":

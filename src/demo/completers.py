@@ -25,7 +25,7 @@ def page_models(
 
     The forms of the LSTM are the int8 export with n-grams, if there is one, the model in torch and the int8 export,
     which is written if it has not been yet. These and the transformer are loaded. The other runs are loaded when the
-    page asks for them.
+    page asks for them. All may suggest any word; `create_app` leaves offensive ones out.
 
     Args:
         models_dir: folder of the run folders.
@@ -51,7 +51,7 @@ def page_models(
     ]
     if (folder := device_dir(lstm_dir)) is not None:
         try:
-            device = DeviceLM(folder)
+            device = DeviceLM(folder, allow_offensive_words=True)
             about = f"int8 export with n-grams of {about}"
             models.insert(0, PageModel("LSTM with n-grams", about, lambda: device, device_dir=folder))
         except ValueError as error:

@@ -24,6 +24,7 @@ from src.demo import browser_library
 from src.deploy.device import SETTINGS_FILE
 from src.deploy.ngram_file import NGRAM_FILE
 from src.deploy.onnx_lstm import INT8_FILE
+from src.text.offensive import FilteredCompleter, offensive_words
 from src.text.prefixes import Completion, PrefixError, TweetCompleter, split_prefix
 
 PAGE_DIR = Path(__file__).parent / "page"
@@ -83,10 +84,10 @@ class Answer(BaseModel):
 
 
 class ModelQueue:
-    """Lets a model answer one question at a time."""
+    """Lets a model answer one question at a time, without some words."""
 
-    def __init__(self, model: PageModel):
-        self.model, self.lock, self.waiting = model, asyncio.Lock(), 0
+    def __init__(self, model: PageModel, left_out: frozenset[str]):
+        self.model, self.left_out, self.lock, self.waiting = model, left_out, asyncio.Lock(), 0
         self.completer: TweetCompleter | None = None
 
     async def answer(self, text: str, is_withdrawn: Callable[[], Awaitable[bool]]) -> Answer:
@@ -117,7 +118,7 @@ class ModelQueue:
 
     def load(self) -> TweetCompleter:
         try:
-            return self.model.load()
+            return FilteredCompleter(self.model.load(), self.left_out)
         except Exception as error:  # The libraries raise errors of many types for a broken file.
             raise HTTPException(500, f"{self.model.name} can't be loaded: {error}") from error
 
@@ -182,14 +183,19 @@ def refusal_reason(error: RequestValidationError) -> str:
     return "A question is a JSON object with a model and a text, both strings."
 
 
-def create_app(models: Sequence[PageModel]) -> FastAPI:
+def create_app(models: Sequence[PageModel], allow_offensive_words: bool = False) -> FastAPI:
     """Return the app that serves the page and answers its questions.
 
     Args:
         models: the models, in the order in which the page shows them; their names differ.
+        allow_offensive_words: suggest the words of `src.text.offensive.offensive_words` too.
+
+    Raises:
+        WordListError: the list of offensive words is needed and can't be read.
     """
+    left_out = frozenset() if allow_offensive_words else offensive_words()
     app = FastAPI(title="Tweet completion", docs_url=None, redoc_url=None, openapi_url=None)
-    queues = {model.name: ModelQueue(model) for model in models}
+    queues = {model.name: ModelQueue(model, left_out) for model in models}
     folders = list(dict.fromkeys(model.device_dir for model in models if model.device_dir is not None))
 
     app.add_middleware(Guard)
@@ -217,6 +223,11 @@ def create_app(models: Sequence[PageModel]) -> FastAPI:
         if not 0 <= folder < len(folders) or name not in DEVICE_FILES:
             raise HTTPException(404, "There is no such file.")
         return FileResponse(folders[folder] / name)
+
+    @app.get("/left-out-words")
+    def left_out_words() -> list[str]:
+        """The words that a model which runs in the browser must leave out too."""
+        return sorted(left_out)
 
     @app.post("/suggestions")
     async def suggestions(question: Question, request: Request) -> Answer:

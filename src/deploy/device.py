@@ -1,4 +1,4 @@
-"""The LSTM in int8 with n-grams, from a folder that needs onnxruntime, tokenizers and numpy alone."""
+"""The LSTM in int8 with n-grams, from a folder that needs onnxruntime, tokenizers, numpy and better-profanity alone."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from src.deploy.onnx_lstm import FILES, INT8_FILE, OnnxLSTM, Precision
 from src.deploy.read_texts import ReadTexts
 from src.text.calibration import Calibration
 from src.text.context_weight import ContextWeight
+from src.text.offensive import complete_without, offensive_words
+from src.text.prefixes import MAX_NEW_TOKENS, Completion
 from src.text.word_search import softmax
 
 DEVICE_DIR, SETTINGS_FILE, TOKENIZER_FILE = "device", "settings.json", "tokenizer.json"
@@ -33,14 +35,18 @@ class DeviceLM(OnnxLSTM):
     Args:
         folder: the folder `device` of a run, which `src.recipe.build_device` writes.
         precision: precision of the LSTM. Exported folders hold only "int8".
+        allow_offensive_words: suggest the words of `src.text.offensive.offensive_words` too. Whatever
+            measures the model sets this, because the filter is no part of the model.
 
     Raises:
         FileNotFoundError: a file is missing.
         DeviceError: a file is damaged or of another run.
+        WordListError: the list of offensive words is needed and can't be read.
     """
 
-    def __init__(self, folder: str | Path, precision: Precision = "int8"):
+    def __init__(self, folder: str | Path, precision: Precision = "int8", *, allow_offensive_words: bool = False):
         folder = Path(folder)
+        self.left_out = frozenset() if allow_offensive_words else offensive_words()
         for name in (FILES[precision], NGRAM_FILE, TOKENIZER_FILE, SETTINGS_FILE):
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"There is no {folder / name}: {ADVICE}")
@@ -69,6 +75,12 @@ class DeviceLM(OnnxLSTM):
         ngram *= weight
         neural += ngram
         return neural
+
+    def complete(
+        self, prefixes: Sequence[str], n: int = 1, half_typed: bool = False, max_new_tokens: int = MAX_NEW_TOKENS
+    ) -> list[list[Completion]]:
+        """Complete each prefix as `OnnxLSTM` does, without the words that are left out (`complete_without`)."""
+        return complete_without(self.left_out, super().complete, prefixes, n, half_typed, max_new_tokens)
 
     def _weight(self, neural: np.ndarray, context: np.ndarray) -> np.ndarray:
         """The n-grams' weight after each text, float32 [texts, 1]."""

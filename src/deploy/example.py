@@ -1,6 +1,6 @@
 """Complete a text with the files of this folder: `python example.py "good morni"`; three lines, best first.
 
-Needs `pip install onnxruntime tokenizers numpy`.
+Needs `pip install onnxruntime tokenizers numpy better-profanity==0.7.0`.
 """
 
 import sys
@@ -10,8 +10,8 @@ from src.deploy.device import DeviceLM
 
 
 def main() -> None:
-    completer = DeviceLM(Path(__file__).parent)
     try:
+        completer = DeviceLM(Path(__file__).parent)
         [suggestions] = completer.complete([" ".join(sys.argv[1:])], n=3, half_typed=True)
     except ValueError as error:
         sys.exit(str(error))

@@ -19,6 +19,7 @@ from src.files import explain_full_disk, publish, write_atomically, write_json
 from src.runs import RunError, best_run, read_meta
 from src.text.calibration import Calibration
 from src.text.context_weight import ContextWeight
+from src.text.offensive import PACKAGE
 from src.text.word_search import MIN_PROBABILITY
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ An LSTM in int8 (`{int8}`) and an n-gram model (`{ngrams}`). The probability of 
 models'. It needs no torch:
 
 ```bash
-pip install onnxruntime tokenizers numpy
+pip install onnxruntime tokenizers numpy {word_list}
 python {example} "good morni"
 ```
 
@@ -41,6 +42,10 @@ The completer is `DeviceLM(folder).complete(texts, n, half_typed)` in `src/deplo
 of the project that made this folder. `{settings}` holds the special tokens, the calibration of the probabilities, the
 weight of the n-grams (the coefficients of `src/text/context_weight.py`), the probability below which a suggestion ends,
 and checksums.
+
+Suggestions leave out the words of a list of offensive words, which `{word_list}` holds. It misses much and blocks
+harmless uses of these words. `DeviceLM(folder, allow_offensive_words=True)` suggests them too and does not need that
+package.
 
 Made from the run `{run}`. Like every language model, it can repeat texts that it was trained on, and their biases.
 """
@@ -108,6 +113,7 @@ def add_code(folder: Path, run_name: str) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
     names = {"int8": INT8_FILE, "ngrams": NGRAM_FILE, "example": EXAMPLE, "settings": SETTINGS_FILE}
+    names["word_list"] = PACKAGE
     readme = README.format(megabytes=megabytes(folder), run=run_name, **names)
     write_atomically(folder / "README.md", readme)
 
@@ -121,7 +127,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     try:
         folder = best_run("lstm_lm") / DEVICE_DIR
-        DeviceLM(folder)
+        DeviceLM(folder, allow_offensive_words=True)
     except (RunError, FileNotFoundError, DeviceError) as error:
         sys.exit(str(error))
     add_code(folder, folder.parent.name)

@@ -21,6 +21,7 @@ from src.files import write_json
 from src.lstm_model import save_lstm_lm
 from src.runs import RunError, describe_run, find_run, run_metadata, write_run_files
 from src.text.calibration import CALIBRATION_FILE, Calibration
+from src.text.offensive import offensive_words
 from src.text.prefixes import Completion, PrefixError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +88,22 @@ def test_the_end_of_a_text_is_completed_and_its_half_typed_word_is_named(client,
     assert [one["next_word_probability"] for one in answer["suggestions"]] == [1, 0.5, 0.25]
     assert answer["typed"] == typed
     assert answer["milliseconds"] >= 0
+
+
+def test_offensive_words_are_left_out_unless_they_are_allowed(monkeypatch):
+    monkeypatch.setattr(server, "offensive_words", lambda: frozenset({"very0", "very2"}))
+
+    class Words(Repeat):
+        def complete(self, prefixes, n=1, half_typed=False, max_new_tokens=20):
+            return [[Completion(f"very{i} very{i - 1} then", -1.0, 0.5**i) for i in range(n)] for _ in prefixes]
+
+    for is_allowed, texts in (
+        (False, ["very1", "very3", "very4 very3 then"]),
+        (True, ["very0 very-1 then", "very1 very0 then", "very2 very1 then"]),
+    ):
+        client = TestClient(create_app([PageModel("repeat", "", Words)], is_allowed), base_url=LOCAL)
+        assert [one["text"] for one in ask(client, "so very0 very").json()["suggestions"]] == texts
+        assert client.get("/left-out-words").json() == ([] if is_allowed else ["very0", "very2"])
 
 
 @pytest.mark.parametrize("text", ["", "!!!", "t", "☕ <tea", "x" * (MAX_READ + 1)])
@@ -357,6 +374,18 @@ def test_the_command_says_which_runs_it_uses(models_dir, monkeypatch, capsys, ru
     assert TestClient(app, base_url=LOCAL).get("/models").json()[0]["about"] == lstm
 
 
+@pytest.mark.parametrize("allowed", [[], ["--allow-offensive-words"]])
+def test_the_command_allows_offensive_words_only_if_it_is_told_to(models_dir, monkeypatch, allowed):
+    served = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append(app))
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir), "--port", port, *allowed])
+    main()
+    left_out = TestClient(served[0], base_url=LOCAL).get("/left-out-words").json()
+    assert left_out == ([] if allowed else sorted(offensive_words()))
+
+
 def test_a_port_in_use_ends_the_demo_with_one_sentence(models_dir, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
@@ -386,7 +415,7 @@ def test_a_question_that_is_withdrawn_while_it_waits_is_not_answered():
             return super().complete(prefixes, n, half_typed)
 
     async def ask_two():
-        queue = ModelQueue(PageModel("noted", "", Noted))
+        queue = ModelQueue(PageModel("noted", "", Noted), frozenset())
 
         async def withdrawn():
             return True

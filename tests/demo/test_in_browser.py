@@ -201,6 +201,26 @@ def test_suggestions_are_those_of_python(page, serve, device_dir):
     np.testing.assert_allclose(*zip(*pairs), atol=0.02)
 
 
+@pytest.mark.usefixtures("library")
+def test_words_are_left_out_as_in_python(page, serve, device_dir, monkeypatch):
+    texts = [*PROMPTS, *HALF_TYPED, "happy birthd", "the weather "]
+    most_probable = DeviceLM(device_dir).complete(texts, half_typed=True)
+    words = frozenset(one.text.split()[0] for group in most_probable for one in group)
+    for module in ("src.demo.server", "src.deploy.device"):
+        monkeypatch.setattr(f"{module}.offensive_words", lambda: words)
+    page.goto(serve(device_dir)[0])
+    code = """const model = await m.InBrowser.load("device/0/", () => {});
+        const answers = [];
+        for (const text of given) answers.push(await model.ask(text, new AbortController().signal));
+        return answers.map(({ suggestions }) => suggestions.map(({ words }) => words));"""
+    found = in_page(page, "in_browser.js", code, texts)
+    completer = DeviceLM(device_dir)
+    expected = [[one.text for one in suggest(completer, text)[0]] for text in texts]
+    assert all(words.isdisjoint(one.split()) for some in found for one in some)
+    assert [len(some) for some in found] == [len(some) for some in expected]
+    assert np.mean([some == others for some, others in zip(found, expected)]) >= 0.9
+
+
 # The switch
 
 

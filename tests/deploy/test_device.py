@@ -1,7 +1,9 @@
 """The folder `device`: the LSTM in int8 with n-grams, without torch."""
 
+import ast
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -167,18 +169,65 @@ def test_completing_needs_no_torch(device):
 
 
 @pytest.mark.slow
-def test_the_example_runs_in_an_environment_with_three_packages(device, tmp_path):
+def test_the_example_runs_in_an_environment_with_the_packages_that_its_page_names(device, tmp_path):
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--retries", "0", "-c", ROOT / "constraints.txt"]
-    installed = subprocess.run([*pip, "onnxruntime", "tokenizers", "numpy"], capture_output=True, text=True)
-    if installed.returncode:
-        pytest.skip(f"the packages can't be installed here: {installed.stderr.strip()[-200:]}")
     copy = shutil.copytree(device.folder, tmp_path / "elsewhere")
+    named = re.search(r"pip install (.*)", (copy / "README.md").read_text())[1].split()
+    *packages, word_list = named
+    for some in (packages, [word_list]):
+        # Without the list of words, the example says in one sentence what is missing.
+        if some == [word_list]:
+            refused = subprocess.run([python, copy / "example.py", "good", "morni"], capture_output=True, text=True)
+            assert refused.returncode == 1 and refused.stderr.startswith(
+                "The list of offensive words can't be read: run"
+            )
+            assert len(refused.stderr.splitlines()) == 1 and word_list in refused.stderr
+        installed = subprocess.run([*pip, *some], capture_output=True, text=True)
+        if installed.returncode:
+            pytest.skip(f"the packages can't be installed here: {installed.stderr.strip()[-200:]}")
     completed = subprocess.run([python, copy / "example.py", "good", "morni"], capture_output=True, text=True)
     assert completed.returncode == 0, completed.stderr
     lines = completed.stdout.splitlines()
     assert len(lines) == 3 and all("% morni" in line for line in lines)
+
+
+# Words that are left out
+
+
+@pytest.fixture
+def most_probable(device, monkeypatch) -> frozenset[str]:
+    """The most probable next words after the prefixes of `TYPED`, which count as offensive in this test."""
+    groups = DeviceLM(device.folder, allow_offensive_words=True).complete(TYPED, half_typed=True)
+    words = frozenset(one.text.split()[0] for [one] in groups)
+    monkeypatch.setattr("src.deploy.device.offensive_words", lambda: words)
+    return words
+
+
+def test_the_most_probable_words_are_left_out_if_they_are_listed(device, most_probable):
+    found = DeviceLM(device.folder).complete(TYPED, 3, half_typed=True)
+    assert all(len(group) == 3 for group in found)
+    assert all(most_probable.isdisjoint(one.text.split()) for group in found for one in group)
+
+
+def test_they_are_suggested_if_that_is_allowed(device, most_probable):
+    found = DeviceLM(device.folder, allow_offensive_words=True).complete(TYPED, 3, half_typed=True)
+    assert {group[0].text.split()[0] for group in found} == most_probable
+
+
+def test_what_is_measured_is_the_model_without_the_filter():
+    """No module with scores or times that are compared builds a filtered one."""
+    shown = {"src/deploy/example.py", "benchmarks/robustness/kills.py", "benchmarks/speed/memory.py"}
+    paths = [path for folder in ("src", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    calls = {
+        (path.relative_to(ROOT).as_posix(), ast.unparse(node))
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DeviceLM"
+    }
+    assert len(calls) > 10
+    assert not [call for path, call in calls if path not in shown and "allow_offensive_words=" not in call]
 
 
 # N-grams of the run that this one started from

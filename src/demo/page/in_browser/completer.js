@@ -9,6 +9,8 @@ import { WordSearch } from "./word_search.js";
 
 const LIBRARY = new URL("../onnxruntime-web/", import.meta.url);
 const NUM_SUGGESTIONS = 3;
+// At most so many suggestions are looked for. See src/text/offensive.py.
+const MAX_SUGGESTIONS = 8 * NUM_SUGGESTIONS;
 const MAX_NEW_TOKENS = 20;
 // Probabilities closer than this to 0 or 1 count as that far from it.
 const MARGIN = 1e-6;
@@ -40,6 +42,7 @@ export async function loadCompleter(folder, loaded) {
     if (settings.ngram_weight.length !== 2 * found.order) throw new Error("its order is not that of the settings");
     return found;
   });
+  const leftOut = await read("../../left-out-words", (buffer) => new Set(json(buffer)));
   const ort = await import(new URL("ort.wasm.bundle.min.mjs", LIBRARY)).catch(() => {
     throw new Error("onnxruntime-web is not there");
   });
@@ -47,7 +50,7 @@ export async function loadCompleter(folder, loaded) {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await fetchFile(new URL("ort-wasm-simd-threaded.wasm", LIBRARY));
   const session = await read("model.int8.onnx", (buffer) => ort.InferenceSession.create(buffer));
-  return new Completer(new LSTM(ort, session), ngrams, tokenizer, settings);
+  return new Completer(new LSTM(ort, session), ngrams, tokenizer, settings, leftOut);
 }
 
 function checkedSettings(settings) {
@@ -58,8 +61,9 @@ function checkedSettings(settings) {
 }
 
 class Completer {
-  constructor(lstm, ngrams, tokenizer, settings) {
-    [this.ngrams, this.tokenizer, this.settings] = [ngrams, tokenizer, settings];
+  // Suggestions have no words of the set `leftOut`.
+  constructor(lstm, ngrams, tokenizer, settings, leftOut) {
+    [this.ngrams, this.tokenizer, this.settings, this.leftOut] = [ngrams, tokenizer, settings, leftOut];
     const { eos_token, bos_token } = settings.special_tokens;
     this.eosId = tokenizer.id(eos_token);
     this.bosIds = bos_token ? [tokenizer.id(bos_token)] : [];
@@ -71,8 +75,26 @@ class Completer {
     return this.bosIds.length > 0;
   }
 
-  // Suggests words after these words that begin with the typed letters, best first.
+  // Suggests words after these words that begin with the typed letters, best first. A suggestion ends before a word
+  // that is left out. If that is its first word, the next best suggestion takes its place.
   async complete(words, typed) {
+    for (let n = NUM_SUGGESTIONS; ; n *= 2) {
+      const found = await this.suggest(words, typed, n);
+      const kept = found.map((one) => ({ ...one, words: this.allowed(one.words) })).filter((one) => one.words !== "");
+      if (kept.length >= NUM_SUGGESTIONS || found.length < n || n === MAX_SUGGESTIONS) {
+        return kept.slice(0, NUM_SUGGESTIONS);
+      }
+    }
+  }
+
+  allowed(words) {
+    const list = words.split(" ");
+    const end = list.findIndex((word) => this.leftOut.has(word));
+    return (end === -1 ? list : list.slice(0, end)).join(" ");
+  }
+
+  // Suggests n words as they are.
+  async suggest(words, typed, n) {
     const prompt = [...this.bosIds, ...this.tokenizer.encode(words)];
     const reader = {
       knows: ({ ids }) => this.texts.has([...prompt, ...ids]),
@@ -81,7 +103,7 @@ class Completer {
         : this.texts.readNext(paths.map(({ ids }) => [...prompt, ...ids]))),
     };
     const found = await new WordSearch(reader, this.starts, this.eosId, typed, {
-      n: NUM_SUGGESTIONS,
+      n,
       maxNewTokens: Math.max(MAX_NEW_TOKENS, typed.length + 1),
       minProbability: this.settings.min_probability,
     }).suggest();
