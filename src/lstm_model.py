@@ -43,7 +43,7 @@ from src.models.inputs import (
     refuse_unsupported,
 )
 from src.models.lstm_cpu import State, lay_out_for_few_rows, token_by_token
-from src.models.lstm_weights import contiguous, initialise_weights
+from src.models.lstm_weights import contiguous, initialise_weights, smallest
 from src.runs import RunError, read_meta, warn_of_other_versions, write_run_files
 
 
@@ -284,7 +284,7 @@ def save_lstm_lm(
     """
     run_dir = Path(run_dir)
     save_tokenizer(tokenizer, run_dir)
-    torch.save(model.state_dict(), run_dir / "model.pt")
+    torch.save(smallest(model.state_dict()), run_dir / "model.pt")
     # All sizes, so that a default can change without changing a saved run.
     sizes = {name: getattr(model.config, name) for name in LSTMConfig.__annotations__}
     write_run_files(run_dir, {**meta, "model": sizes}, history)

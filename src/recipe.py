@@ -39,6 +39,7 @@ from src.evaluation.typing import NUM_SUGGESTIONS
 from src.files import write_json
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.models.interpolation import InterpolatedLM
+from src.models.lstm_weights import round_to_half
 from src.models.ngram_counts import NgramLevel, ngram_levels
 from src.models.ngram_merging import PRIORS
 from src.models.pretrained import save_pretrained_lm
@@ -55,9 +56,6 @@ NGRAM_BYTES = 9_500_000
 OWN_NGRAM_BYTES = 2_500_000
 # With fewer validation texts, the weight of a first device is better than one chosen on them.
 MIN_CHOICE_TEXTS = 20
-# In trials on validation tweets, dropout did harm after four passes over the tweets and helped after eight.
-PASSES_WITHOUT_DROPOUT = 5
-DROPOUT = 0.3
 
 
 def train_lstm(
@@ -131,16 +129,6 @@ def token_datasets(
     ]
 
 
-def default_dropout(num_texts: int, max_epochs: int, max_tweets_seen: int) -> float:
-    """The probability of dropout for an LSTM from random weights: 0 unless its tweets are seen many times.
-
-    Args:
-        num_texts: number of training texts.
-        max_epochs, max_tweets_seen: as in `TrainingSettings`.
-    """
-    return DROPOUT if min(max_epochs, max_tweets_seen / num_texts) > PASSES_WITHOUT_DROPOUT else 0.0
-
-
 def new_lstm(tokenizer: PreTrainedTokenizerBase, config: LSTMConfig, seed: int) -> LSTMLM:
     """Make an untrained LSTM with the sizes of `config`, for a tokenizer. Seeds Python, NumPy and torch."""
     transformers.set_seed(seed)
@@ -184,6 +172,9 @@ def save_run(
         first_run: folder of the run from which the LSTM started.
         trained_share: as from `adapt_lstm`.
     """
+    if isinstance(system.model, LSTMLM):
+        # Before the first score, so that all scores are those of the weights that are saved.
+        round_to_half(system.model)
     decoding, tried = decodings[0], None
     if len(decodings) > 1:
         table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], max_seconds, seed)

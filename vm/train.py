@@ -26,8 +26,9 @@ from src.evaluation.selection import validation_texts
 from src.evaluation.systems import ModelSystem
 from src.lstm_model import LSTMConfig
 from src.models.pretrained import load_pretrained
-from src.recipe import adapt_lstm, default_dropout, save_run, token_datasets, train_lstm
+from src.recipe import adapt_lstm, save_run, token_datasets, train_lstm
 from src.runs import find_runs
+from src.training.dropout import default_dropout
 from src.training.train import TrainingResult, TrainingSettings, train
 from vm.run_notebooks import check_parameters
 
