@@ -173,20 +173,18 @@ def save_run(
         trained_share: as from `adapt_lstm`.
     """
     if isinstance(system.model, LSTMLM):
-        # Before the first score, so that all scores are those of the weights that are saved.
         round_to_half(system.model)
-    decoding, tried = decodings[0], None
+    decoding, tried, calibration, error = decodings[0], None, None, None
     if len(decodings) > 1:
         table = decoding_evaluations(system, decodings, val_texts[:decoding_pairs], max_seconds, seed)
         decoding, tried = choose_decoding(table, max_seconds), decoding_record(table)
     system = replace(system, decoding=decoding)
     pair_texts = val_texts[:max_pairs]
     summary = evaluate(system, pair_texts).summary(seed)
-    calibration = error = None
     if typed_tweets:
         calibration, error = calibrate(Completer(system.model, system.tokenizer), val_texts[:typed_tweets])
-    read_texts = [*train_texts, *val_texts] if train_texts else []
     start = {"first_run": first_run, "trained_share": trained_share}
+    read_texts = [*train_texts, *val_texts] if train_texts else []
     chosen = {"decodings": tried, "calibration": calibration, "calibration_error": error}
     write_run(system, result, summary, len(pair_texts), data, models_dir, read_texts=read_texts, **chosen, **start)
 

@@ -2,12 +2,13 @@ import torch
 
 from src.lstm_model import LSTMLM, LSTMConfig, load_lstm_lm, save_lstm_lm
 from src.models.lstm_weights import round_to_half
+from src.runs import run_metadata
 
 
 def test_rounded_weights_take_half_the_space_and_are_read_exactly(tmp_path, tokenizer):
     torch.manual_seed(0)
     model = LSTMLM(LSTMConfig(vocab_size=len(tokenizer), embedding_dim=32, hidden_dim=48)).eval()
-    meta = {"name": "test"}
+    meta = run_metadata("lstm_lm", {}, {"name": "tweets"}, {}, duration=1.0)
     for name in ("exact", "rounded"):
         (tmp_path / name).mkdir()
     save_lstm_lm(tmp_path / "exact", model, tokenizer, meta, [])
