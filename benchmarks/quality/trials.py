@@ -39,6 +39,7 @@ from src.next_token_dataset import NextTokenDataset, collate_batch
 from src.recipe import new_lstm
 from src.training.batches import SimilarLengthSampler
 from src.training.loss import token_frequencies
+from src.training.muon import WithMuon, hidden_matrices
 
 LOG = RESULTS_DIR / "trials.jsonl"
 PACES = RESULTS_DIR / "trial_paces.json"
@@ -100,9 +101,9 @@ LONG = replace(KEPT, num_train=120_000, base_steps=2_700)
 # On the complete large corpus, where no tweet is seen twice: about 20 minutes on one core.
 LARGE = replace(BASE, loss_on="all", num_train=1_200_000, base_steps=2_600)
 # As long as the final training: about 90 minutes on one core.
-WHOLE = replace(LARGE, dropout=0.0, base_steps=20_800)
-MUON = replace(WHOLE, muon_rate=0.02, batch_size=256)
-SMALL_TRANSFORMER = replace(WHOLE, architecture="transformer", learning_rate=2e-3)
+FULL_LENGTH = replace(LARGE, dropout=0.0, base_steps=20_800)
+MUON = replace(FULL_LENGTH, muon_rate=0.02, batch_size=256)
+SMALL_TRANSFORMER = replace(FULL_LENGTH, architecture="transformer", learning_rate=2e-3)
 TRIALS = {
     "full softmax": FULL_SOFTMAX,
     "sampled softmax": SAMPLED,
@@ -115,7 +116,7 @@ TRIALS = {
     "dropout 0.3, batch 64": replace(BASE, dropout=0.3, batch_size=64),
     "locked dropout 0.3": replace(BASE, input_dropout=0.3, output_dropout=0.3),
     "noise 0.1, dropout 0.3": replace(BASE, noise=0.1, dropout=0.3),
-    "whole vocabulary on the target": replace(BASE, num_samples_on_target=0),
+    "full length vocabulary on the target": replace(BASE, num_samples_on_target=0),
     "kept": KEPT,
     "6,000 samples": replace(KEPT, num_samples=6_000),
     "batch 64": replace(KEPT, batch_size=64),
@@ -161,35 +162,35 @@ TRIALS = {
     "large, 1,000 samples": replace(LARGE, num_samples=1_000),
     "large, 4,000 samples": replace(LARGE, num_samples=4_000),
     "large, layer norm": replace(LARGE, layer_norm=True),
-    "whole, AdamW": WHOLE,
-    "whole": MUON,
-    "whole, seed 1": replace(MUON, seed=1),
-    "whole, dropout 0.1": replace(MUON, dropout=0.1),
-    "whole, AdamW, batch 256": replace(WHOLE, batch_size=256),
-    "whole, batch 128": replace(MUON, batch_size=128),
-    "whole, batch 512": replace(MUON, batch_size=512),
-    "whole, Muon at 0.04": replace(MUON, muon_rate=0.04),
-    "whole, Muon at 0.01": replace(MUON, muon_rate=0.01),
-    "whole, rate 8e-3": replace(MUON, learning_rate=8e-3),
-    "whole, rate 2e-3": replace(MUON, learning_rate=2e-3),
-    "whole, 4,000 samples": replace(MUON, num_samples=4_000),
-    "whole, vocabulary 16k": replace(MUON, vocab_size=16_000),
-    "whole, vocabulary 8k": replace(MUON, vocab_size=8_000),
-    "whole, width 896": replace(MUON, hidden_dim=896),
-    "whole, embedding 320, width 768": replace(MUON, embedding_dim=320, hidden_dim=768),
-    "whole, two layers of 512": replace(MUON, hidden_dim=512, num_layers=2),
-    "whole, projection in the recurrence, width 1024": replace(MUON, recurrent_projection=True, hidden_dim=1_024),
-    "whole, layer norm": replace(MUON, layer_norm=True),
-    "whole, cosine": replace(MUON, schedule="cosine"),
-    "whole, weight decay 0.1": replace(MUON, weight_decay=0.1),
-    "whole, transformer at 1e-3": replace(SMALL_TRANSFORMER, learning_rate=1e-3),
-    "whole, transformer at 2e-3": SMALL_TRANSFORMER,
-    "whole, transformer at 4e-3": replace(SMALL_TRANSFORMER, learning_rate=4e-3),
-    "whole, transformer at 2e-3, batch 256": replace(SMALL_TRANSFORMER, batch_size=256),
-    "whole, transformer at 4e-3, batch 256": replace(SMALL_TRANSFORMER, learning_rate=4e-3, batch_size=256),
-    "whole, transformer, Muon": replace(SMALL_TRANSFORMER, muon_rate=0.02),
-    "whole, transformer, Muon at 0.01": replace(SMALL_TRANSFORMER, muon_rate=0.01),
-    "whole, transformer, Muon, batch 256": replace(SMALL_TRANSFORMER, muon_rate=0.02, batch_size=256),
+    "full length, AdamW": FULL_LENGTH,
+    "full length": MUON,
+    "full length, seed 1": replace(MUON, seed=1),
+    "full length, dropout 0.1": replace(MUON, dropout=0.1),
+    "full length, AdamW, batch 256": replace(FULL_LENGTH, batch_size=256),
+    "full length, batch 128": replace(MUON, batch_size=128),
+    "full length, batch 512": replace(MUON, batch_size=512),
+    "full length, Muon at 0.04": replace(MUON, muon_rate=0.04),
+    "full length, Muon at 0.01": replace(MUON, muon_rate=0.01),
+    "full length, rate 8e-3": replace(MUON, learning_rate=8e-3),
+    "full length, rate 2e-3": replace(MUON, learning_rate=2e-3),
+    "full length, 4,000 samples": replace(MUON, num_samples=4_000),
+    "full length, vocabulary 16k": replace(MUON, vocab_size=16_000),
+    "full length, vocabulary 8k": replace(MUON, vocab_size=8_000),
+    "full length, width 896": replace(MUON, hidden_dim=896),
+    "full length, embedding 320, width 768": replace(MUON, embedding_dim=320, hidden_dim=768),
+    "full length, two layers of 512": replace(MUON, hidden_dim=512, num_layers=2),
+    "full length, projection in the recurrence, width 1024": replace(MUON, recurrent_projection=True, hidden_dim=1_024),
+    "full length, layer norm": replace(MUON, layer_norm=True),
+    "full length, cosine": replace(MUON, schedule="cosine"),
+    "full length, weight decay 0.1": replace(MUON, weight_decay=0.1),
+    "full length, transformer at 1e-3": replace(SMALL_TRANSFORMER, learning_rate=1e-3),
+    "full length, transformer at 2e-3": SMALL_TRANSFORMER,
+    "full length, transformer at 4e-3": replace(SMALL_TRANSFORMER, learning_rate=4e-3),
+    "full length, transformer at 2e-3, batch 256": replace(SMALL_TRANSFORMER, batch_size=256),
+    "full length, transformer at 4e-3, batch 256": replace(SMALL_TRANSFORMER, learning_rate=4e-3, batch_size=256),
+    "full length, transformer, Muon": replace(SMALL_TRANSFORMER, muon_rate=0.02),
+    "full length, transformer, Muon at 0.01": replace(SMALL_TRANSFORMER, muon_rate=0.01),
+    "full length, transformer, Muon, batch 256": replace(SMALL_TRANSFORMER, muon_rate=0.02, batch_size=256),
     "large, 75% of the steps on all tokens": replace(LARGE, loss_on="all then target", num_samples_on_target=0),
 }
 
@@ -211,17 +212,12 @@ def batches(dataset: NextTokenDataset, trial: Trial) -> Iterator[list[int]]:
         yield from BatchSampler(sampler, trial.batch_size, drop_last=False)
 
 
-def optimizers(model: torch.nn.Module, trial: Trial) -> list[torch.optim.Optimizer]:
+def make_optimizer(model: PreTrainedModel, trial: Trial) -> torch.optim.Optimizer:
     """AdamW for all weights, or for those that Muon leaves to it."""
-    is_hidden_matrix = {
-        name: p.ndim == 2 and "embed" not in name and "lm_head" not in name for name, p in model.named_parameters()
-    }
-    by_muon = [p for name, p in model.named_parameters() if trial.muon_rate and is_hidden_matrix[name]]
-    by_adamw = [p for name, p in model.named_parameters() if not (trial.muon_rate and is_hidden_matrix[name])]
-    found = [torch.optim.AdamW(by_adamw, trial.learning_rate, weight_decay=trial.weight_decay, fused=True)]
-    if by_muon:
-        found.append(torch.optim.Muon(by_muon, trial.muon_rate, weight_decay=trial.weight_decay))
-    return found
+    adamw = torch.optim.AdamW(model.parameters(), trial.learning_rate, weight_decay=trial.weight_decay, fused=True)
+    if not trial.muon_rate:
+        return adamw
+    return WithMuon(adamw, hidden_matrices(model), trial.muon_rate, trial.weight_decay)
 
 
 def new_model(trial: Trial, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -258,19 +254,16 @@ class TrialRun:
     def train(self, num_steps: int) -> None:
         """Train from the present weights, with a fresh optimizer and a full schedule."""
         trial, model = self.trial, self.model.train()
-        trained_by = optimizers(model, trial)
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(one, lambda i: learning_rate_share(i, num_steps, trial))
-            for one in trained_by
-        ]
+        optimizer = make_optimizer(model, trial)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: learning_rate_share(i, num_steps, trial))
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(trial.average)) if trial.average else None
         first_on_target = {"all": num_steps, "target": 0, "all then target": int(0.75 * num_steps)}[trial.loss_on]
         drawn = batches(self.datasets["none"], trial)
         for step in tqdm(range(num_steps), mininterval=30):
             self.loss(next(drawn), on_target=step >= first_on_target).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), trial.max_grad_norm)
-            for each in (*trained_by, *schedules):
-                each.step()
+            optimizer.step()
+            schedule.step()
             model.zero_grad()
             if average is not None:
                 average.update_parameters(model)
