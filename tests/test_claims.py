@@ -94,11 +94,10 @@ CLAIMS = {
         f"{SYSTEMS['LSTM']['parameters'] / 1e6:.1f} million parameters",
         f"falls from {HISTORY[0]['val_loss']:.2f} nats at the first evaluation to {HISTORY[-1]['val_loss']:.2f} at ",
         f"one and a half passes over {COUNTS['train'] / 1e6:.1f} million tweets",
-        f"minimum Bayes risk with {META['settings']['decoding']['num_samples']} samples",
         f"the LSTM has {META['metrics']['val_loss']:.2f}.",
         f"a perplexity of {META['metrics']['perplexity_per_word']['value']:.0f} per word",
-        f"the expected calibration error is {META['metrics']['calibration_error']['before']:.3f} before and "
-        f"{META['metrics']['calibration_error']['after']:.3f} after",
+        f"the expected calibration error is {META['metrics']['calibration_error']['before']:.3f} before the correction "
+        f"and {META['metrics']['calibration_error']['after']:.3f} after",
     ],
     "solution_pretrained.ipynb": [
         f"fine-tuning took {minutes(TRANSFORMER)} minutes",
