@@ -10,9 +10,9 @@ measured side by side. So budgets are equal on the machine of the paces, and a r
 does not get more tweets. The learning rate falls to zero when the budget ends: at the earlier points of its curve it is
 still high, and a run planned to end there would be better.
 
-Time is counted in process seconds of one thread (`time.process_time`), because other work on the machine lengthens wall
-time much and these little; wall time and load average are recorded beside them. Steps and the preparation of their
-batches count. Evaluations and checkpoints don't: a model needs none to be trained.
+Time is processor time (`time.process_time`), because other work on the machine hardly changes it; wall time and load
+average are recorded beside it. Steps and the preparation of their batches count. Evaluations and checkpoints don't: a
+model needs none to be trained.
 
 All models are evaluated on the same validation tweets, in bits per character, and answer with greedy decoding.
 """
@@ -98,7 +98,7 @@ def now() -> np.ndarray:
 
 
 def budget_settings(settings: TrainingSettings, minutes: float, pace: float, num_texts: int) -> TrainingSettings:
-    """The settings with which training takes so many minutes.
+    """The settings with which training reads as many tweets as fit into the minutes at a pace.
 
     Args:
         minutes: process minutes of training.
@@ -201,7 +201,9 @@ def main() -> None:
     budget = args.name, args.minutes
     system, row = run_budget(*budget, known_pace(args.name), tweets, data, seed=args.seed)
     name = f"budgets_{with_seed(args.name, args.seed)}"
-    command = f"python -m benchmarks.quality.budgets {args.name} {args.minutes:g} --seed {args.seed}"
+    command = (
+        f"python -m benchmarks.quality.budgets {args.name} {args.minutes:g} --seed {args.seed} --threads {args.threads}"
+    )
     write_results(name, data, settings, [row], command)
     ratios = endpoint_ratios(system, final_test_texts(tweets), CONTESTANTS[args.name].num_typed)
     save_ratios(scores_path(*budget, args.seed), ratios)

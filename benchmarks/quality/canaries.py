@@ -12,10 +12,10 @@ further bit halves the number of guesses for someone who looks for the secret wi
 All 10,000 secrets are ranked, so ranks are exact and no sample (their sections 4.3 and 4.4) is needed. The largest
 exposure is 13.3 bits: the true secret is the most probable one of all. Stronger memories look the same.
 
-The model sees every training text once: as many tweets as fit into the minutes, the copies of the canaries among them,
-in random order. So each copy is seen, whatever the number of minutes. The tokenizer is trained without the canaries. A
-digit has the same tokens in every canary. A slow model sees fewer tweets, so a larger share of them are copies; the
-results say how large.
+The model sees as many tweets as fit into the minutes, each once, the copies of the canaries among them, in random
+order. So each copy is seen, whatever the number of minutes. The tokenizer is trained without the canaries. A digit has
+the same tokens in every canary. A slow model sees fewer tweets, so a larger share of them are copies; the results say
+how large.
 """
 
 import argparse
@@ -52,7 +52,7 @@ SEED = 0
 # Never planted: the control.
 COPIES = (0, 1, 10, 100)
 CANARIES_PER_COUNT = 10
-# No two canaries begin alike: only one of them could be the most probable continuation.
+# Each beginning is used once, because only one secret can be the most probable after it.
 BEGINNINGS = (
     "the code for my {} is",
     "i changed the pin of our {} to",

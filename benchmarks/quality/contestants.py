@@ -29,7 +29,7 @@ class Contestant:
             new model with the same weights.
         settings: settings of its training run, with the loss on all tokens to the end. The budget sets the number of
             tweets.
-        pace_batches: number of batches that are timed, each twice.
+        pace_batches: number of batches in a timed pass; a pass before it warms up.
         num_typed: number of test tweets that the model types key by key; fewer for a slow one.
     """
 
@@ -49,7 +49,7 @@ class Tuning:
 
 
 def lstm(train_texts: list[str], seed: int) -> tuple[PreTrainedTokenizerBase, Callable[[], PreTrainedModel]]:
-    """The committed recipe."""
+    """An LSTM of the committed sizes, without dropout: few tweets are seen more than twice."""
     config = LSTMConfig(dropout=0.0)
     tokenizer = train_tokenizer(train_texts, config.vocab_size)
     return tokenizer, partial(new_lstm, tokenizer, config, seed)

@@ -1,13 +1,14 @@
 """The methods of the final comparison on its test pairs: the scores of every run, and the verdicts about methods.
 
-`benchmarks/quality/budgets.py` trains a model for a budget and calls `score_run`, which keeps the scores of each test
-pair in `benchmarks/results/methods/`; no text is kept. `python -m benchmarks.quality.methods MINUTES` compares the
+`benchmarks/quality/budgets.py` trains a model for a budget and keeps its scores of each test pair in
+`benchmarks/results/methods/`; no text is kept. `python -m benchmarks.quality.methods MINUTES` compares the
 methods that have runs of so many minutes, in all endpoints, over all runs of each, and writes
 `benchmarks/results/methods.json`. `python -m src.report.verdicts benchmarks/results/methods.json` says the verdicts.
 """
 
 import argparse
 from collections import defaultdict
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ TRANSFORMS = {"perplexity_per_word": np.exp}
 
 
 def final_test_texts(tweets: PreparedTweets) -> list[str]:
-    """The test tweets of the final comparison, in their order: those that `compare.ipynb` scores."""
+    """The test tweets of the final comparison, in their order: those that `compare.ipynb` scores with
+    the settings of docs/PROTOCOL.md."""
     texts = tweets.texts("test")
     is_near = near_duplicates(texts, tweets.texts("train"))
     others = [text for text, near in zip(texts, is_near) if not near]
@@ -81,11 +83,15 @@ def load_ratios(path: Path) -> dict[str, Ratio]:
 def method_tests(runs: dict[str, list[dict[str, Ratio]]]) -> list[dict]:
     """Compare every two methods in every endpoint, over their runs.
 
-    Slow models type fewer texts: keys saved are compared on the texts that all methods typed.
+    Slow models type fewer texts: the keys saved by two methods are compared on the texts that all their runs typed.
     """
-    num_typed = min(len(run[PRIMARY].denominator) for each in runs.values() for run in each)
-    equal = {name: [run | {PRIMARY: run[PRIMARY].first(num_typed)} for run in each] for name, each in runs.items()}
-    return paired_tests(equal, SEED)
+    tests = []
+    for pair in combinations(runs, 2):
+        num_typed = min(len(run[PRIMARY].denominator) for name in pair for run in runs[name])
+        tests += paired_tests(
+            {name: [run | {PRIMARY: run[PRIMARY].first(num_typed)} for run in runs[name]] for name in pair}, SEED
+        )
+    return tests
 
 
 def runs_of(minutes: float) -> dict[str, list[dict[str, Ratio]]]:

@@ -41,7 +41,7 @@ def batches_like_a_pool(lengths: np.ndarray, batch_size: int, num_batches: int) 
     """Texts whose batches are as long, on average, as those of training.
 
     A pool of `POOL_BATCHES` batches is sorted by length; each batch is a fiftieth of it. These are the texts of
-    `num_batches` such batches at equal distances. Of a few batches drawn at random, the mean length varies too much.
+    `num_batches` such batches at equal distances. The mean length of a few random batches varies too much.
 
     Args:
         lengths: int [texts].

@@ -1,4 +1,4 @@
-"""Which tweets are hard? Scores of the test pairs in groups: by length, by next word, by what training had to offer."""
+"""Which tweets are hard? Scores of the test pairs by length, by next word, by similarity to the training tweets."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -30,7 +30,7 @@ from src.training.loss import dataset_nll, target_nll
 
 # Enough for stable choices and validation losses, few enough to score at every evaluation.
 NUM_VAL_TWEETS = 5_000
-# In large corpora, 1 to 2% of the drawn tweets match a training tweet.
+# 5% more than are needed are drawn, because in large corpora 1 to 2% match a training tweet.
 DRAWN_SHARE = 1.05
 # The candidates are the same for every model, the simplest first.
 DECODINGS = (

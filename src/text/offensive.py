@@ -60,7 +60,7 @@ def offensive_words() -> frozenset[str]:
 
 
 class FilteredCompleter:
-    """A completer whose suggestions have none of some words: a `TweetCompleter`.
+    """A completer that never suggests the words in `left_out`: a `TweetCompleter`.
 
     Args:
         completer: makes the suggestions.

@@ -7,9 +7,9 @@ from transformers import PreTrainedModel
 
 def hidden_matrices(model: PreTrainedModel) -> list[torch.nn.Parameter]:
     """The trained matrices between hidden layers: all but embeddings and the output layer."""
-    ends = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    at_the_ends = {p for module in (*ends, model.get_output_embeddings()) for p in module.parameters()}
-    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and p not in at_the_ends]
+    embeddings = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    left_out = {p for module in (*embeddings, model.get_output_embeddings()) for p in module.parameters()}
+    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and p not in left_out]
 
 
 class WithMuon(Optimizer):
@@ -19,9 +19,9 @@ class WithMuon(Optimizer):
     ones. It is meant for matrices between hidden layers.
 
     Args:
-        other: the optimizer of all parameters, before its first step. It loses `matrices`.
+        other: the optimizer of all parameters, before its first step. `matrices` are removed from it.
         matrices: what Muon trains.
-        learning_rate, weight_decay: of Muon.
+        learning_rate, weight_decay: those of Muon.
     """
 
     def __init__(self, other: Optimizer, matrices: list[torch.nn.Parameter], learning_rate: float, weight_decay: float):
@@ -34,6 +34,8 @@ class WithMuon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
+        if closure is not None:
+            raise ValueError("a closure would be evaluated once for each optimizer: call step() after backward()")
         for one in self.optimizers:
             one.step()
 
