@@ -124,7 +124,7 @@ CLAIMS = {
         f"of its surest 5%, {at_coverage(TRANSFORMER, '0.05')} are right",
         f"{verbatim('LSTM')} of the LSTM's answers of six words or more occur in a training tweet, but only "
         f"{verbatim('true endings', 1)} of the true endings",
-        f"The n-gram model copies more: {verbatim(NGRAMS)}.",
+        f"The n-gram model copies less: {verbatim(NGRAMS)}.",
         f"Hardly any answer repeats itself ({kinds('repeats itself'):.1%}).",
         f"the form for a device finds {group(BY_FREQUENCY, '1% or more', '.0%')}; of those below 0.01%, "
         f"{group(BY_FREQUENCY, 'under 0.01%', '.0%')}.",
