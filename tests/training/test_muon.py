@@ -6,7 +6,7 @@ import torch
 from src.lstm_model import LSTMLM, LSTMConfig
 from src.training.muon import WithMuon, hidden_matrices
 
-CONFIG = LSTMConfig(vocab_size=20, embedding_dim=8, hidden_dim=16, num_layers=2)
+CONFIG = LSTMConfig(vocab_size=20, embedding_dim=8, hidden_dim=16, num_layers=2, dropout=0.0)
 
 
 def optimizer_of(model: LSTMLM) -> WithMuon:
@@ -65,14 +65,21 @@ def test_a_schedule_reaches_both_optimizers(model):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_a_restored_optimizer_makes_the_same_step(model):
+def largest_difference(one: LSTMLM, other: LSTMLM) -> float:
+    pairs = zip(one.state_dict().values(), other.state_dict().values())
+    return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+def test_a_restored_optimizer_makes_the_same_step_and_a_new_one_does_not(model):
     optimizer = optimizer_of(model)
     step(model, optimizer, seed=1)
-    other = copy.deepcopy(model)
-    restored = optimizer_of(other)
+    restored_model, new_model = copy.deepcopy(model), copy.deepcopy(model)
+    restored = optimizer_of(restored_model)
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    for trained, by in ((model, optimizer), (other, restored)):
+    for trained, by in ((model, optimizer), (restored_model, restored), (new_model, optimizer_of(new_model))):
         for group in by.param_groups:
             group["lr"] /= 2
         step(trained, by, seed=2)
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    # Muon computes in bf16, so the place of a matrix in memory may change the last digits.
+    assert largest_difference(model, restored_model) < 1e-3
+    assert largest_difference(model, new_model) > 3e-3
