@@ -117,7 +117,7 @@ def complete_without(
 
 
 def without(left_out: frozenset[str], suggestions: Sequence[Completion]) -> list[Completion]:
-    """The suggestions up to the first word that is left out; those that differ and have a word."""
+    """Cut each suggestion before the first word that is left out; drop empty ones and repeats."""
     kept = {}
     for suggestion in suggestions:
         text = " ".join(takewhile(lambda word: word not in left_out, suggestion.text.split(" ")))
