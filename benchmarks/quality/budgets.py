@@ -1,9 +1,9 @@
 """Equal training budgets: the LSTM, a small transformer from random weights, and the fine-tuned transformer.
 
 `python -m benchmarks.quality.budgets NAME MINUTES` trains one model of `benchmarks/quality/contestants.py`, saves it as
-the run `budget_NAME` in `models/`, and writes `benchmarks/results/budgets_NAME.json`. It also writes the model's scores
-on the test pairs of the final comparison, see `benchmarks/quality/methods.py`. With `--seed 1` the names end in
-`_seed1`. A command that was killed resumes from its last evaluation.
+the run `budget_NAME` in `models/`, and writes `benchmarks/results/budgets_NAME_MINUTES_minutes.json`. It also writes the model's scores
+on the test pairs of the final comparison, see `benchmarks/quality/methods.py`. With `--seed 1` the name
+is followed by `_seed1`. A command that was killed resumes from its last evaluation.
 
 The model sees as many tweets as one core reads in so many minutes, by the paces that `benchmarks/quality/paces.py`
 measured side by side. So budgets are equal on the machine of the paces, and a run on a faster machine, or on two cores,
@@ -200,7 +200,7 @@ def main() -> None:
     settings = {"pairs": NUM_PAIRS, "loss_texts": NUM_LOSS_TEXTS, "threads": args.threads}
     budget = args.name, args.minutes
     system, row = run_budget(*budget, known_pace(args.name), tweets, data, seed=args.seed)
-    name = f"budgets_{with_seed(args.name, args.seed)}"
+    name = f"budgets_{with_seed(args.name, args.seed)}_{args.minutes:g}_minutes"
     command = (
         f"python -m benchmarks.quality.budgets {args.name} {args.minutes:g} --seed {args.seed} --threads {args.threads}"
     )

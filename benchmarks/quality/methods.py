@@ -37,8 +37,7 @@ TRANSFORMS = {"perplexity_per_word": np.exp}
 
 
 def final_test_texts(tweets: PreparedTweets) -> list[str]:
-    """The test tweets of the final comparison, in their order: those that `compare.ipynb` scores with
-    the settings of docs/PROTOCOL.md."""
+    """The test tweets of the final comparison, in the order of docs/PROTOCOL.md."""
     texts = tweets.texts("test")
     is_near = near_duplicates(texts, tweets.texts("train"))
     others = [text for text, near in zip(texts, is_near) if not near]
