@@ -1,9 +1,10 @@
 """Equal training budgets: the LSTM, a small transformer from random weights, and the fine-tuned transformer.
 
 `python -m benchmarks.quality.budgets NAME MINUTES` trains one model of `benchmarks/quality/contestants.py`, saves it as
-the run `budget_NAME` in `models/`, and writes `benchmarks/results/budgets_NAME_MINUTES_minutes.json`. It also writes the model's scores
-on the test pairs of the final comparison, see `benchmarks/quality/methods.py`. With `--seed 1` the name
-is followed by `_seed1`. A command that was killed resumes from its last evaluation.
+the run `budget_NAME` in `models/`, and writes `benchmarks/results/budgets_NAME_MINUTES_minutes.json`. It also writes
+the model's scores on the test pairs of the final comparison, see `benchmarks/quality/methods.py`. With `--seed 1` the
+name is followed by `_seed1`. A command that was killed resumes from its last evaluation; once the run is saved, a
+repeated command trains again.
 
 The model sees as many tweets as one core reads in so many minutes, by the paces that `benchmarks/quality/paces.py`
 measured side by side. So budgets are equal on the machine of the paces, and a run on a faster machine, or on two cores,
