@@ -23,7 +23,7 @@ from src.training.train import TrainingSettings
 RESULTS_DIR = Path(__file__).parent / "results"
 NGRAM_ORDER = 4
 SCORES = ("perplexity_per_word", "next_word", "rouge1")
-# A fifteenth of the notebook's run.
+# A short run, for comparisons of splits and sizes.
 SHORT_RUN = TrainingSettings(max_tweets_seen=120_000, eval_steps=0.25)
 
 

@@ -61,7 +61,7 @@ class LSTMConfig(PreTrainedConfig):
     embedding_dim: int = 256
     hidden_dim: int = 640
     num_layers: int = 1
-    dropout: float = 0.1
+    dropout: float = 0.0
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = 2

@@ -72,7 +72,13 @@ class Trial:
 
 
 BASE = Trial()
-SCRATCH = Trial(TrainingSettings(max_epochs=20, max_tweets_seen=200_000), dropout=0.3, first_run=False)
+SCRATCH = Trial(
+    TrainingSettings(
+        learning_rate=4e-3, muon_learning_rate=0.0, batch_size=128, max_epochs=20, max_tweets_seen=200_000
+    ),
+    dropout=0.3,
+    first_run=False,
+)
 
 
 def changed(trial: Trial = BASE, **settings) -> Trial:

@@ -49,10 +49,9 @@ class Tuning:
 
 
 def lstm(train_texts: list[str], seed: int) -> tuple[PreTrainedTokenizerBase, Callable[[], PreTrainedModel]]:
-    """An LSTM of the committed sizes, without dropout: few tweets are seen more than twice."""
-    config = LSTMConfig(dropout=0.0)
-    tokenizer = train_tokenizer(train_texts, config.vocab_size)
-    return tokenizer, partial(new_lstm, tokenizer, config, seed)
+    """An LSTM of the committed sizes, with its own tokenizer."""
+    tokenizer = train_tokenizer(train_texts, LSTMConfig().vocab_size)
+    return tokenizer, partial(new_lstm, tokenizer, LSTMConfig(), seed)
 
 
 def small_transformer(
@@ -69,10 +68,9 @@ def finetuned(train_texts: list[str], seed: int) -> tuple[PreTrainedTokenizerBas
     return lm.tokenizer, partial(copy.deepcopy, lm.model)
 
 
-WITH_MUON = TrainingSettings(learning_rate=8e-3, muon_learning_rate=0.04, batch_size=256)
 CONTESTANTS = {
-    "lstm": Contestant(lstm, WITH_MUON, pace_batches=50),
-    "small_transformer": Contestant(small_transformer, WITH_MUON, pace_batches=50),
+    "lstm": Contestant(lstm, TrainingSettings(), pace_batches=50),
+    "small_transformer": Contestant(small_transformer, TrainingSettings(), pace_batches=50),
     "finetuned": Contestant(
         finetuned,
         TrainingSettings(learning_rate=2e-4, muon_learning_rate=0.0, batch_size=32, num_sampled_tokens=0),

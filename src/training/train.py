@@ -58,11 +58,11 @@ class TrainingSettings:
         report_to: "none", or an installed tool that transformers can log to, such as "tensorboard".
     """
 
-    learning_rate: float = 4e-3
-    muon_learning_rate: float = 0.0
-    batch_size: int = 128
+    learning_rate: float = 8e-3
+    muon_learning_rate: float = 0.04
+    batch_size: int = 256
     max_epochs: int = 10
-    max_tweets_seen: int = 1_800_000
+    max_tweets_seen: int = 2_200_000
     warmup_share: float = 0.05
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
