@@ -21,7 +21,7 @@ from src.runs import RunError, named_run, read_meta
 from src.training.loss import dataset_nll
 from src.training.train import TrainingSettings
 
-COMMITTED_RUN = Path(__file__).resolve().parents[1] / "models" / "lstm_lm-20261127-083240"
+COMMITTED_RUN = Path(__file__).resolve().parents[1] / "models" / "lstm_lm-20261127-102352"
 # For a few thousand tweets. Chosen on validation tweets, see benchmarks/RESULTS.md.
 ADAPTATION = TrainingSettings(
     learning_rate=2e-3, muon_learning_rate=0.0, batch_size=32, max_epochs=8, max_tweets_seen=100_000

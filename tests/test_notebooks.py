@@ -25,6 +25,7 @@ from src.recipe import build_device, new_lstm, train_lstm
 from src.report.verdicts import verdict_sentences
 from src.runs import new_run, run_metadata
 from src.text.calibration import CALIBRATION_FILE, load_calibration
+from src.training.dropout import default_dropout
 from src.training.train import TrainingSettings
 from tests.models.hub_server import running_hub
 from vm.engine import ENGINE
@@ -237,9 +238,11 @@ def test_notebook_and_recipe_give_the_same_weights(notebook_dir, corpus_path, tm
 def test_the_defaults_of_model_and_training_are_those_of_the_notebook():
     values = parameters_of(ROOT / "solution_lstm.ipynb")
     defaults = {**asdict(TrainingSettings()), **LSTMConfig().to_dict()}
-    shared = defaults.keys() & values.keys()
-    assert {"learning_rate", "max_tweets_seen", "bf16", "vocab_size", "hidden_dim", "dropout"} <= shared
+    shared = defaults.keys() & values.keys() - {"dropout"}
+    assert {"learning_rate", "max_tweets_seen", "bf16", "vocab_size", "hidden_dim"} <= shared
     assert {name: defaults[name] for name in shared} == {name: values[name] for name in shared}
+    assert values["dropout"] is None
+    assert defaults["dropout"] == default_dropout(1_200_000, defaults["max_epochs"], defaults["max_tweets_seen"])
 
 
 def test_the_parameters_of_adaptation_replace_settings_of_training():

@@ -31,7 +31,7 @@ from tests.demo.small_ngrams import write_ngrams
 
 pytestmark = NEEDS_BROWSER
 SERVER_WORDS = ["from the server"]
-COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261127-083240"
+COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261127-102352"
 READY = re.compile(r"Ready: \d+\.\d MB are loaded, and the server is not needed\.")
 
 

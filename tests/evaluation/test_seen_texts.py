@@ -20,7 +20,7 @@ from src.evaluation.selection import NUM_VAL_TWEETS
 from src.runs import SEEN_TEXTS_FILE, RunError, read_meta
 from src.text.cleaning import CLEANING_VERSION
 
-COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261127-083240"
+COMMITTED_RUN = Path(__file__).resolve().parents[2] / "models" / "lstm_lm-20261127-102352"
 texts_of = st.lists(st.text(max_size=20), max_size=30)
 
 
