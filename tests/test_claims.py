@@ -8,6 +8,9 @@ import nbformat
 import numpy as np
 import pytest
 
+from src.evaluation.endpoints import chosen_tests
+from src.evaluation.verdicts import PRIMARY, verdicts
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN_DIR = ROOT / re.search(r'run_dir = "(models/lstm_lm-[^"]+)"', README).group(1)
@@ -18,6 +21,7 @@ SYSTEMS, TYPED, COUNTS = RECORD["systems"], RECORD["typing"]["systems"], META["d
 TOGETHER, DEVICE, NGRAMS = "LSTM with n-grams", "LSTM with n-grams, device", "Kneser-Ney n-gram"
 [TRANSFORMER] = [name for name in SYSTEMS if name.startswith(("distilgpt2", "smollm2")) and ", " not in name]
 INT8 = f"{TRANSFORMER}, int8"
+[KEYS] = [one for one in verdicts(chosen_tests(RECORD["tests"], [(DEVICE, TRANSFORMER)])) if one.metric.id == PRIMARY]
 
 
 def score(name: str, metric: str) -> float:
@@ -79,7 +83,8 @@ CLAIMS = {
         f"a list of frequent words saves {saved('word list')['value']:.1%}",
         f"The LSTM alone saves {saved('LSTM')['value']:.1%}.",
         f"the two save {saved(TOGETHER)['value']:.1%}.",
-        f"on the {TYPED[TRANSFORMER]['tweets']} tweets that both typed",
+        f"but equivalent: on the {TYPED[TRANSFORMER]['tweets']} tweets that both typed, the difference is "
+        f"{100 * KEYS.test.value:.1f} percentage points ({100 * KEYS.test.low:.1f} to {100 * KEYS.test.high:.1f})",
         f"{SYSTEMS[DEVICE]['megabytes']:.1f} MB",
         f"{META['settings']['max_tweets_seen']:,} tweets for the LSTM, "
         f"{SYSTEMS[TRANSFORMER]['training_tweets']:,} for the transformer",
@@ -145,6 +150,10 @@ def prose(page: str) -> str:
         cells = nbformat.read(ROOT / page, as_version=4).cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def test_the_verdict_in_the_first_paragraph_is_that_of_the_record():
+    assert KEYS.kind == "equivalent"
 
 
 def test_shares_in_words_are_about_those_of_the_record():
