@@ -55,8 +55,8 @@ def scores_of(system: ModelSystem, texts: list[str]) -> dict[str, Estimate]:
     return {name: summary[name] for name in SCORES}
 
 
-def write_results(name: str, data: dict, settings: dict, rows: list[dict], command: str) -> None:
-    """Write `benchmarks/results/<name>.json`: the rows, the data, settings and versions, and the command."""
+def write_results(name: str, data: dict, settings: dict, rows: list[dict], command: str, **more) -> None:
+    """Write `benchmarks/results/<name>.json`: the rows, the data, settings and versions, the command, and more."""
     RESULTS_DIR.mkdir(exist_ok=True)
     write_json(
         RESULTS_DIR / f"{name}.json",
@@ -68,6 +68,7 @@ def write_results(name: str, data: dict, settings: dict, rows: list[dict], comma
             "versions": library_versions(),
             "git_commit": git_commit(),
             "rows": rows,
+            **more,
         },
     )
 

@@ -1,10 +1,9 @@
 """Equal training budgets: the LSTM, a small transformer from random weights, and the fine-tuned transformer.
 
 `python -m benchmarks.quality.budgets NAME MINUTES` trains one model of `benchmarks/quality/contestants.py`, saves it as
-the run `budget_NAME` in `models/`, and writes `benchmarks/results/budgets_NAME_MINUTES_minutes.json`. It also writes
-the model's scores on the test pairs of the final comparison, see `benchmarks/quality/methods.py`. With `--seed 1` the
-name is followed by `_seed1`. A command that was killed resumes from its last evaluation; once the run is saved, a
-repeated command trains again.
+the run `budget_NAME` in `models/`, and writes `benchmarks/results/budgets_NAME_MINUTES_minutes.json`. With `--seed 1`
+the name is followed by `_seed1`. A command that was killed resumes from its last evaluation. The test pairs of the
+final comparison are scored by `benchmarks/quality/method_scores.py`.
 
 The model sees as many tweets as one core reads in so many minutes, by the paces that `benchmarks/quality/paces.py`
 measured side by side. So budgets are equal on the machine of the paces, and a run on a faster machine, or on two cores,
@@ -33,7 +32,6 @@ from transformers import PreTrainedModel, TrainerCallback
 
 from benchmarks.common import SCORES, prepared_corpus, write_results
 from benchmarks.quality.contestants import CONTESTANTS, TUNING
-from benchmarks.quality.methods import endpoint_ratios, final_test_texts, save_ratios, scores_path
 from benchmarks.quality.paces import known_pace
 from src.data_utils import PreparedTweets
 from src.evaluation.evaluate import evaluate
@@ -125,8 +123,8 @@ def run_budget(
     data: dict,
     models_dir: str | Path = "models",
     seed: int = 0,
-) -> tuple[ModelSystem, dict]:
-    """Train a contestant for a budget, save its run, and return the model with its row of results.
+) -> dict:
+    """Train a contestant for a budget, save its run, and return its row of results.
 
     Args:
         name: one of `CONTESTANTS`.
@@ -152,7 +150,7 @@ def run_budget(
     run_dir = find_run(run_name, models_dir=models_dir)
     row = result_row(name, model, result, summary, minutes_curve(run_dir, loss_texts, tokenizer)["value"].tolist())
     shutil.rmtree(work_dir)
-    return system, {**row, "budget_minutes": minutes, "seed": seed, "tweets_per_second": pace, "run": run_dir.name}
+    return {**row, "budget_minutes": minutes, "seed": seed, "tweets_per_second": pace, "run": run_dir.name}
 
 
 def with_seed(name: str, seed: int) -> str:
@@ -199,15 +197,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     tweets, data = prepared_corpus()
     settings = {"pairs": NUM_PAIRS, "loss_texts": NUM_LOSS_TEXTS, "threads": args.threads}
-    budget = args.name, args.minutes
-    system, row = run_budget(*budget, known_pace(args.name), tweets, data, seed=args.seed)
+    row = run_budget(args.name, args.minutes, known_pace(args.name), tweets, data, seed=args.seed)
     name = f"budgets_{with_seed(args.name, args.seed)}_{args.minutes:g}_minutes"
     command = (
         f"python -m benchmarks.quality.budgets {args.name} {args.minutes:g} --seed {args.seed} --threads {args.threads}"
     )
     write_results(name, data, settings, [row], command)
-    ratios = endpoint_ratios(system, final_test_texts(tweets), CONTESTANTS[args.name].num_typed)
-    save_ratios(scores_path(*budget, args.seed), ratios)
 
 
 if __name__ == "__main__":

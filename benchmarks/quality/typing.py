@@ -1,36 +1,43 @@
 """How many keys do the suggestions of each quick system save, typed key by key?
 
-`python -m benchmarks.quality.typing` types validation tweets on which nothing was chosen, and writes
-`benchmarks/results/typing.json`. It takes the newest LSTM on the corpus in the forms for a device. The models in torch
-save the same keys more slowly: `compare.ipynb` types fewer tweets with them. Presage takes part if it is installed.
+`python -m benchmarks.quality.typing` types the test tweets of the final comparison and writes
+`benchmarks/results/typing.json`, with paired tests between all systems. It takes the newest LSTM on the corpus in the
+forms for a device and the newest fine-tuned transformer in int8, which types fewer tweets because it is slow. Presage
+takes part if it is installed. `python -m src.report.verdicts benchmarks/results/typing.json` says the verdicts.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from benchmarks.common import NGRAM_ORDER, prepared_corpus, write_results
+from benchmarks.quality.method_scores import SEED, final_test_texts
 from benchmarks.quality.presage import NotInstalledError, Presage
 from src.completion.completer import Completer
 from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.export import export_onnx
+from src.deploy.export_transformer import export_transformer
 from src.deploy.onnx_lstm import OnnxLSTM
-from src.evaluation.selection import NUM_VAL_TWEETS, validation_texts
-from src.evaluation.typing import record_suggestions, typing_record
+from src.deploy.onnx_transformer import OnnxTransformer
+from src.evaluation.typing import SuggestionRecord, record_suggestions, type_texts, typing_ratios, typing_record
+from src.evaluation.verdicts import PRIMARY, paired_tests
 from src.evaluation.word_list import WordList
 from src.lstm_model import load_lstm_lm
 from src.models.kneser_ney import KneserNeyLM
+from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
 from src.recipe import token_datasets
 from src.report.tables import typing_table
 from src.runs import find_run
 from src.text.prefixes import TweetCompleter
 
 NUM_TWEETS = 1_000
+NUM_SLOW_TWEETS = 500
 BASELINE = "word list"
 
 
 def completers(train_texts: Sequence[str], run_dir: Path) -> Iterator[tuple[str, TweetCompleter]]:
-    """Yield the name of each system and its completer.
+    """Yield the name of each quick system and its completer.
 
     Args:
         train_texts: texts that are counted.
@@ -51,24 +58,42 @@ def completers(train_texts: Sequence[str], run_dir: Path) -> Iterator[tuple[str,
         yield "LSTM with n-grams, device", DeviceLM(run_dir / DEVICE_DIR, allow_offensive_words=True)
 
 
+def transformer_completer(run_dir: Path) -> tuple[str, Completer]:
+    """The name of a fine-tuned transformer in int8 and its completer."""
+    export_transformer(run_dir)
+    lm = load_pretrained(run_dir, device="cpu")
+    return f"{lm.name}, int8", Completer(OnnxTransformer(run_dir), lm.tokenizer)
+
+
+def typing_tests(records: Mapping[str, SuggestionRecord]) -> list[dict]:
+    """Compare the keys saved by every two systems, on the texts that both typed."""
+    tests = []
+    for pair in combinations(records, 2):
+        num_texts = min(len(records[name].texts) for name in pair)
+        typed = {name: type_texts(records[name].first(num_texts), "word", 3) for name in pair}
+        tests += paired_tests({name: [{PRIMARY: typing_ratios(each)[PRIMARY]}] for name, each in typed.items()}, SEED)
+    return tests
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     tweets, data = prepared_corpus()
-    val_texts = validation_texts(tweets, 0, NUM_VAL_TWEETS + NUM_TWEETS)
-    # Everything is chosen on the first of them.
-    texts = val_texts[NUM_VAL_TWEETS:]
-    if not texts:
-        raise SystemExit(f"{len(val_texts)} validation tweets: more than {NUM_VAL_TWEETS} are needed")
-    run_dir = find_run("lstm_lm", data=data)
+    texts = final_test_texts(tweets)[:NUM_TWEETS]
+    run_dir, slow_dir = find_run("lstm_lm", data=data), find_run(*PRETRAINED_NAMES, data=data)
     records = {}
     for name, completer in completers(tweets.texts("train"), run_dir):
         print(f"{name} types {len(texts)} tweets")
         records[name] = record_suggestions(completer, texts)
-    record = typing_record(records, BASELINE, seed=0)
+    name, completer = transformer_completer(slow_dir)
+    print(f"{name} types {NUM_SLOW_TWEETS} tweets")
+    records[name] = record_suggestions(completer, texts[:NUM_SLOW_TWEETS])
+    record = typing_record(records, BASELINE, SEED)
     print(typing_table(record).T.to_string())
     rows = [{"system": name, **system} for name, system in record["systems"].items()]
-    settings = {"tweets": len(texts), "seed": 0, "baseline": BASELINE, "ngram_order": NGRAM_ORDER, "run": run_dir.name}
-    write_results("typing", data, settings, rows, command="python -m benchmarks.quality.typing")
+    settings = {"tweets": len(texts), "seed": SEED, "baseline": BASELINE, "ngram_order": NGRAM_ORDER}
+    settings |= {"run": run_dir.name, "transformer_run": slow_dir.name}
+    command = "python -m benchmarks.quality.typing"
+    write_results("typing", data, settings, rows, command, tests=typing_tests(records))
 
 
 if __name__ == "__main__":

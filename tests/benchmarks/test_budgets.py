@@ -133,7 +133,7 @@ def without_times(row):
 
 
 def test_an_interrupted_run_ends_as_the_uninterrupted_one(tiny, corpus, tmp_path, monkeypatch):
-    _, expected = run_budget("lstm", 1, PACE, *corpus, tmp_path / "uninterrupted")
+    expected = run_budget("lstm", 1, PACE, *corpus, tmp_path / "uninterrupted")
 
     class Interruption(Exception):
         pass
@@ -153,7 +153,7 @@ def test_an_interrupted_run_ends_as_the_uninterrupted_one(tiny, corpus, tmp_path
     stopped = json.loads((work_dir / "checkpoints" / budgets.CLOCK_FILE).read_text())
     assert [row["step"] for row in stopped] == [2, 4, 6, 8]
 
-    _, resumed = run_budget("lstm", 1, PACE, *corpus, folder)
+    resumed = run_budget("lstm", 1, PACE, *corpus, folder)
     assert without_times(resumed) == without_times(expected)
     weights = [
         load_lstm_lm(path, "cpu")[1].state_dict()
@@ -169,7 +169,7 @@ def test_an_interrupted_run_ends_as_the_uninterrupted_one(tiny, corpus, tmp_path
 
 
 def test_a_row_agrees_with_the_run_that_it_names(tiny, corpus, tmp_path):
-    _, row = run_budget("lstm", 1, PACE, *corpus, tmp_path)
+    row = run_budget("lstm", 1, PACE, *corpus, tmp_path)
     assert [point["step"] for point in row["curve"]] == list(range(2, 21, 2)) and row["tweets_seen"] == 320
     assert row["training"]["max_tweets_seen"] == 320 and row["budget_minutes"] == 1
     assert row["process_minutes"] == round(row["curve"][-1]["process_seconds"] / 60, 2)
@@ -194,7 +194,7 @@ def test_the_small_transformer_is_saved_as_a_run_that_can_be_loaded(corpus, tmp_
         return tokenizer, partial(new_small_transformer, tokenizer, seed)
 
     monkeypatch.setitem(CONTESTANTS, "small_transformer", Contestant(start, SETTINGS, pace_batches=1))
-    _, row = run_budget("small_transformer", 1, 4 * 16 / 60, *corpus, tmp_path, seed=1)
+    row = run_budget("small_transformer", 1, 4 * 16 / 60, *corpus, tmp_path, seed=1)
     assert row["run"].startswith("budget_small_transformer_seed1-") and row["training"]["seed"] == 1
     assert row["architecture"] == "llama" and len(row["curve"]) == 4
     lm = load_pretrained(tmp_path / row["run"], device="cpu")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.quality import methods
-from benchmarks.quality.methods import load_ratios, method_tests, runs_of, save_ratios, scores_path
+from benchmarks.quality import method_scores, methods
+from benchmarks.quality.method_scores import load_ratios, save_ratios, scores_path
+from benchmarks.quality.methods import method_tests, runs_of
 from src.evaluation.intervals import Ratio
 from src.evaluation.verdicts import PRIMARY
 
@@ -20,7 +21,8 @@ def made_ratios(seed: int, shift: float = 0.0, num_typed: int = 40) -> dict[str,
 
 @pytest.fixture
 def scores_dir(tmp_path, monkeypatch):
-    monkeypatch.setattr(methods, "SCORES_DIR", tmp_path / "methods")
+    for module in (method_scores, methods):
+        monkeypatch.setattr(module, "SCORES_DIR", tmp_path / "methods")
     return tmp_path / "methods"
 
 
