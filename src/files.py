@@ -78,13 +78,29 @@ def flush_to_disk(path: Path) -> None:
 
 
 def write_json(path: str | Path, value: object) -> Path:
-    """Write `value` as indented JSON, with `write_atomically`; NaN and infinite numbers become null."""
-    return write_atomically(path, json_text(value, indent=2) + "\n")
+    """Write `value` as JSON, with `write_atomically`; NaN and infinite numbers become null.
+
+    Objects and lists that hold no others have a line each, so a table has a line for each row.
+    """
+    return write_atomically(path, _lines(_finite(value)) + "\n")
 
 
-def json_text(value: object, indent: int | None = None) -> str:
-    """Return `value` as JSON. NaN and infinite numbers, which JSON does not have, become null."""
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+def json_text(value: object) -> str:
+    """Return `value` as JSON in one line. NaN and infinite numbers, which JSON does not have, become null."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _lines(value: object, indent: str = "") -> str:
+    is_object = isinstance(value, dict)
+    items = list(value.values()) if is_object else value if isinstance(value, list) else []
+    if not any(isinstance(item, dict | list) for item in items):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # JSON's keys are strings.
+    keys = [f"{json.dumps(str(key), ensure_ascii=False)}: " for key in value] if is_object else [""] * len(items)
+    inner = f"{indent}  "
+    lines = ",\n".join(f"{inner}{key}{_lines(item, inner)}" for key, item in zip(keys, items))
+    begin, end = "{}" if is_object else "[]"
+    return f"{begin}\n{lines}\n{indent}{end}"
 
 
 def _finite(value: object) -> object:

@@ -24,6 +24,13 @@ def test_a_written_file_is_read_back_unchanged(tmp_path):
 NOT_FINITE = (math.nan, math.inf, -math.inf)
 
 
+def test_every_row_of_a_table_has_a_line(tmp_path):
+    value = {"rows": [{"a": 1, "b": "{"}, {"a": 2, "b": None}], "empty": [], "pairs": ((1, 2), {3: {"x": []}})}
+    text = write_json(tmp_path / "a.json", value).read_text()
+    assert json.loads(text) == json.loads(json.dumps(value))
+    assert '    {"a": 1, "b": "{"},\n    {"a": 2, "b": null}\n' in text and '  "empty": [],\n' in text
+
+
 @pytest.mark.parametrize("number", [*NOT_FINITE, *map(np.float64, NOT_FINITE)])
 def test_a_number_that_json_does_not_have_becomes_null(tmp_path, number):
     value = {"a": [1, (2.5, number)], "b": {"c": number}}
