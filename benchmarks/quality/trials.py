@@ -2,11 +2,11 @@
 
 `python -m benchmarks.quality.trials NAME ...` trains the trials named, one after the other on one thread, and appends
 a row for each to `benchmarks/results/trials.jsonl`. Equal time means: the number of steps is that of the full softmax
-divided by the pace, the time of a step over that of the full softmax. The pace is measured before each trial, unless
-`benchmarks/results/trial_paces.json` has it; the two take turns.
+divided by the step time, in units of that of the full softmax. The step time is measured before each trial, in turns
+with that of the full softmax, unless `benchmarks/results/trial_step_times.json` has it.
 
-`--pace` measures paces alone and keeps them in `benchmarks/results/trial_paces.json`. A trial whose pace is there can
-be trained on a GPU (`--device cuda`): it then takes as many steps as one CPU core would take in the same time.
+`--step-time` measures step times alone and keeps them in that file. A trial that is there can be trained on a GPU
+(`--device cuda`): it then takes as many steps as one CPU core would take in the same time.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from src.training.loss import token_frequencies
 from src.training.muon import WithMuon, hidden_matrices
 
 LOG = RESULTS_DIR / "trials.jsonl"
-PACES = RESULTS_DIR / "trial_paces.json"
+STEP_TIMES = RESULTS_DIR / "trial_step_times.json"
 TURNS = 5
 STEPS_IN_TURN = 4
 
@@ -100,7 +100,7 @@ HALF = replace(KEPT, num_train=20_000, base_steps=450)
 LONG = replace(KEPT, num_train=120_000, base_steps=2_700)
 # On the complete large corpus, where no tweet is seen twice: 11 minutes on the core of these trials.
 LARGE = replace(BASE, loss_on="all", num_train=1_200_000, base_steps=2_600)
-# Twice the budget of the final comparison: three hours on the core of the paces.
+# Twice the budget of the final comparison: three hours on the core of the step times.
 FULL_LENGTH = replace(LARGE, dropout=0.0, base_steps=20_800)
 MUON = replace(FULL_LENGTH, muon_rate=0.02, batch_size=256)
 SMALL_TRANSFORMER = replace(FULL_LENGTH, architecture="transformer", learning_rate=2e-3)
@@ -284,7 +284,7 @@ class TrialRun:
             return trial_loss(self.model, batch, trial.label_smoothing, num_samples, self.frequencies)
 
 
-def measure_pace(trial: Trial, tweets: PreparedTweets) -> float:
+def measure_step_time(trial: Trial, tweets: PreparedTweets) -> float:
     """Median time of a step over that of the full softmax; the two take turns."""
     runs = [TrialRun(replace(each, num_train=20_000), tweets) for each in (FULL_SOFTMAX, trial)]
     seconds: list[list[float]] = [[], []]
@@ -302,16 +302,16 @@ def spelt_alike(text: str) -> bool:
     return all(spell(text) == text for spell in SPELLINGS.values())
 
 
-def known_paces() -> dict[str, float]:
-    """The paces measured so far, by name of the trial."""
-    return json.loads(PACES.read_text(encoding="utf-8")) if PACES.is_file() else {}
+def known_step_times() -> dict[str, float]:
+    """The step times measured so far, by name of the trial."""
+    return json.loads(STEP_TIMES.read_text(encoding="utf-8")) if STEP_TIMES.is_file() else {}
 
 
 def run_trial(name: str, tweets: PreparedTweets, device: str = "cpu") -> dict:
-    """Train a trial for the number of steps that its pace allows, and score it."""
+    """Train a trial for the number of steps that its step time allows, and score it."""
     trial = TRIALS[name]
-    pace = known_paces().get(name) or measure_pace(trial, tweets)
-    num_steps = round(trial.base_steps / pace)
+    step_time = known_step_times().get(name) or measure_step_time(trial, tweets)
+    num_steps = round(trial.base_steps / step_time)
     run = TrialRun(trial, tweets, device)
     started = time.process_time()
     run.train(num_steps)
@@ -322,7 +322,7 @@ def run_trial(name: str, tweets: PreparedTweets, device: str = "cpu") -> dict:
     return {
         "name": name,
         "parameters": run.model.num_parameters(),
-        "pace": round(pace, 3),
+        "step_time": round(step_time, 3),
         "device": device,
         "core_minutes": round(core_minutes, 2),
         "steps": num_steps,
@@ -337,14 +337,14 @@ def run_trial(name: str, tweets: PreparedTweets, device: str = "cpu") -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=TRIALS, metavar="NAME")
-    parser.add_argument("--pace", action="store_true", help="measure the paces alone, on one CPU core")
+    parser.add_argument("--step-time", action="store_true", help="measure the step times alone, on one CPU core")
     parser.add_argument("--device", default="cpu", help="where to train (default: cpu)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     tweets, _ = prepared_corpus()
     for name in args.names:
-        if args.pace:
-            write_json(PACES, {**known_paces(), name: round(measure_pace(TRIALS[name], tweets), 4)})
+        if args.step_time:
+            write_json(STEP_TIMES, {**known_step_times(), name: round(measure_step_time(TRIALS[name], tweets), 4)})
             continue
         row = run_trial(name, tweets, args.device)
         with LOG.open("a", encoding="utf-8") as log:
