@@ -1,9 +1,10 @@
 """How many keys do the suggestions of each quick system save, typed key by key?
 
 `python -m benchmarks.quality.typing` types the test tweets of the final comparison and writes
-`benchmarks/results/typing.json`, with paired tests between all systems. It takes the newest LSTM on the corpus in the
-forms for a device and the newest fine-tuned transformer in int8, which types fewer tweets because it is slow. Presage
-takes part if it is installed. `python -m src.report.verdicts benchmarks/results/typing.json` says the verdicts.
+`benchmarks/results/typing.json`, with paired tests between all systems and their differences in groups of tweets. It
+takes the newest LSTM on the corpus in the forms for a device and the newest fine-tuned transformer in int8, which types
+fewer tweets because it is slow. Presage takes part if it is installed.
+`python -m src.report.verdicts benchmarks/results/typing.json` says the verdicts.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from src.deploy.export import export_onnx
 from src.deploy.export_transformer import export_transformer
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.deploy.onnx_transformer import OnnxTransformer
+from src.evaluation.groups import group_texts, strata_record
 from src.evaluation.typing import SuggestionRecord, record_suggestions, type_texts, typing_ratios, typing_record
 from src.evaluation.verdicts import PRIMARY, paired_tests
 from src.evaluation.word_list import WordList
@@ -92,8 +94,12 @@ def main() -> None:
     rows = [{"system": name, **system} for name, system in record["systems"].items()]
     settings = {"tweets": len(texts), "seed": SEED, "baseline": BASELINE, "ngram_order": NGRAM_ORDER}
     settings |= {"run": run_dir.name, "transformer_run": slow_dir.name}
-    command = "python -m benchmarks.quality.typing"
-    write_results("typing", data, settings, rows, command, tests=typing_tests(records))
+    groups = group_texts(texts, tweets.texts("train"))
+    more = {
+        "tests": typing_tests(records),
+        "strata": strata_record([], records, groups, list(combinations(records, 2)), SEED),
+    }
+    write_results("typing", data, settings, rows, "python -m benchmarks.quality.typing", **more)
 
 
 if __name__ == "__main__":
