@@ -44,11 +44,13 @@ class Prompt:
         token_ids: ids of the complete words.
         typed: letters of the half-typed word after them, or "".
         max_new_tokens: maximum number of tokens in a continuation.
+        is_empty: there are no complete words, so the continuation begins a text.
     """
 
     token_ids: list[int]
     typed: str
     max_new_tokens: int
+    is_empty: bool
 
 
 class Completer:
@@ -143,7 +145,10 @@ class Completer:
     def _prompts(self, prefixes: Sequence[str], half_typed: bool, max_new_tokens: int) -> list[Prompt]:
         split = [split_prefix(prefix, i, half_typed, self.completes_first_words) for i, prefix in enumerate(prefixes)]
         token_ids = [self.bos_ids + ids for ids in encode(self.tokenizer, [words for words, _ in split])]
-        prompts = [Prompt(ids, typed, token_limit(max_new_tokens, typed)) for ids, (_, typed) in zip(token_ids, split)]
+        prompts = [
+            Prompt(ids, typed, token_limit(max_new_tokens, typed), is_empty=not words)
+            for ids, (words, typed) in zip(token_ids, split)
+        ]
         num_positions = getattr(self.model.config, "max_position_embeddings", None)
         if num_positions is None:
             return prompts
@@ -183,7 +188,7 @@ class Completer:
         padded = self._pad(prompts)
         batch = PromptBatch(
             **padded,
-            logits_processor=WordConstraint(self.word_starts, [prompt.typed for prompt in prompts]),
+            logits_processor=WordConstraint(self.word_starts, *typed_words(prompts)),
             max_new_tokens=prompts[0].max_new_tokens,
             eos_id=self.tokenizer.eos_token_id,
         )
@@ -195,8 +200,9 @@ class Completer:
     def _suggest_words(self, prompts: list[Prompt], n: int, min_probability: float) -> list[list[Completion]]:
         padded = self._pad(prompts)
         reader = RowReader(self.model, **padded, outputs=self._read(padded))
-        typed = [prompt.typed for prompt in prompts]
-        found = self.word_search.suggest(reader, typed, n, prompts[0].max_new_tokens, min_probability)
+        typed, at_text_start = typed_words(prompts)
+        limits = n, prompts[0].max_new_tokens, min_probability
+        found = self.word_search.suggest(reader, typed, *limits, at_text_start)
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [[one.completion(decode, self.calibration) for one in suggestions] for suggestions in found]
 
@@ -242,6 +248,11 @@ def best_answers(
 ) -> list[str]:
     """Return the text of the best completion of each prefix."""
     return [suggestions[0].text for suggestions in complete(model, tokenizer, prefixes, decoding=decoding)]
+
+
+def typed_words(prompts: Sequence[Prompt]) -> tuple[list[str], set[int]]:
+    """The letters of each prompt's half-typed word, and the indices of the prompts whose next word begins a text."""
+    return [prompt.typed for prompt in prompts], {i for i, prompt in enumerate(prompts) if prompt.is_empty}
 
 
 def similar_batches(prompts: Sequence[Prompt], batch_size: int) -> list[list[int]]:

@@ -1,6 +1,6 @@
 """Constrain suggestions to begin with a new word, or with a half-typed word."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import torch
@@ -29,17 +29,19 @@ class WordConstraint(LogitsProcessor):
     Args:
         starts: the vocabulary's word starts.
         typed: letters of the half-typed word of each prompt, or "".
+        at_text_start: indices of the prompts whose next word is the first of its text.
     """
 
-    def __init__(self, starts: WordStarts, typed: Sequence[str]):
-        self.starts, self.typed = starts, typed
+    def __init__(self, starts: WordStarts, typed: Sequence[str], at_text_start: Collection[int] = ()):
+        self.starts = [starts.at_text_start if i in at_text_start else starts for i in range(len(typed))]
+        self.typed = typed
         self.num_steps = max(map(starts.num_steps, typed))
 
     def __call__(self, logits: torch.Tensor, new_ids: torch.Tensor, prompt_index: torch.Tensor) -> torch.Tensor:
         if new_ids.shape[1] >= self.num_steps:
             return logits
         rows = zip(prompt_index.tolist(), map(tuple, new_ids.tolist()))
-        masks = [barred(self.starts, self.typed[prompt], ids, logits.shape[1]) for prompt, ids in rows]
+        masks = [barred(self.starts[prompt], self.typed[prompt], ids, logits.shape[1]) for prompt, ids in rows]
         return logits.masked_fill(torch.stack(masks).to(logits.device), -torch.inf)
 
 

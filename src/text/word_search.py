@@ -7,7 +7,7 @@ a transformer can keep one cache for them.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -110,7 +110,13 @@ class WordSearch:
         self.is_inside[self.inside] = True
 
     def suggest(
-        self, reader: Reader, typed: Sequence[str], n: int, max_new_tokens: int, min_probability: float = 0.0
+        self,
+        reader: Reader,
+        typed: Sequence[str],
+        n: int,
+        max_new_tokens: int,
+        min_probability: float = 0.0,
+        at_text_start: Collection[int] = (),
     ) -> list[list[Suggestion]]:
         """Suggest n words for each prompt, with their continuations.
 
@@ -120,12 +126,16 @@ class WordSearch:
             n: number of suggestions for each prompt.
             max_new_tokens: maximum number of tokens of a suggestion.
             min_probability: a suggestion continues after its first word as long as the continuation is as probable.
+            at_text_start: indices of the prompts whose next word is the first of its text. WordPiece needs none.
 
         Returns:
             at most n suggestions for each prompt, best first; their log-probabilities are given the typed letters.
         """
         limits = n, max_new_tokens, min_probability
-        searches = [PromptSearch(self, prompt, letters, *limits) for prompt, letters in enumerate(typed)]
+        searches = [
+            PromptSearch(self, self.starts.at_text_start if i in at_text_start else self.starts, i, letters, *limits)
+            for i, letters in enumerate(typed)
+        ]
         for _ in range(max_new_tokens + 1):
             unread = [path for search in searches for path in search.unread()]
             if not unread:
@@ -152,9 +162,16 @@ class PromptSearch:
     """The search for one prompt's next words."""
 
     def __init__(
-        self, search: WordSearch, prompt: int, typed: str, n: int, max_new_tokens: int, min_probability: float
+        self,
+        search: WordSearch,
+        starts: WordStarts,
+        prompt: int,
+        typed: str,
+        n: int,
+        max_new_tokens: int,
+        min_probability: float,
     ):
-        self.search, self.typed = search, typed
+        self.search, self.starts, self.typed = search, starts, typed
         self.n, self.max_new_tokens, self.min_probability = n, max_new_tokens, min_probability
         # Beginnings of words with the present number of tokens: those still to be read, and those that have been.
         self.beginnings, self.read_beginnings = [TokenPath(prompt, [])], []
@@ -225,7 +242,7 @@ class PromptSearch:
     def _longer(self, path: TokenPath, least: float) -> list[TokenPath]:
         """The most probable paths above `least` with one token more that can spell the typed letters."""
         rest = self.typed[len(path.letters) :]
-        spelling, shorter = self.search.starts.spellings(rest, tuple(path.token_ids))
+        spelling, shorter = self.starts.spellings(rest, tuple(path.token_ids))
         if rest or not path.letters:
             covered = path.log_probability + log(path.next_probabilities[spelling].sum())
             self.typed_log_probability = float(np.logaddexp(self.typed_log_probability, covered))
@@ -236,7 +253,7 @@ class PromptSearch:
         width = BEAMS_PER_SUGGESTION * self.n
         if len(ids) > width:
             ids = ids[np.argpartition(-path.next_probabilities[ids], width)[:width]]
-        letters = self.search.starts.letters
+        letters = self.starts.letters
         return [path.followed_by(i, letters[i]) for i in ids.tolist()]
 
     def _continue(self, suggestion: Suggestion, is_wanted: bool) -> None:

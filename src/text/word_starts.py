@@ -3,7 +3,8 @@
 import string
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
-from functools import lru_cache
+from copy import copy
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -30,18 +31,28 @@ class WordStarts:
         first: sorted pairs of letters and id, for the tokens that begin a word.
         inside: the same for the tokens that continue a word.
         space_id: id of the lone space, or None.
+        is_byte_level: whether the tokens are those of byte-level BPE.
     """
 
     def __init__(self, tokens: Sequence[str], special_tokens: Collection[str]):
-        is_byte_level = any(token.startswith("Ġ") for token in tokens)
-        mark = "Ġ" if is_byte_level else "##"
-        self.space_id = tokens.index("Ġ") if is_byte_level and "Ġ" in tokens else None
+        self.is_byte_level = any(token.startswith("Ġ") for token in tokens)
+        mark = "Ġ" if self.is_byte_level else "##"
+        self.space_id = tokens.index("Ġ") if self.is_byte_level and "Ġ" in tokens else None
         self.letters = [token.removeprefix(mark).translate(TO_LOWER) for token in tokens]
         marked, unmarked = [], []
         for i, (token, letters) in enumerate(zip(tokens, self.letters)):
             if letters[:1].isascii() and letters[:1].isalnum() and token not in special_tokens:
                 (marked if token.startswith(mark) else unmarked).append((letters, i))
-        self.first, self.inside = map(sorted, (marked, unmarked) if is_byte_level else (unmarked, marked))
+        self.first, self.inside = map(sorted, (marked, unmarked) if self.is_byte_level else (unmarked, marked))
+
+    @cached_property
+    def at_text_start(self) -> "WordStarts":
+        """The word starts for the first word of a text, which byte-level BPE writes without a space before it."""
+        if not self.is_byte_level:
+            return self
+        starts = copy(self)
+        starts.first, starts.space_id = self.inside, None
+        return starts
 
     def spellings(self, rest: str, new_ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids that may come next in the first word of a suggestion.

@@ -1,6 +1,7 @@
 """Different next words: their probabilities, their order, and how far each suggestion goes on."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -26,13 +27,15 @@ def log_probabilities(model, ids):
 class ByHand:
     """The probability of a word as a sum over all spellings, one forward pass for each."""
 
-    def __init__(self, model, tokenizer):
+    def __init__(self, model, tokenizer, at_text_start=False):
         self.model = model
         tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         starts = WordStarts(tokens, tokenizer.all_special_tokens)
         self.first, self.inside = starts.first, starts.inside
         # A lone space comes before a digit.
         self.first = self.first + ([] if starts.space_id is None else [("", starts.space_id)])
+        if at_text_start and "Ġ" in "".join(tokens):
+            self.first = self.inside
 
     def word(self, ids, rest, is_first=True, typed=""):
         """Probability that the word goes on with the letters `rest` and ends."""
@@ -152,21 +155,55 @@ def test_a_continuation_has_the_probability(make):
 # First words
 
 
-def test_a_first_word_is_completed_after_the_token_that_begins_a_text(make):
-    model, tokenizer = make("lstm")
+@pytest.fixture
+def make_with_bos(make):
+    """As `make`, but every tokenizer has a token that begins a text."""
+
+    def make_with_bos(kind, **settings):
+        model, tokenizer = make(kind, **settings)
+        if tokenizer.bos_token is None:
+            tokenizer = deepcopy(tokenizer)
+            tokenizer.bos_token = tokenizer.eos_token
+        return model, tokenizer
+
+    return make_with_bos
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_a_first_word_is_completed_after_the_token_that_begins_a_text(make_with_bos, kind, monkeypatch):
+    monkeypatch.setattr("src.text.word_search.BEAMS_PER_SUGGESTION", 30)
+    model, tokenizer = make_with_bos(kind)
     completer = Completer(model, tokenizer)
-    by_hand = ByHand(model, tokenizer)
-    for prefix, typed in [("", ""), ("@ada ", ""), ("  ", ""), ("goo", "goo"), ("@ada th", "th")]:
-        [found] = completer.complete([prefix], 3, half_typed=True)
+    by_hand = ByHand(model, tokenizer, at_text_start=True)
+    for prefix, typed in [("", ""), ("@ada ", ""), ("  ", ""), ("goo", "goo"), ("@ada th", "th"), ("4", "4")]:
+        [found] = completer.complete([prefix], 3, half_typed=True, max_new_tokens=2)
         assert len(found) == 3
         covered = by_hand.typed([tokenizer.bos_token_id], typed)
         for one in found:
             assert one.text.startswith(typed)
             word = one.text.split(" ")[0]
             if len(word) <= 6:
-                expected = by_hand.word([tokenizer.bos_token_id], word) / covered
-                assert one.next_word_probability == pytest.approx(expected, rel=0.2)
+                expected = by_hand.word([tokenizer.bos_token_id], word, typed=typed) / covered
+                assert one.next_word_probability == pytest.approx(expected, rel=0.06)
     assert completer.complete([""], 2)[0] == completer.complete(["!!!"], 2)[0]
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_a_first_word_begins_with_a_token_that_the_tokenizer_writes_there(make_with_bos, kind, method):
+    model, tokenizer = make_with_bos(kind)
+    likely = log_probabilities(model, [tokenizer.bos_token_id])
+    words = {word for token in tokenizer.get_vocab() if (word := token.strip("#Ġ")).isalnum() and word.isascii()}
+    firsts = {tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words}
+    best = max(firsts, key=likely.__getitem__)
+    # With one beam, both methods take the most probable token.
+    [[found]] = Completer(model, tokenizer, Decoding(method, num_beams=1)).complete([""])
+    assert found.text.startswith(tokenizer.decode([best]).strip("#").lower())
+    # In the same call, other texts go on with a space.
+    texts = ["", "good morning"]
+    together = Completer(model, tokenizer, Decoding(method, num_beams=1)).complete(texts)
+    alone = [Completer(model, tokenizer, Decoding(method, num_beams=1)).complete([text])[0] for text in texts]
+    assert [found[0].text for found in together] == [found[0].text for found in alone]
 
 
 @pytest.mark.parametrize("prefix", ["привет", "مرحبا", "日本語"])
