@@ -114,7 +114,7 @@ def _training_sentence(record: dict, transformer: str) -> str:
     )
     started = ", which started from a trained LSTM," if "init_from" in record["systems"][LSTM] else ""
     return (
-        f"The LSTM{started} was trained for {_rounded(minutes[0])} minutes on {tweets[0]:,} tweets and {transformer}, "
-        f"which had read other texts before, for {_rounded(minutes[1])} minutes on {tweets[1]:,}, so more training may "
-        "change the order."
+        f"The LSTM{started} learned from {tweets[0]:,} different tweets in {_rounded(minutes[0])} minutes and "
+        f"{transformer}, which had read other texts before, from {tweets[1]:,} in {_rounded(minutes[1])} minutes; more "
+        "training may change the order."
     )

@@ -64,8 +64,8 @@ def test_five_sentences_with_the_numbers_of_the_record():
         "together of 128."
     )
     assert training == (
-        "The LSTM was trained for 55 minutes on 1,200,000 tweets and gpt, which had read other texts before, for 16.2 "
-        "minutes on 4,000, so more training may change the order."
+        "The LSTM learned from 1,200,000 different tweets in 55 minutes and gpt, which had read other texts before, "
+        "from 4,000 in 16.2 minutes; more training may change the order."
     )
 
 
@@ -104,7 +104,7 @@ def test_n_grams_that_do_not_help_are_said_not_to():
 def test_a_start_from_a_trained_lstm_is_said():
     record = made_record()
     record["systems"]["LSTM"]["init_from"] = "lstm_lm-1"
-    assert "The LSTM, which started from a trained LSTM, was trained for 55 minutes" in conclusion(record)
+    assert "The LSTM, which started from a trained LSTM, learned from 1,200,000" in conclusion(record)
 
 
 @pytest.mark.parametrize("name, expected", [("LSTM", "LSTM"), ("gpt", "gpt, int8")])
