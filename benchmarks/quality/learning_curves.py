@@ -30,6 +30,7 @@ from src.runs import find_run
 # The budget of the final comparison, and the validation tweets of its loss curves (`val_loss_tweets` in the notebook).
 FINAL_MINUTES = 90
 FINAL_LOSS_TEXTS = {"lstm": None, "finetuned": 300}
+TITLES = {"lstm": "LSTM", "small_transformer": "transformer, small", "finetuned": "fine-tuned transformer"}
 
 
 def budget_curves(results_dir: Path = RESULTS_DIR) -> list[dict]:
@@ -83,6 +84,15 @@ def crossings(a: pd.DataFrame, b: pd.DataFrame) -> list[float]:
     return (minutes[changes] + shares * np.diff(minutes)[changes]).tolist()
 
 
+def draw(rows: Sequence[dict]) -> None:
+    """Draw the curves of the budget of the final comparison."""
+    means = mean_curves(rows)
+    curves = {title: means[name, FINAL_MINUTES] for name, title in TITLES.items() if (name, FINAL_MINUTES) in means}
+    plot_minutes(curves, "bits per character of validation tweets").savefig(
+        RESULTS_DIR / "learning_curves.png", dpi=100
+    )
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     tweets, data = prepared_corpus()
@@ -96,9 +106,7 @@ def main() -> None:
     ]
     command = "python -m benchmarks.quality.learning_curves"
     write_results("learning_curves", data, {"seeds": "mean"}, rows, command, crossings=crossed)
-    named = {f"{name}, {minutes:g}": curve for (name, minutes), curve in means.items()}
-    figure = plot_minutes(named, "bits per character of validation tweets")
-    figure.savefig(RESULTS_DIR / "learning_curves.png", dpi=100)
+    draw(rows)
 
 
 if __name__ == "__main__":
