@@ -105,7 +105,8 @@ def main() -> None:
         if a[1] == b[1]
     ]
     command = "python -m benchmarks.quality.learning_curves"
-    write_results("learning_curves", data, {"seeds": "mean"}, rows, command, crossings=crossed)
+    settings = {"final_minutes": FINAL_MINUTES, "final_loss_texts": FINAL_LOSS_TEXTS}
+    write_results("learning_curves", data, settings, rows, command, crossings=crossed)
     draw(rows)
 
 

@@ -1,4 +1,4 @@
-"""How many keys do the suggestions of each quick system save, typed key by key?
+"""How many keys do the suggestions of each system save, typed key by key?
 
 `python -m benchmarks.quality.typing` types the test tweets of the final comparison and writes
 `benchmarks/results/typing.json`, with paired tests between all systems and their differences in groups of tweets. It
@@ -8,7 +8,7 @@ fewer tweets because it is slow. Presage takes part if it is installed.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from src.deploy.export import export_onnx
 from src.deploy.export_transformer import export_transformer
 from src.deploy.onnx_lstm import OnnxLSTM
 from src.deploy.onnx_transformer import OnnxTransformer
+from src.evaluation.endpoints import endpoint_tests
 from src.evaluation.groups import group_texts, strata_record
-from src.evaluation.typing import SuggestionRecord, record_suggestions, type_texts, typing_ratios, typing_record
-from src.evaluation.verdicts import PRIMARY, paired_tests
+from src.evaluation.typing import record_suggestions, typing_record
 from src.evaluation.word_list import WordList
 from src.lstm_model import load_lstm_lm
 from src.models.kneser_ney import KneserNeyLM
@@ -67,16 +67,6 @@ def transformer_completer(run_dir: Path) -> tuple[str, Completer]:
     return f"{lm.name}, int8", Completer(OnnxTransformer(run_dir), lm.tokenizer)
 
 
-def typing_tests(records: Mapping[str, SuggestionRecord]) -> list[dict]:
-    """Compare the keys saved by every two systems, on the texts that both typed."""
-    tests = []
-    for pair in combinations(records, 2):
-        num_texts = min(len(records[name].texts) for name in pair)
-        typed = {name: type_texts(records[name].first(num_texts), "word", 3) for name in pair}
-        tests += paired_tests({name: [{PRIMARY: typing_ratios(each)[PRIMARY]}] for name, each in typed.items()}, SEED)
-    return tests
-
-
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     tweets, data = prepared_corpus()
@@ -96,7 +86,7 @@ def main() -> None:
     settings |= {"run": run_dir.name, "transformer_run": slow_dir.name}
     groups = group_texts(texts, tweets.texts("train"))
     more = {
-        "tests": typing_tests(records),
+        "tests": endpoint_tests([], records, SEED),
         "strata": strata_record([], records, groups, list(combinations(records, 2)), SEED),
     }
     write_results("typing", data, settings, rows, "python -m benchmarks.quality.typing", **more)

@@ -32,7 +32,7 @@ class WordConstraint(LogitsProcessor):
         at_text_start: indices of the prompts whose next word is the first of its text.
     """
 
-    def __init__(self, starts: WordStarts, typed: Sequence[str], at_text_start: Collection[int] = ()):
+    def __init__(self, starts: WordStarts, typed: Sequence[str], at_text_start: Collection[int]):
         self.starts = [starts.at_text_start if i in at_text_start else starts for i in range(len(typed))]
         self.typed = typed
         self.num_steps = max(map(starts.num_steps, typed))

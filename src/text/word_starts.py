@@ -66,7 +66,7 @@ class WordStarts:
         """
         return self._spellings(rest, not new_ids, is_after_space=list(new_ids) == [self.space_id])
 
-    @lru_cache(maxsize=1024)  # noqa: B019 There is one object per tokenizer.
+    @lru_cache(maxsize=1024)  # noqa: B019 There are at most two objects per tokenizer.
     def _spellings(self, rest: str, is_first: bool, is_after_space: bool) -> tuple[np.ndarray, np.ndarray]:
         tokens = self.first if is_first else self.inside
         found = self._beginning_with(tokens, rest)

@@ -199,7 +199,7 @@ def test_a_first_word_begins_with_a_token_that_the_tokenizer_writes_there(make_w
     # With one beam, both methods take the most probable token.
     [[found]] = Completer(model, tokenizer, Decoding(method, num_beams=1)).complete([""])
     assert found.text.startswith(tokenizer.decode([best]).strip("#").lower())
-    # In the same call, other texts go on with a space.
+    # In the same call, other texts continue with a space.
     texts = ["", "good morning"]
     together = Completer(model, tokenizer, Decoding(method, num_beams=1)).complete(texts)
     alone = [Completer(model, tokenizer, Decoding(method, num_beams=1)).complete([text])[0] for text in texts]
