@@ -12,14 +12,16 @@ further bit halves the number of guesses for someone who looks for the secret wi
 All 10,000 secrets are ranked, so ranks are exact and no sample (their sections 4.3 and 4.4) is needed. The largest
 exposure is 13.3 bits: the true secret is the most probable one of all. Stronger memories look the same.
 
-The model sees as many tweets as fit into the minutes, each once, the copies of the canaries among them, in random
-order. So each copy is seen, whatever the number of minutes. The tokenizer is trained without the canaries. A digit has
-the same tokens in every canary. A slow model sees fewer tweets, so a larger share of them are copies; the results say
-how large.
+The model sees as many tweets as fit into the minutes, each once, the copies of the canaries among them. So each copy is
+seen, whatever the number of minutes. The tokenizer is trained without the canaries. A digit has the same tokens in
+every canary. Two models must not be compared by this: a slow one sees fewer tweets, so a larger share of them are
+copies, and because a batch holds tweets of similar length, the copies of a canary share batches, in small batches more
+of them. The results have the share, and the number of batches that hold each canary.
 """
 
 import argparse
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -45,7 +47,9 @@ from src.corpus.tokenization import encode
 from src.data_utils import PreparedTweets
 from src.evaluation.intervals import Ratio, estimate
 from src.evaluation.selection import validation_texts
+from src.next_token_dataset import NextTokenDataset
 from src.recipe import token_datasets
+from src.training.batches import SimilarLengthSampler
 from src.training.train import TrainingSettings, train
 
 SEED = 0
@@ -165,6 +169,23 @@ def canary_records(
     return records
 
 
+def batches_of(
+    texts: Sequence[str], lengths: np.ndarray, canaries: Sequence[Canary], settings: TrainingSettings
+) -> list[int]:
+    """In how many batches of the first pass each canary is read.
+
+    Args:
+        texts, lengths: the training texts and their numbers of tokens.
+    """
+    order = np.array(list(SimilarLengthSampler(lengths, settings.batch_size, settings.seed)))
+    batch_of_text = np.empty(len(texts), dtype=np.int64)
+    batch_of_text[order] = np.arange(len(texts)) // settings.batch_size
+    batches = defaultdict(set)
+    for text, batch in zip(texts, batch_of_text.tolist()):
+        batches[text].add(batch)
+    return [len(batches[canary.text]) for canary in canaries]
+
+
 def rows_by_copies(records: Sequence[dict]) -> list[dict]:
     """One row per number of copies: mean exposure and share extracted, with intervals over canaries, and the canaries.
 
@@ -205,21 +226,22 @@ def run_canaries(name: str, minutes: float, pace: float, tweets: PreparedTweets)
     model = new_model()
     # One pass, and one evaluation at its end: earlier weights have not seen every copy.
     settings = replace(budget, max_epochs=1, eval_steps=budget.num_steps(len(texts)))
-    training = train_once(model, tokenizer, texts, validation_texts(tweets, seed=0)[:NUM_LOSS_TEXTS], settings)
+    datasets = token_datasets(tokenizer, texts, validation_texts(tweets, seed=0)[:NUM_LOSS_TEXTS])
+    training = train_once(model, tokenizer, datasets, settings)
     num_copies = sum(canary.copies for canary in canaries)
     training |= {"tweets_per_second": pace, "share_of_copies": num_copies / len(texts)}
-    return rows_by_copies(canary_records(model, tokenizer, canaries)), training
+    records = canary_records(model, tokenizer, canaries)
+    num_batches = batches_of(texts, datasets[0].lengths, canaries, settings)
+    return rows_by_copies([{**one, "batches": n} for one, n in zip(records, num_batches)]), training
 
 
 def train_once(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    loss_texts: Sequence[str],
+    datasets: Sequence[NextTokenDataset],
     settings: TrainingSettings,
 ) -> dict:
-    """Train a model in place; what is recorded of its run."""
-    datasets = token_datasets(tokenizer, texts, loss_texts)
+    """Train a model in place on the first dataset; what is recorded of its run."""
     with temporary_checkpoints() as folder:
         clock = TrainingClock(folder / CLOCK_FILE)
         result = train(model, *datasets, settings, folder, tokenizer.pad_token_id, callbacks=[clock])

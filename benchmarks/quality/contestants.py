@@ -75,7 +75,7 @@ CONTESTANTS = {
         finetuned,
         TrainingSettings(learning_rate=2e-4, muon_learning_rate=0.0, batch_size=32, num_sampled_tokens=0),
         pace_batches=15,
-        num_typed=50,
+        num_typed=200,
     ),
 }
 # Written by hand: add a row with every trial that decides on settings above. Trials "at full length" were trained on a

@@ -8,38 +8,27 @@ minutes, in all endpoints, over all runs of each, and writes `benchmarks/results
 
 import argparse
 from collections import defaultdict
-from itertools import combinations
 
 from benchmarks.common import RESULTS_DIR
 from benchmarks.quality.method_scores import NUM_PAIRS, NUM_SKIPPED, SCORES_DIR, SEED, load_ratios
 from src.evaluation.intervals import Ratio
-from src.evaluation.verdicts import ENDPOINTS, PRIMARY, paired_tests
+from src.evaluation.verdicts import PRIMARY, paired_tests
 from src.files import write_json
 from src.runs import git_commit, library_versions
 
 VERDICTS = RESULTS_DIR / "methods.json"
 
 
-def method_tests(runs: dict[str, list[dict[str, Ratio]]]) -> list[dict]:
-    """Compare every two methods in every endpoint, over their runs.
-
-    Slow models type fewer texts: the keys saved by two methods are compared on the texts that all their runs typed.
-    """
-    tests = []
-    for pair in combinations(runs, 2):
-        num_typed = min(len(run[PRIMARY].denominator) for name in pair for run in runs[name])
-        tests += paired_tests(
-            {name: [run | {PRIMARY: run[PRIMARY].first(num_typed)} for run in runs[name]] for name in pair}, SEED
-        )
-    return tests
-
-
 def runs_of(minutes: float) -> dict[str, list[dict[str, Ratio]]]:
-    """The scores of all runs of so many minutes, by method and minutes."""
+    """The scores of all runs of so many minutes, by method and minutes.
+
+    Slow models type fewer texts. The keys saved by all runs are those of the texts that every one of them typed.
+    """
     found = defaultdict(list)
     for path in sorted(SCORES_DIR.glob(f"*-{minutes:g}-minutes-seed-*.npz")):
         found[f"{path.name.split('-')[0]}, {minutes:g} minutes"].append(load_ratios(path))
-    return dict(found)
+    num_typed = min((len(run[PRIMARY].denominator) for runs in found.values() for run in runs), default=0)
+    return {name: [run | {PRIMARY: run[PRIMARY].first(num_typed)} for run in runs] for name, runs in found.items()}
 
 
 def main() -> None:
@@ -53,9 +42,9 @@ def main() -> None:
             parser.error(
                 f"fewer than two methods have runs of {minutes:g} minutes: use budgets.py and method_scores.py"
             )
-        tests += method_tests(runs)
+        tests += paired_tests(runs, SEED)
         values |= {
-            name: {metric: [run[metric].value for run in each] for metric in ENDPOINTS} for name, each in runs.items()
+            name: {metric: [run[metric].value for run in each] for metric in each[0]} for name, each in runs.items()
         }
     record = {
         "command": f"python -m benchmarks.quality.methods {' '.join(f'{minutes:g}' for minutes in budgets)}",

@@ -18,7 +18,8 @@ from src.text.cleaning import clean_string
 from src.text.prefixes import Completion
 from src.text.word_starts import WordStarts
 
-# The search keeps this many beginnings of words for each suggestion.
+# The search keeps this many beginnings of words for each suggestion, and as many that spell only some of the typed
+# letters. Most of the latter are probable because of other words.
 BEAMS_PER_SUGGESTION = 2
 # Chosen on validation tweets by `src.evaluation.selection.choose_min_probability`, in
 # `python -m benchmarks.quality.typing_steps`.
@@ -199,7 +200,10 @@ class PromptSearch:
         least = self._least()
         longer = [path for beginning in self.read_beginnings for path in self._longer(beginning, least)]
         longer.sort(key=lambda path: -path.log_probability)
-        self.beginnings, self.read_beginnings = longer[: BEAMS_PER_SUGGESTION * self.n], []
+        spelling = [path for path in longer if len(path.letters) >= len(self.typed)]
+        shorter = [path for path in longer if len(path.letters) < len(self.typed)]
+        width = BEAMS_PER_SUGGESTION * self.n
+        self.beginnings, self.read_beginnings = spelling[:width] + shorter[:width], []
         best = self.best()
         for suggestion in self.found.values():
             if suggestion.path is not None:
@@ -248,13 +252,13 @@ class PromptSearch:
             self.typed_log_probability = float(np.logaddexp(self.typed_log_probability, covered))
         if len(path.token_ids) == self.max_new_tokens or path.log_probability <= least:
             return []
-        ids = np.concatenate([spelling, shorter])
-        ids = ids[path.next_probabilities[ids] > math.exp(least - path.log_probability)]
-        width = BEAMS_PER_SUGGESTION * self.n
-        if len(ids) > width:
-            ids = ids[np.argpartition(-path.next_probabilities[ids], width)[:width]]
-        letters = self.starts.letters
-        return [path.followed_by(i, letters[i]) for i in ids.tolist()]
+        letters, width, longer = self.starts.letters, BEAMS_PER_SUGGESTION * self.n, []
+        for ids in (spelling, shorter):
+            ids = ids[path.next_probabilities[ids] > math.exp(least - path.log_probability)]
+            if len(ids) > width:
+                ids = ids[np.argpartition(-path.next_probabilities[ids], width)[:width]]
+            longer += [path.followed_by(i, letters[i]) for i in ids.tolist()]
+        return longer
 
     def _continue(self, suggestion: Suggestion, is_wanted: bool) -> None:
         """Add the most probable token to a suggestion, or end it."""

@@ -19,6 +19,7 @@ from benchmarks.quality.canaries import (
     COPIES,
     NUM_SECRETS,
     Canary,
+    batches_of,
     canary_records,
     make_canaries,
     planted_texts,
@@ -32,7 +33,8 @@ from src.corpus.tokenization import train_tokenizer
 from src.data_utils import clean_string, corpus_record, prepare_tweets
 from src.lstm_model import LSTMConfig
 from src.models.small_transformer import new_small_transformer
-from src.recipe import new_lstm
+from src.recipe import new_lstm, token_datasets
+from src.training.batches import SimilarLengthSampler
 from src.training.train import TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=1e-2, batch_size=16, num_sampled_tokens=0)
@@ -136,6 +138,17 @@ def test_a_model_that_has_read_no_canary_exposes_them_by_chance(tokenizer, tiny_
     assert sum(exposures) / len(exposures) == pytest.approx(1.44, abs=0.5)
 
 
+def test_batches_of_a_canary_are_counted_in_the_order_of_training(tokenizer, cleaned_texts):
+    often, never = Canary(BEGINNING, "4 7 1 9", 20), Canary("note to self safe combination", "8 2 6 0", 0)
+    texts = planted_texts(cleaned_texts, [often, never], 100, seed=0)
+    dataset, _ = token_datasets(tokenizer, texts, [])
+    settings = replace(SETTINGS, seed=3)
+    order = list(SimilarLengthSampler(dataset.lengths, settings.batch_size, settings.seed))
+    batches = [order[start : start + settings.batch_size] for start in range(0, 100, settings.batch_size)]
+    expected = sum(any(texts[i] == often.text for i in batch) for batch in batches)
+    assert batches_of(texts, dataset.lengths, [often, never], settings) == [expected, 0] and expected > 1
+
+
 def test_a_canary_that_is_read_often_is_exposed_and_extracted_and_another_is_not(
     tokenizer, cleaned_texts, tmp_path, monkeypatch
 ):
@@ -143,7 +156,8 @@ def test_a_canary_that_is_read_often_is_exposed_and_extracted_and_another_is_not
     often, never = Canary(BEGINNING, "4 7 1 9", 1_520), Canary("note to self safe combination", "8 2 6 0", 0)
     texts = planted_texts(cleaned_texts, [often, never], 1_600, seed=0)
     model = new_lstm(tokenizer, CONFIG, seed=0)
-    run = train_once(model, tokenizer, texts, cleaned_texts[:10], replace(SETTINGS, max_epochs=1, eval_steps=100))
+    datasets = token_datasets(tokenizer, texts, cleaned_texts[:10])
+    run = train_once(model, tokenizer, datasets, replace(SETTINGS, max_epochs=1, eval_steps=100))
     assert (run["step"], run["tweets_seen"]) == (100, 1_600) and run["process_seconds"] > 0
     memorised, unseen = canary_records(model, tokenizer, [often, never])
     assert memorised["rank"] == 1 and memorised["exposure"] == math.log2(NUM_SECRETS) and memorised["extracted"]
@@ -179,6 +193,7 @@ def test_the_command_writes_every_canary_by_the_number_of_its_copies(tmp_path, m
         exposures = [canary["exposure"] for canary in row["canaries"]]
         assert row["exposure"]["value"] == pytest.approx(sum(exposures) / CANARIES_PER_COUNT)
         assert row["exposure"]["n"] == row["extracted"]["n"] == len(exposures) == CANARIES_PER_COUNT
+        assert all(min(1, row["copies"]) <= canary["batches"] <= row["copies"] for canary in row["canaries"])
         assert row["exposure"]["low"] <= row["exposure"]["value"] <= row["exposure"]["high"]
     assert rows[100]["exposure"]["low"] > rows[0]["exposure"]["high"]
     assert not list((tmp_path / "models").iterdir())

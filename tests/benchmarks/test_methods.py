@@ -1,11 +1,13 @@
 """The scores of the final comparison's methods: kept and read again, and compared over runs."""
 
+import json
+
 import numpy as np
 import pytest
 
 from benchmarks.quality import method_scores, methods
 from benchmarks.quality.method_scores import load_ratios, save_ratios, scores_path
-from benchmarks.quality.methods import method_tests, runs_of
+from benchmarks.quality.methods import runs_of
 from src.evaluation.intervals import Ratio
 from src.evaluation.verdicts import PRIMARY
 
@@ -51,14 +53,30 @@ def test_runs_are_found_by_method_and_minutes(scores_dir):
     assert found["lstm, 15 minutes"][1][PRIMARY].value == made_ratios(1)[PRIMARY].value
 
 
-def test_methods_are_compared_over_their_runs_on_the_texts_that_all_typed():
-    runs = {"slow": [made_ratios(0, 0.5, num_typed=30)], "fast": [made_ratios(1), made_ratios(2)]}
-    tests = {test["metric"]: test for test in method_tests(runs)}
+def test_methods_are_compared_over_their_runs_on_the_texts_that_all_typed(scores_dir, tmp_path, monkeypatch):
+    made = {
+        ("slow", 0): made_ratios(0, 0.5, num_typed=30),
+        ("fast", 0): made_ratios(1),
+        ("fast", 1): made_ratios(2, num_typed=35),
+    }
+    for (name, seed), ratios in made.items():
+        save_ratios(scores_path(name, 15, seed), ratios)
+    monkeypatch.setattr("sys.argv", ["methods", "15"])
+    monkeypatch.setattr(methods, "VERDICTS", tmp_path / "methods.json")
+    methods.main()
+    record = json.loads((tmp_path / "methods.json").read_text())
+    tests = {test["metric"]: test for test in record["tests"]}
     assert tests.keys() == {PRIMARY, "next_word", "perplexity_per_word"}
     assert tests[PRIMARY]["n"] == 30 and tests["next_word"]["n"] == 60
-    assert (tests[PRIMARY]["runs_a"], tests[PRIMARY]["runs_b"]) == (1, 2)
-    expected = runs["slow"][0][PRIMARY].value - np.mean([run[PRIMARY].first(30).value for run in runs["fast"]])
-    assert tests[PRIMARY]["value"] == pytest.approx(expected) and tests[PRIMARY]["low"] > 0
+    assert (tests[PRIMARY]["a"], tests[PRIMARY]["runs_a"], tests[PRIMARY]["runs_b"]) == ("fast, 15 minutes", 2, 1)
+    on_common = {
+        name: [ratios[PRIMARY].first(30).value for key, ratios in made.items() if key[0] == name]
+        for name in ("fast", "slow")
+    }
+    for name, values in on_common.items():
+        assert record["scores_of_runs"][f"{name}, 15 minutes"][PRIMARY] == pytest.approx(values)
+    expected = np.mean(on_common["fast"]) - on_common["slow"][0]
+    assert tests[PRIMARY]["value"] == pytest.approx(expected) and tests[PRIMARY]["high"] < 0
 
 
 def test_one_method_alone_is_refused(scores_dir, monkeypatch, capsys):

@@ -3,10 +3,12 @@
 import math
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
 from src.completion import GREEDY, WORDS, Completer, Decoding, complete
+from src.text.word_search import WordSearch
 from src.text.word_starts import WordStarts
 from tests.completion.made_models import ALL_KINDS
 
@@ -227,3 +229,27 @@ def test_words_is_the_default(make):
     expected = Completer(model, tokenizer, WORDS).complete(PREFIXES, 3)
     assert Completer(model, tokenizer).complete(PREFIXES, 3) == complete(model, tokenizer, PREFIXES, 3) == expected
     assert Completer(model, tokenizer, GREEDY).complete(PREFIXES, 3) != expected
+
+
+class FixedReader:
+    """A model that gives the same probabilities after every text, but none to the rest of a word."""
+
+    def __init__(self, probabilities):
+        self.probabilities = np.array(probabilities, dtype=np.float32)
+
+    def knows(self, path):
+        return not path.token_ids
+
+    def read(self, paths):
+        return [self.probabilities if not path.token_ids else np.eye(len(self.probabilities))[0] for path in paths]
+
+
+def test_tokens_that_spell_only_some_of_the_typed_letters_do_not_displace_a_word():
+    tokens = ["[EOS]", "m", "ma", "mag", "magi", "##c", "magic"]
+    reader = FixedReader([0.1, 0.2, 0.2, 0.2, 0.2, 0.05, 0.05])
+    search = WordSearch(WordStarts(tokens, ["[EOS]"]), eos_id=0)
+    for typed in ("magic", "magi", "mag"):
+        [found] = search.suggest(reader, [typed], n=3, max_new_tokens=5)
+        assert "magic" in [one.word for one in found], typed
+    [[best]] = search.suggest(reader, ["magic"], n=1, max_new_tokens=5)
+    assert best.word == "magic" and best.word_log_probability == pytest.approx(0.0)
