@@ -16,7 +16,7 @@ from benchmarks.quality.budgets import NUM_LOSS_TEXTS, budget_settings
 from benchmarks.quality.contestants import CONTESTANTS
 from benchmarks.quality.paces import known_pace
 from src.corpus.load import Corpus, load_corpus
-from src.corpus.splits import SplitBy, split_keys
+from src.corpus.splits import split_keys
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
 from src.evaluation.endpoints import endpoint_tests
 from src.evaluation.evaluate import evaluate, evaluation_texts

@@ -67,7 +67,10 @@ export class WordSearch {
     const least = this.least();
     const longer = this.readBeginnings.flatMap((path) => this.longer(path, least));
     longer.sort((a, b) => b.logProbability - a.logProbability);
-    this.beginnings = longer.slice(0, BEAMS_PER_SUGGESTION * this.n);
+    const width = BEAMS_PER_SUGGESTION * this.n;
+    const spelling = longer.filter((path) => path.letters.length >= this.typed.length);
+    const shorter = longer.filter((path) => path.letters.length < this.typed.length);
+    this.beginnings = [...spelling.slice(0, width), ...shorter.slice(0, width)];
     this.readBeginnings = [];
     const best = this.best();
     for (const suggestion of this.found.values()) {
@@ -112,7 +115,8 @@ export class WordSearch {
     }
     if (path.ids.length === this.maxNewTokens || path.logProbability <= least) return [];
     const above = Math.exp(least - path.logProbability);
-    const ids = largest([...spelling, ...shorter], path.next, BEAMS_PER_SUGGESTION * this.n);
+    const width = BEAMS_PER_SUGGESTION * this.n;
+    const ids = [spelling, shorter].flatMap((kind) => largest(kind, path.next, width));
     return ids.filter((id) => path.next[id] > above).map((id) => followed(path, id, this.starts.letters[id]));
   }
 
