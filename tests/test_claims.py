@@ -23,7 +23,6 @@ TOGETHER, DEVICE, NGRAMS = "LSTM with n-grams", "LSTM with n-grams, device", "Kn
 INT8 = f"{TRANSFORMER}, int8"
 TYPING = json.loads((ROOT / "benchmarks" / "results" / "typing.json").read_text(encoding="utf-8"))
 [KEYS] = verdicts(chosen_tests(TYPING["tests"], [(DEVICE, INT8)]))
-[SAVED_BY_INT8] = [row["word"]["3"]["metrics"]["keys_saved"] for row in TYPING["rows"] if row["system"] == INT8]
 
 
 def budget_minutes(name: str, num_tweets: int) -> str:
@@ -95,7 +94,6 @@ CLAIMS = {
         f"a fine-tuned transformer of {SYSTEMS[INT8]['megabytes']:.0f} MB",
         f"but equivalent: on the {KEYS.test.n} tweets that both typed, the difference is "
         f"{100 * KEYS.test.value:.1f} percentage points ({100 * KEYS.test.low:.1f} to {100 * KEYS.test.high:.1f})",
-        f"without it, it saves {SAVED_BY_INT8['value']:.1%} on [500 tweets]",
         f"{SYSTEMS[DEVICE]['megabytes']:.1f} MB",
         f"{META['settings']['max_tweets_seen']:,} tweets for the LSTM and "
         f"{SYSTEMS[TRANSFORMER]['training_tweets']:,} for the transformer (SmolLM2-135M, pretrained): "
