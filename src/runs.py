@@ -254,9 +254,9 @@ def release(version: str) -> str:
 
 
 def megabytes(run_dir: str | Path) -> float:
-    """Return the size of a run folder in MB (10^6 bytes), without ONNX files, `device` and the record of seen texts."""
+    """Return the size of a run folder in MB (10^6 bytes), without exports and records of seen texts or comparisons."""
     paths = [path for path in Path(run_dir).iterdir() if path.is_file() and path.suffix != ".onnx"]
-    return sum(path.stat().st_size for path in paths if path.name != SEEN_TEXTS_FILE) / 1e6
+    return sum(path.stat().st_size for path in paths if path.name not in (SEEN_TEXTS_FILE, COMPARISON_FILE)) / 1e6
 
 
 def run_metadata(

@@ -479,8 +479,9 @@ def test_a_comparison_adds_test_scores_and_what_is_recited_to_the_model_card(tmp
     assert [line[3:] for line in card.splitlines() if line.startswith("## ")] == headings
 
 
-def test_the_size_of_a_run_leaves_out_exports_and_the_record_of_seen_texts(tmp_path):
+def test_the_size_of_a_run_leaves_out_exports_and_records(tmp_path):
     (tmp_path / "device").mkdir()
-    for name in ("model.pt", "tokenizer.json", "model.onnx", "training_texts.safetensors", "device/ngrams.bin"):
+    records = ("training_texts.safetensors", "comparison.json")
+    for name in ("model.pt", "tokenizer.json", "model.onnx", "device/ngrams.bin", *records):
         (tmp_path / name).write_bytes(b"x" * 1_000)
     assert megabytes(tmp_path) == 0.002
