@@ -23,7 +23,7 @@ from src.training.train import TrainingSettings
 RESULTS_DIR = Path(__file__).parent / "results"
 NGRAM_ORDER = 4
 SCORES = ("perplexity_per_word", "next_word", "rouge1")
-# A short run, for comparisons of splits and sizes.
+# A short run, for comparisons of sizes and of distillation.
 SHORT_RUN = TrainingSettings(max_tweets_seen=120_000, eval_steps=0.25)
 
 
