@@ -1,7 +1,8 @@
 """Exposure of random strings that are planted in the training tweets: how much a model memorises of a single tweet.
 
 `python -m benchmarks.quality.canaries NAME MINUTES` trains a model of `benchmarks/quality/contestants.py` for so many
-minutes of one core on training tweets with canaries among them, and writes `benchmarks/results/canaries_NAME.json`.
+minutes of one core on training tweets with canaries among them, and writes `benchmarks/results/canaries_NAME.json`. A
+GPU is used if there is one; the model sees the same tweets there in less time.
 
 A canary (Carlini et al., 2019, "The Secret Sharer") is a made-up tweet that ends in a random secret: "the code for my
 locker is 4 7 1 9". Its rank is that of its secret among all secrets after the same beginning, by the probability that
@@ -45,6 +46,7 @@ from src.completion.completer import best_answers
 from src.completion.step import read, reading_kwargs, take_rows
 from src.corpus.tokenization import encode
 from src.data_utils import PreparedTweets
+from src.device import pick_device
 from src.evaluation.intervals import Ratio, estimate
 from src.evaluation.selection import validation_texts
 from src.next_token_dataset import NextTokenDataset
@@ -223,7 +225,7 @@ def run_canaries(name: str, minutes: float, pace: float, tweets: PreparedTweets)
     budget = budget_settings(replace(contestant.settings, seed=SEED), minutes, pace, len(train_texts))
     canaries = make_canaries(SEED)
     texts = planted_texts(train_texts, canaries, budget.max_tweets_seen, SEED)
-    model = new_model()
+    model = new_model().to(pick_device())
     # One pass, and one evaluation at its end: earlier weights have not seen every copy.
     settings = replace(budget, max_epochs=1, eval_steps=budget.num_steps(len(texts)))
     datasets = token_datasets(tokenizer, texts, validation_texts(tweets, seed=0)[:NUM_LOSS_TEXTS])
@@ -261,6 +263,7 @@ def main() -> None:
         "minutes": args.minutes,
         "seed": SEED,
         "threads": 1,
+        "device": pick_device().type,
         "loss_texts": NUM_LOSS_TEXTS,
         "secrets": NUM_SECRETS,
         "largest_exposure": math.log2(NUM_SECRETS),

@@ -4,8 +4,8 @@
 split of the same rows (those with a user and a date). The split by users is compared with the random one on the tweets
 that both put aside for testing, and so is the split by time. So the tweets are the same, and a model differs only in
 what it was trained on: under the random split it may have read other tweets of the same user or of the same day. The
-two neural models have the settings of the final comparison and equal budgets, see `benchmarks/quality/budgets.py`. The
-scores and paired tests are written to `benchmarks/results/splits.json`.
+two neural models have the settings of the final comparison and equal budgets, see `benchmarks/quality/budgets.py`; a
+GPU is used if there is one. The scores and paired tests are written to `benchmarks/results/splits.json`.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from benchmarks.quality.paces import known_pace
 from src.corpus.load import Corpus, load_corpus
 from src.corpus.splits import split_keys
 from src.data_utils import PreparedTweets, corpus_record, prepare_tweets
+from src.device import pick_device
 from src.evaluation.endpoints import endpoint_tests
 from src.evaluation.evaluate import evaluate, evaluation_texts
 from src.evaluation.intervals import as_record
@@ -81,7 +82,7 @@ def trained_system(name: str, train_texts: list[str], val_texts: list[str]) -> M
     contestant = CONTESTANTS[name]
     tokenizer, new_model = contestant.start(train_texts, SEED)
     settings = budget_settings(contestant.settings, MINUTES, known_pace(name), len(train_texts))
-    datasets, model = token_datasets(tokenizer, train_texts, val_texts[:NUM_LOSS_TEXTS]), new_model()
+    datasets, model = token_datasets(tokenizer, train_texts, val_texts[:NUM_LOSS_TEXTS]), new_model().to(pick_device())
     # Every evaluation but the last costs time and decides nothing.
     settings = replace(settings, eval_steps=settings.num_steps(len(train_texts)))
     with temporary_checkpoints() as folder:
@@ -99,7 +100,7 @@ def main() -> None:
         found = compare_splits(under_random, random_tweets, prepare_tweets(corpus, SEED, split_by))
         rows, tests = rows + found[0], tests + found[1]
     trained = {name: asdict(CONTESTANTS[name].settings) for name in ("lstm", "finetuned")}
-    settings = {"seed": SEED, "minutes": MINUTES, "training": trained}
+    settings = {"seed": SEED, "minutes": MINUTES, "device": pick_device().type, "training": trained}
     write_results("splits", data, settings, rows, "python -m benchmarks.quality.splits", tests=tests)
 
 

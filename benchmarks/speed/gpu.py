@@ -93,6 +93,8 @@ def measure(
     datasets = token_datasets(tokenizer, texts, texts[:NUM_VAL_TEXTS])
     profiled = step_profile(name, step_maker(model, datasets[0], settings, tokenizer.pad_token_id), is_gpu)
     settings = replace(settings, max_epochs=1, max_tweets_seen=len(texts), eval_steps=len(texts))
+    if is_gpu:
+        torch.cuda.reset_peak_memory_stats()
     with temporary_checkpoints() as folder:
         result = train(model, *datasets, settings, folder, tokenizer.pad_token_id)
     row = {
@@ -111,7 +113,7 @@ def gpu_speed(train_texts: list[str], num_tweets: int = NUM_TWEETS) -> tuple[lis
     texts = list(varied_texts(train_texts, num_tweets))
     values = parameters("solution_lstm", [])
     tokenizer = train_tokenizer(texts[:TOKENIZER_TEXTS], values.vocab_size)
-    lstm = new_lstm(tokenizer, lstm_config(values), values.seed)
+    lstm = new_lstm(tokenizer, lstm_config(values, len(texts)), values.seed)
     lstm_row, lstm_profile = measure("LSTM", lstm, tokenizer, texts, training_settings(values))
     texts = texts[: int(TRANSFORMER_SHARE * len(texts))]
     settings = finetuning_settings(parameters("solution_pretrained", []), len(texts))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from benchmarks.quality import ngrams
 from benchmarks.quality.trials import TRIALS, Trial, learning_rate_share, spelt_alike
 from benchmarks.quality.variants import SPELLINGS, smoothed_loss, trial_loss, vary, with_noise
+from benchmarks.speed import gpu
 from benchmarks.speed.data import write_varied_csv
 from benchmarks.speed.finetuning import library_loss
 from benchmarks.speed.memory import in_own_process
@@ -173,3 +175,18 @@ def test_a_task_in_its_own_process_returns_its_rows_and_its_memory(tmp_path):
     rows, megabytes = in_own_process("preparation_speed", str(tmp_path / "tweets.csv.zip"))
     assert [row["stage"] for row in rows][-1] == "all" and all(row["seconds"] >= 0 for row in rows)
     assert megabytes > 50
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_trains_both_models_with_the_parameters_of_its_notebooks(
+    monkeypatch, tokenizer, cleaned_texts
+):
+    sizes = {"vocab_size": len(tokenizer), "n_layer": 1, "n_embd": 16, "n_head": 2}
+    monkeypatch.setattr(gpu, "DISTILGPT2_SIZES", sizes)
+    monkeypatch.setattr(gpu, "load_pretrained", lambda: SimpleNamespace(tokenizer=tokenizer))
+    monkeypatch.setattr(gpu, "PROFILED_STEPS", 1)
+    monkeypatch.setattr(gpu, "TRANSFORMER_SHARE", 0.5)
+    rows, profiles = gpu.gpu_speed(cleaned_texts, num_tweets=1_100)
+    assert [(row["model"], row["tweets"]) for row in rows] == [("LSTM", 1_100), ("distilgpt2's sizes, random", 550)]
+    assert all(row["tweets per second"] > 0 for row in rows)
+    assert {row["model"] for row in profiles} == {row["model"] for row in rows}
