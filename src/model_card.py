@@ -111,7 +111,8 @@ def _test_scores(comparison: dict) -> str:
     for name, system in comparison["systems"].items():
         saved = typed[name]["word"]["3"]["metrics"]["keys_saved"] if name in typed else None
         scores = [system["metrics"].get(metric) for metric in SHOWN_METRICS]
-        cells = [_interval(saved, 100, "%") if saved else "–", *(_interval(one) if one else "–" for one in scores)]
+        keys = f"{_interval(saved, 100, '%')}, {saved['n']:,} tweets" if saved else "–"
+        cells = [keys, *(_interval(one) if one else "–" for one in scores)]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     header = " | ".join(["keys saved, 3 suggestions", *(metric.replace("_", " ") for metric in SHOWN_METRICS)])
     return (

@@ -68,7 +68,7 @@ def half_hidden() -> str:
 
 
 def group(title: str, name_of_group: str, digits: str) -> str:
-    return format(RECORD["by_group"][title][name_of_group][DEVICE]["value"], digits)
+    return format(RECORD["by_group"][title][name_of_group][TOGETHER]["value"], digits)
 
 
 def typing_share(metric: str) -> str:
@@ -142,7 +142,7 @@ CLAIMS = {
         f"{verbatim('true endings', 1)} of the true endings",
         f"The n-gram model copies less: {verbatim(NGRAMS)}.",
         f"Hardly any answer repeats itself ({kinds('repeats itself'):.1%}).",
-        f"the form for a device finds {group(BY_FREQUENCY, '1% or more', '.0%')}; of those below 0.01%, "
+        f"the LSTM with n-grams finds {group(BY_FREQUENCY, '1% or more', '.0%')}; of those below 0.01%, "
         f"{group(BY_FREQUENCY, 'under 0.01%', '.0%')}.",
         f"ROUGE-1 rises from {group(BY_SIMILARITY, 'under 0.1', '.2f')} for tweets unlike any training tweet to "
         f"{group(BY_SIMILARITY, '0.5 or more', '.2f')} for the most similar ones",

@@ -472,7 +472,7 @@ def test_a_comparison_adds_test_scores_and_what_is_recited_to_the_model_card(tmp
     assert json.loads((tmp_path / "comparison.json").read_text()) == comparison
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "Scores on 2,000 test tweets" in card
-    assert "| LSTM | 50% (25% to 75%) | – | 0.5 (0.25 to 0.75) | – |" in card
+    assert "| LSTM | 50% (25% to 75%), 9 tweets | – | 0.5 (0.25 to 0.75) | – |" in card
     assert "| a baseline | – | – | – | 0.5 (0.25 to 0.75) |" in card
     assert "- LSTM: 50% (25% to 75%) of 9 training tweets, 50% (25% to 75%) of 9 test tweets" in card
     headings = ["Intended use", "Training data", "Evaluation", "Limits", "Biases", "Memorisation", "Settings"]
