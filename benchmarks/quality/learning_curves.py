@@ -25,6 +25,7 @@ from src.evaluation.learning_curve import minutes_curve
 from src.evaluation.selection import validation_texts
 from src.models.pretrained import PRETRAINED_NAMES
 from src.report.comparison_figures import plot_minutes
+from src.report.drawing import system_colour
 from src.runs import find_run
 
 # The budget of the final comparison, and the validation tweets of its loss curves (`val_loss_tweets` in the notebook).
@@ -85,12 +86,15 @@ def crossings(a: pd.DataFrame, b: pd.DataFrame) -> list[float]:
 
 
 def draw(rows: Sequence[dict]) -> None:
-    """Draw the curves of the budget of the final comparison."""
+    """Draw the curves of the budget of the final comparison, and dotted those of shorter runs from their middle on."""
     means = mean_curves(rows)
     curves = {title: means[name, FINAL_MINUTES] for name, title in TITLES.items() if (name, FINAL_MINUTES) in means}
-    plot_minutes(curves, "bits per character of validation tweets").savefig(
-        RESULTS_DIR / "learning_curves.png", dpi=100
-    )
+    figure = plot_minutes(curves, "bits per character of validation tweets")
+    for (name, budget), curve in means.items():
+        if budget < FINAL_MINUTES:
+            late = curve[curve["minutes"] >= budget / 2]
+            figure.axes[0].plot(late["minutes"], late["value"], ":", marker=".", color=system_colour(TITLES[name]))
+    figure.savefig(RESULTS_DIR / "learning_curves.png", dpi=100)
 
 
 def main() -> None:
