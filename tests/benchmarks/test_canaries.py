@@ -193,6 +193,7 @@ def test_the_command_writes_every_canary_by_the_number_of_its_copies(tmp_path, m
         exposures = [canary["exposure"] for canary in row["canaries"]]
         assert row["exposure"]["value"] == pytest.approx(sum(exposures) / CANARIES_PER_COUNT)
         assert row["exposure"]["n"] == len(exposures) == CANARIES_PER_COUNT
+        assert row["extracted"] == sum(canary["extracted"] for canary in row["canaries"])
         assert all(min(1, row["copies"]) <= canary["batches"] <= row["copies"] for canary in row["canaries"])
         assert row["exposure"]["low"] <= row["exposure"]["value"] <= row["exposure"]["high"]
     assert rows[100]["exposure"]["low"] > rows[0]["exposure"]["high"]
