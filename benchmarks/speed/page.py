@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.common import RESULTS_DIR
 from benchmarks.speed.costs import cost_table
-from benchmarks.speed.parts import PARTS, PREPARATION_TITLE, TRAINING_TITLE
+from benchmarks.speed.parts import GPU_TITLE, PARTS, PREPARATION_TITLE, TRAINING_TITLE
 from benchmarks.speed.training import NOTEBOOK_LOOP
 from src.files import replace_between
 from src.report.tables import markdown_table
@@ -24,10 +24,10 @@ def recorded_tables() -> dict[str, list[dict]]:
 def speed_section() -> str:
     """The tables of all parts in Markdown, and the cost table computed from them."""
     tables = recorded_tables()
-    if TRAINING_TITLE in tables and PREPARATION_TITLE in tables:
+    if {TRAINING_TITLE, PREPARATION_TITLE, GPU_TITLE} <= tables.keys():
         [loop] = [row for row in tables[TRAINING_TITLE] if row["loop"] == NOTEBOOK_LOOP]
         [preparation] = [row for row in tables[PREPARATION_TITLE] if row["stage"] == "all"]
-        tables["Computed cost of more tweets"] = cost_table(loop, preparation)
+        tables["Computed cost of more tweets"] = cost_table(loop, preparation, tables[GPU_TITLE][0])
     return "\n\n".join(f"### {title}\n\n{markdown_table(rows)}" for title, rows in tables.items()) + "\n"
 
 

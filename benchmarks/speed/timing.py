@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 MATRIX_SIZE = 2_048
@@ -42,28 +41,13 @@ def machine_limits(turns: int = 9) -> dict[str, float]:
     return {name: work[name] / seconds / 1e9 for name, seconds in median_seconds(actions, turns).items()}
 
 
-def operation_times(
-    make_steps: Callable[[int], object], num_steps: int, is_gpu: bool = False
-) -> tuple[dict[str, float], float]:
-    """A profile of steps.
+def operation_times(make_steps: Callable[[int], object], num_steps: int) -> dict[str, float]:
+    """Milliseconds per step of every operation on the CPU, the longest first.
 
     Args:
         make_steps: makes the number of steps that it is given.
-        is_gpu: count the time of kernels on the GPU instead of operations on the CPU.
-
-    Returns:
-        milliseconds per step of every operation, the longest first, and the wall time of a step in milliseconds.
     """
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_gpu else [])]
-    with profile(activities=activities) as profiler:
-        started = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         make_steps(num_steps)
-        if is_gpu:
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - started
-    # Operations on the CPU also carry the time of their kernels, which are events of their own.
-    counted = DeviceType.CUDA if is_gpu else DeviceType.CPU
-    time_of = "self_device_time_total" if is_gpu else "self_cpu_time_total"
-    events = [event for event in profiler.key_averages() if event.device_type == counted]
-    times = {event.key: getattr(event, time_of) / 1e3 / num_steps for event in events}
-    return dict(sorted(times.items(), key=lambda item: -item[1])), 1e3 * seconds / num_steps
+    times = {event.key: event.self_cpu_time_total / 1e3 / num_steps for event in profiler.key_averages()}
+    return dict(sorted(times.items(), key=lambda item: -item[1]))

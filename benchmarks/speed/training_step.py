@@ -72,7 +72,7 @@ def step_profile(texts: list[str]) -> list[dict]:
     for name, loop in {"usual": USUAL, "ours": NOTEBOOK}.items():
         running = RunningLoop(loop, texts, train_tokenizer(texts, loop.vocab_size))
         several_steps(running)
-        times, _ = operation_times(partial(several_steps, running), STEPS_IN_TURN)
+        times = operation_times(partial(several_steps, running), STEPS_IN_TURN)
         total = sum(times.values())
         rows += [
             {"loop": name, "operation": operation, "ms per step": round(value, 1), "share": f"{value / total:.0%}"}
