@@ -36,7 +36,7 @@ for other languages, for longer texts, or to answer questions. Do not present it
 - Cleaning: version {data.get("cleaning", 1)}
 - Row counts: {counts}
 - Started from: {_start_of(meta)}
-- Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training, at commit {meta["git_commit"]}
+- Created: {meta["created"]} after {meta["duration_seconds"]:.0f} s of training; saved at commit {meta["git_commit"]}
 
 Cleaned texts are lower-case words of a to z and digits, without mentions and URLs. The tweets belong to their authors.
 

@@ -440,7 +440,7 @@ def test_the_model_card_shows_scores_with_their_intervals():
     assert "- Corpus: made-up (made.csv), split seed 7" in lines
     assert "- sha256 of the corpus: `abc123`" in lines
     assert "- Row counts: rows read 4,000; bad rows 2" in lines
-    assert any(line.endswith("after 12 s of training, at commit c0ffee") for line in lines)
+    assert any(line.endswith("after 12 s of training; saved at commit c0ffee") for line in lines)
 
 
 def test_the_model_card_lists_nested_scores():

@@ -1,20 +1,15 @@
-"""The tables of the endpoints: verdicts, the sign of a difference in groups of tweets, and the check of the metrics."""
+"""The tables of the endpoints: verdicts, whether they hold in groups of tweets, and the check of the metrics."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from src.evaluation.endpoints import JUNK_WORDS, chosen_tests, rising_metrics
 from src.evaluation.verdicts import KNOWN_METRICS, SECONDARY, PairedTest, Verdict, verdicts
 from src.report.tables import UNKNOWN
 from src.report.verdicts import rounded
-
-Sign = Literal["same", "opposite", "none"]
-# By the product of two signs.
-SIGNS: dict[int, Sign] = {1: "same", -1: "opposite", 0: "none"}
 
 
 def verdict_table(tests: Iterable[Mapping], pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
@@ -52,51 +47,57 @@ def _with_interval(test: PairedTest) -> str:
     return f"{rounded(test.value)} ({rounded(test.low)} to {rounded(test.high)})"
 
 
-def signs_by_group(record: Mapping, a: str, b: str, metric: str) -> dict[tuple[str, str], Sign]:
-    """Whether the difference of two systems has the same sign in each group of tweets as on all tweets.
+def agreement_by_group(record: Mapping, verdict: Verdict) -> dict[tuple[str, str], bool | None]:
+    """Whether the difference of two systems in each group of tweets agrees with the verdict on all tweets.
 
-    A difference of zero and an undefined one have no sign.
+    After "better" or "worse" it agrees if it has the same sign as on all tweets; after "equivalent", if its size is
+    below the margin times the score of b in this group.
 
     Args:
-        record: a comparison with its `tests` and `strata`.
-        a, b: names of two systems whose differences are in the strata.
-        metric: the id of an endpoint.
+        record: a comparison with its `strata`.
 
     Returns:
-        a sign by what is grouped and by group, for the groups with tweets that both systems completed or typed. It is
-        empty if the two were not compared in this metric.
+        by what is grouped and by group, for the groups with tweets that both systems completed or typed. None stands
+        for a difference of zero after "better" or "worse", and for an undefined one.
     """
-    on_all = [_sign(test["value"]) for test in chosen_tests(record["tests"], [(a, b)], [metric])]
-    return {
-        (by, group): SIGNS[_sign(one["value"]) * sign]
-        for by, groups in record["strata"].items()
-        for group, stratum in groups.items()
-        for one in stratum["differences"]
-        for sign in on_all
-        if (one["a"], one["b"], one["metric"]) == (a, b, metric)
-    }
+    a, b, metric = verdict.a, verdict.b, verdict.metric.id
+    found = {}
+    for by, groups in record["strata"].items():
+        for group, stratum in groups.items():
+            for one in stratum["differences"]:
+                if (one["a"], one["b"], one["metric"]) == (a, b, metric):
+                    found[by, group] = _agrees(verdict, one["value"], stratum["scores"][b][metric]["value"])
+    return found
 
 
-def _sign(value: float | None) -> int:
-    return 0 if value is None or math.isnan(value) else int(np.sign(value))
+def _agrees(verdict: Verdict, difference: float | None, baseline: float) -> bool | None:
+    if difference is None or math.isnan(difference):
+        return None
+    if verdict.kind == "equivalent":
+        return abs(difference) < verdict.margin * abs(baseline)
+    return None if difference == 0 else (difference > 0) == (verdict.test.value > 0)
 
 
 def strata_table(record: Mapping, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """One row for each verdict "better" or "worse": in how many groups the difference has the same sign, and where not.
+    """One row for each verdict but "undecided": in how many groups of tweets it holds, and where it does not.
 
     Args:
-        record, pairs: see `signs_by_group`.
+        record: a comparison with its `tests` and `strata`.
+        pairs: names of two systems whose differences are in the strata.
     """
     rows = {}
     for one in verdicts(chosen_tests(record["tests"], pairs)):
-        if one.kind in ("better", "worse"):
-            signs = signs_by_group(record, one.a, one.b, one.metric.id)
-            num_same = list(signs.values()).count("same")
-            opposite = [f"{by}: {group}" for (by, group), sign in signs.items() if sign == "opposite"]
+        if one.kind != "undecided":
+            agreement = agreement_by_group(record, one)
+            num_same = list(agreement.values()).count(True)
+            others = defaultdict(list)
+            for (by, group), agrees in agreement.items():
+                if agrees is False:
+                    others[by].append(group)
             rows[one.metric.title, one.a, one.b] = {
                 "verdict": one.kind,
-                "same sign in": f"{num_same} of {len(signs)} groups",
-                "opposite sign in": "; ".join(opposite) or UNKNOWN,
+                "holds in": f"{num_same} of {len(agreement)} groups",
+                "does not hold in": "; ".join(f"{by}: {', '.join(groups)}" for by, groups in others.items()) or UNKNOWN,
             }
     return _table(rows)
 

@@ -1,11 +1,11 @@
-"""The tables of verdicts, of signs in groups of tweets, and of the metrics that junk words raise."""
+"""The tables of verdicts, of groups of tweets in which they hold, and of the metrics that junk words raise."""
 
 import math
 
 import pytest
 
 from src.evaluation.verdicts import verdicts
-from src.report.endpoint_tables import junk_table, rising_sentence, signs_by_group, strata_table, verdict_table
+from src.report.endpoint_tables import agreement_by_group, junk_table, rising_sentence, strata_table, verdict_table
 
 CLEAR = {
     "low": 0.01,
@@ -62,30 +62,45 @@ def test_a_table_of_nothing_is_empty():
     assert strata_table({"tests": [], "strata": {}}, [("LSTM", "gpt")]).empty
 
 
-def record(*values: float | None, overall: float | None = 0.02) -> dict:
+def record(*values: float | None, overall: float = 0.02, score: float = 0.4, **changes) -> dict:
+    """A record of two systems whose differences in the groups are `values`, with the score of the second one there."""
+    scores = {"gpt": {"rouge1": {"value": score}}}
     groups = {
-        f"group {i}": {"differences": [{"a": "LSTM", "b": "gpt", "metric": "rouge1", "value": value}]}
+        f"group {i}": {"scores": scores, "differences": [{"a": "LSTM", "b": "gpt", "metric": "rouge1", "value": value}]}
         for i, value in enumerate(values)
     }
-    groups["empty"] = {"differences": []}
-    return {"tests": [made_test("rouge1", value=overall)], "strata": {"words": groups}}
+    groups["empty"] = {"scores": {}, "differences": []}
+    return {"tests": [made_test("rouge1", value=overall, **changes)], "strata": {"words": groups}}
 
 
-def test_signs_are_compared_with_that_on_all_tweets():
-    found = signs_by_group(record(0.5, -0.5, 0.0, None, math.nan), "LSTM", "gpt", "rouge1")
-    assert list(found) == [("words", f"group {i}") for i in range(5)]
-    assert list(found.values()) == ["same", "opposite", "none", "none", "none"]
-    negative = signs_by_group(record(0.5, -0.5, overall=-0.02), "LSTM", "gpt", "rouge1")
-    assert list(negative.values()) == ["opposite", "same"]
-    assert set(signs_by_group(record(0.5, overall=None), "LSTM", "gpt", "rouge1").values()) == {"none"}
+def agreement(found: dict) -> list[bool | None]:
+    [verdict] = verdicts(found["tests"])
+    by_group = agreement_by_group(found, verdict)
+    assert list(by_group) == [("words", f"group {i}") for i in range(len(by_group))]
+    return list(by_group.values())
 
 
-@pytest.mark.parametrize(("a", "b", "metric"), [("LSTM", "nobody", "rouge1"), ("LSTM", "gpt", "rouge2")])
-def test_systems_that_were_not_compared_have_no_signs(a, b, metric):
-    assert signs_by_group(record(0.5), a, b, metric) == {}
+def test_better_holds_where_the_difference_has_the_same_sign():
+    assert agreement(record(0.5, -0.5, 0.0, None, math.nan)) == [True, False, None, None, None]
+    assert agreement(record(0.5, -0.5, overall=-0.02, low=-0.03, high=-0.01)) == [False, True]
 
 
-def test_the_table_of_groups_shows_better_and_worse_and_where_the_sign_is_opposite():
+EQUIVALENT = {"low": -0.01, "high": 0.01, "low_90": -0.008, "high_90": 0.008, "p_value": 1.0}
+
+
+def test_equivalent_holds_where_the_difference_is_within_the_margin_of_the_score_of_the_group():
+    values = (0.019, -0.019, 0.021, -0.021, 0.0, None)
+    assert agreement(record(*values, **EQUIVALENT)) == [True, True, False, False, True, None]
+    assert agreement(record(*values, score=1.0, **EQUIVALENT)) == [True, True, True, True, True, None]
+
+
+@pytest.mark.parametrize(("b", "metric"), [("nobody", "rouge1"), ("gpt", "rouge2")])
+def test_systems_that_were_not_compared_in_groups_agree_nowhere(b, metric):
+    [verdict] = verdicts([made_test(metric, b=b)])
+    assert agreement_by_group(record(0.5), verdict) == {}
+
+
+def test_the_table_of_groups_shows_where_each_verdict_holds():
     found = record(0.5, -0.5, 0.1, None)
     found["tests"].append(made_test("rouge2", p_value=0.5))
     [row] = strata_table(found, [("LSTM", "gpt")]).reset_index().to_dict("records")
@@ -94,10 +109,17 @@ def test_the_table_of_groups_shows_better_and_worse_and_where_the_sign_is_opposi
         "system": "LSTM",
         "compared with": "gpt",
         "verdict": "better",
-        "same sign in": "2 of 4 groups",
-        "opposite sign in": "words: group 1",
+        "holds in": "2 of 4 groups",
+        "does not hold in": "words: group 1",
     }
-    assert strata_table(record(0.5), [("LSTM", "gpt")])["opposite sign in"].tolist() == ["–"]
+    assert strata_table(record(0.5), [("LSTM", "gpt")])["does not hold in"].tolist() == ["–"]
+    [row] = strata_table(record(0.5, 0.0, **EQUIVALENT), [("LSTM", "gpt")]).to_dict("records")
+    assert row == {"verdict": "equivalent", "holds in": "1 of 2 groups", "does not hold in": "words: group 0"}
+
+
+def test_an_undecided_verdict_has_no_row():
+    undecided = record(0.5, low=-0.1, high=0.1, low_90=-0.1, high_90=0.1, p_value=0.5)
+    assert strata_table(undecided, [("LSTM", "gpt")]).empty
 
 
 def test_the_junk_table_shows_both_scores_and_what_rises():
