@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for, and return the exit status."""
     n = 1 if options.n is None else options.n
-    check_request(n, MAX_NEW_TOKENS)
+    check_request([], n, MAX_NEW_TOKENS)
     left_out = frozenset() if options.allow_offensive_words else offensive_words()
     if options.run is None:
         run_dir = best_run("lstm_lm", models_dir=options.models_dir)

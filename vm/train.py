@@ -138,7 +138,10 @@ def main() -> None:
     parser.add_argument("notebook", choices=TRAININGS)
     parser.add_argument("changes", nargs="*", metavar="NAME=VALUE")
     arguments = parser.parse_args()
-    values = parameters(arguments.notebook, arguments.changes)
+    try:
+        values = parameters(arguments.notebook, arguments.changes)
+    except ValueError as error:
+        parser.error(str(error))
     # The notebooks' folders are relative to theirs.
     os.chdir(VM)
     processes = PartialState(cpu=not torch.cuda.is_available())

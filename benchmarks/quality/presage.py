@@ -63,7 +63,7 @@ class Presage:
 
         Presage tells no probabilities.
         """
-        check_request(n, max_new_tokens)
+        check_request(prefixes, n, max_new_tokens)
         # Some suggestions are equal after cleaning.
         self._call("config_set", self.handle, SUGGESTIONS.encode(), str(2 * n).encode())
         split = [split_prefix(prefix, i, half_typed, True) for i, prefix in enumerate(prefixes)]

@@ -111,11 +111,12 @@ class Completer:
             capitals fill all beams.
 
         Raises:
+            TypeError: `prefixes` is one text instead of a list.
             ValueError: n or `max_new_tokens` is less than 1; n is more than the samples of "mbr"; there is a memory
                 and not exactly one prefix; the model is in training mode or has too few positions.
             PrefixError: as from `src.text.prefixes.split_prefix`.
         """
-        check_request(n, max_new_tokens)
+        check_request(prefixes, n, max_new_tokens)
         self._check(prefixes, n)
         prompts = self._prompts(prefixes, half_typed, max_new_tokens)
         batch_size = max(1, min(BATCH_SIZE, 4 * BATCH_SIZE // self.decoding.num_continuations(n)))

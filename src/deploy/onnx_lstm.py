@@ -100,7 +100,7 @@ class OnnxLSTM:
             ValueError: n or `max_new_tokens` is less than 1.
             PrefixError: as from `src.text.prefixes.split_prefix`.
         """
-        check_request(n, max_new_tokens)
+        check_request(prefixes, n, max_new_tokens)
         split = [split_prefix(prefix, i, half_typed, self.completes_first_words) for i, prefix in enumerate(prefixes)]
         min_probability = self.min_probability if half_typed else 0.0
         limits = [(n, token_limit(max_new_tokens, typed), min_probability) for _, typed in split]

@@ -83,9 +83,10 @@ def record_suggestions(
         max_new_tokens: maximum number of tokens in a suggestion.
 
     Raises:
+        TypeError: `texts` is one text instead of a list.
         ValueError: there are no texts; a text is empty or not cleaned; n or `max_new_tokens` is less than 1.
     """
-    check_request(n, max_new_tokens)
+    check_request(texts, n, max_new_tokens)
     _check_texts(texts)
     right_words = np.full((sum(map(count_letters, texts)), n), -1)
     probabilities = np.full(right_words.shape, np.nan)

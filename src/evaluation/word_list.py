@@ -43,7 +43,7 @@ class WordList:
             ValueError: n or `max_new_tokens` is less than 1.
             PrefixError: as from `src.text.prefixes.split_prefix`.
         """
-        check_request(n, max_new_tokens)
+        check_request(prefixes, n, max_new_tokens)
         return [self._suggestions(split_prefix(prefix, i, half_typed, True)[1], n) for i, prefix in enumerate(prefixes)]
 
     def _suggestions(self, typed: str, n: int) -> list[Completion]:

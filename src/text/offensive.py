@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import takewhile
 
 from src.text.cleaning import clean_string
-from src.text.prefixes import MAX_NEW_TOKENS, Completion, TweetCompleter
+from src.text.prefixes import MAX_NEW_TOKENS, Completion, TweetCompleter, check_request
 
 PACKAGE = "better-profanity==0.7.0"
 # Listed words that may be suggested.
@@ -103,6 +103,7 @@ def complete_without(
         n completions for each prefix, best first. There are fewer if the completer finds no others, or too few among
         `MAX_FACTOR` times n. One that was cut keeps the confidence of the uncut one.
     """
+    check_request(prefixes, n, max_new_tokens)
     if not left_out:
         return complete(prefixes, n, half_typed, max_new_tokens)
     kept: list[list[Completion]] = [[] for _ in prefixes]

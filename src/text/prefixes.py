@@ -65,14 +65,22 @@ class TweetCompleter(Protocol):
             n completions for each prefix, best first; fewer only if the search finds no others.
 
         Raises:
+            TypeError: `prefixes` is one text instead of a list.
             ValueError: n or `max_new_tokens` is less than 1.
             PrefixError: as from `split_prefix`.
         """
         ...
 
 
-def check_request(n: int, max_new_tokens: int) -> None:
-    """Raise a ValueError unless a completer can give n suggestions of at most `max_new_tokens` tokens."""
+def check_request(prefixes: Sequence[str], n: int, max_new_tokens: int) -> None:
+    """Check that a completer can give n suggestions of at most `max_new_tokens` tokens for each prefix.
+
+    Raises:
+        TypeError: `prefixes` is one text. Each of its letters would be completed.
+        ValueError: a number is below 1.
+    """
+    if isinstance(prefixes, str):
+        raise TypeError(f"prefixes is one text, {prefixes[:40]!r}: give a list of texts")
     if n < 1:
         raise ValueError(f"n is {n}: ask for at least one suggestion")
     if max_new_tokens < 1:

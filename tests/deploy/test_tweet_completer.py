@@ -111,6 +111,7 @@ def test_a_suggestion_has_at_most_max_new_tokens(completer):
     ("arguments", "error", "message"),
     [
         ({"n": 0}, ValueError, "n is 0: ask for at least one suggestion"),
+        ({"prefixes": "so very"}, TypeError, "prefixes is one text, 'so very': give a list of texts"),
         ({"max_new_tokens": 0}, ValueError, "max_new_tokens is 0: a suggestion has at least one token"),
         (
             {"prefixes": ["so very", "привет"]},

@@ -119,8 +119,11 @@ def test_the_errors_are_those_of_the_completer(completer):
     filtered = FilteredCompleter(completer, offensive_words())
     with pytest.raises(PrefixError, match=r"^prefix 1 \('привет'\) has no letters"):
         filtered.complete(["what the", "привет"])
-    with pytest.raises(ValueError, match="n is 0"):
-        filtered.complete(["what the"], 0)
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"n is {n}"):
+            filtered.complete(["what the"], n)
+    with pytest.raises(TypeError, match="prefixes is one text, 'what the'"):
+        filtered.complete("what the", 1)
 
 
 @given(

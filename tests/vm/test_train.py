@@ -17,7 +17,7 @@ from src.runs import run_metadata
 from src.text.calibration import CALIBRATION_FILE, load_calibration
 from src.training.train import TrainingSettings
 from tests.processes import ON_CPUS, TWO_PROCESSES
-from vm.train import finetuning_settings, parameters, train_the_lstm, training_settings
+from vm.train import finetuning_settings, main, parameters, train_the_lstm, training_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -74,6 +74,13 @@ def test_fine_tuning_counts_every_token_in_one_pass():
 def test_an_unknown_or_malformed_parameter_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         parameters("solution_lstm", [change])
+
+
+def test_the_command_refuses_it_in_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["vm.train", "solution_lstm", "batch_sise=64"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2 and "error: solution_lstm has no parameter 'batch_sise'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
