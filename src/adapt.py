@@ -197,7 +197,7 @@ def prepare(path: Path, text_column: str | None, first_dir: Path) -> tuple[First
     counts, name = first.tweets.counts, first_dir.resolve().name
     splits = f"{counts['train']:,} training, {counts['val']:,} validation, {counts['test']:,} test"
     rows = f"{corpus.source}: {counts['rows_read']:,} rows."
-    say(f"{rows} Different tweets of two words or more: {splits}.", f"Starting from {name}.")
+    say(f"{rows} Different tweets of two words or more: {splits}.", *corpus.unused_lines(), f"Starting from {name}.")
     if counts["read_by_first_run"]:
         say(f"Validation and test tweets that {name} has read are left out: {counts['read_by_first_run']:,}.")
     return first, corpus_record(corpus, first.tweets)

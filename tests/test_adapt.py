@@ -260,6 +260,43 @@ def test_the_column_of_a_table_is_named(models_dir, tmp_path, capsys):
     assert read_meta(new_run_in(models_dir))["data"]["counts"]["train"] == 16
 
 
+@pytest.mark.parametrize(
+    ("name", "lines", "said"),
+    [
+        (
+            "tweets.csv",
+            ["number,words", *(f"{i},{text}" for i, text in enumerate(own_tweets(40))), "short", "5,", "short"],
+            [
+                "Bad rows, not used: 2. The first is line 42: 1 columns instead of 2.",
+                "Rows left out: 1 (without text).",
+            ],
+        ),
+        (
+            "tweets.jsonl",
+            [*(json.dumps({"words": text}) for text in own_tweets(40)), '{"words": "cut'],
+            ["Bad rows, not used: 1. The first is line 41: no JSON object with the field 'words'."],
+        ),
+    ],
+)
+def test_rows_that_are_not_used_are_said(models_dir, tmp_path, capsys, monkeypatch, name, lines, said):
+    assert printed_before_training(write_text(tmp_path / name, lines), models_dir, capsys, monkeypatch, "words") == said
+
+
+def test_retweets_that_are_left_out_are_said(models_dir, tmp_path, capsys, monkeypatch):
+    path = write_archive(tmp_path / "tweets.js", [*own_tweets(40), "RT @bob: good morning", "RT @bob: good night"])
+    assert printed_before_training(path, models_dir, capsys, monkeypatch) == ["Rows left out: 2 (retweets)."]
+
+
+def printed_before_training(path, models_dir, capsys, monkeypatch, text_column=None) -> list[str]:
+    """What is printed between the number of tweets and the first run."""
+    monkeypatch.setattr(src.adapt, "train", lambda *_: sys.exit(0))
+    with pytest.raises(SystemExit):
+        adapt(path, models_dir, *(["--text-column", text_column] if text_column else []))
+    first, *said, last = capsys.readouterr().out.splitlines()
+    assert "32 training, 4 validation, 4 test." in first and last == f"Starting from {FIRST}."
+    return said
+
+
 # Interruptions
 
 KILLED = """

@@ -74,6 +74,17 @@ class Corpus:
         """The number of rows that gave no tweet, by reason: "bad_rows", then those of `left_out`."""
         return {"bad_rows": len(self.bad_rows), **self.left_out}
 
+    def unused_lines(self) -> list[str]:
+        """Say which rows gave no tweet: a sentence on bad rows, and one on rows that were left out on purpose."""
+        lines = []
+        if self.bad_rows:
+            first = self.bad_rows[0]
+            lines.append(f"Bad rows, not used: {len(self.bad_rows):,}. The first is line {first.line}: {first.reason}.")
+        if self.left_out:
+            numbers = (f"{number:,} ({reason.replace('_', ' ')})" for reason, number in self.left_out.items())
+            lines.append(f"Rows left out: {', '.join(numbers)}.")
+        return lines
+
     def record(self) -> dict:
         """Describe the corpus in JSON types, with the first 20 bad rows at most.
 
