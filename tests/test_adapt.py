@@ -324,7 +324,7 @@ def test_a_killed_command_resumes_and_ends_with_the_same_weights(adapted, models
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert {one.name for one in models_dir.iterdir()} == {FIRST, CHECKPOINTS}
-    last = max(int(one.name.split("-")[1]) for one in (models_dir / CHECKPOINTS / "training").glob("checkpoint-*"))
+    last = max(int(one.name.split("-")[1]) for one in (models_dir / CHECKPOINTS).glob("*/training/checkpoint-*"))
     steps = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ProgressBar, "on_step_begin", lambda self, args, state, *_, **__: steps.append(state.global_step))
@@ -349,7 +349,8 @@ def test_after_ctrl_c_nothing_is_trained_again(adapted, models_dir, capsys, step
         patch.setattr(src.adapt, step, interrupt)
         adapt(path, models_dir)
     assert stopped.value.code == 130
-    sentence = f"To give up, delete {models_dir / CHECKPOINTS}."
+    [unfinished] = (models_dir / CHECKPOINTS).iterdir()
+    sentence = f"To give up, delete {unfinished}."
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"Interrupted. Run the same command again: training resumes from its last evaluation. {sentence}"
     )
@@ -358,6 +359,46 @@ def test_after_ctrl_c_nothing_is_trained_again(adapted, models_dir, capsys, step
         patch.setattr(ProgressBar, "on_step_begin", lambda *_, **__: pytest.fail("trained again"))
         adapt(path, models_dir)
     assert all(map(torch.equal, weights(new_run_in(models_dir)).values(), weights(expected).values()))
+
+
+@pytest.fixture
+def interrupted(models_dir, tmp_path, monkeypatch) -> tuple[Path, dict[str, bytes]]:
+    """A file of tweets whose adaptation was interrupted after training, and what this has left."""
+    path = write_text(tmp_path / "first.txt", own_tweets(20))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(src.adapt, "save_run", interrupt)
+        adapt(path, models_dir)
+    return path, files_in(models_dir / CHECKPOINTS)
+
+
+def test_adapting_to_other_tweets_keeps_the_checkpoints_of_an_interrupted_command(
+    models_dir, tmp_path, interrupted, monkeypatch
+):
+    path, left = interrupted
+    assert any("checkpoint-" in name or "result" in name for name in left)
+    adapt(write_text(tmp_path / "second.txt", own_tweets(30)[20:]), models_dir)
+    assert files_in(models_dir / CHECKPOINTS) == left
+    monkeypatch.setattr(ProgressBar, "on_step_begin", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.chdir(tmp_path)
+    adapt(Path(path.name), models_dir)
+    assert not (models_dir / CHECKPOINTS).exists()
+
+
+def test_ctrl_c_before_training_says_that_nothing_was_begun_whatever_another_command_has_left(
+    models_dir, tmp_path, interrupted, monkeypatch, capsys
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(src.adapt, "load_corpus", interrupt)
+    with pytest.raises(SystemExit):
+        adapt(write_text(tmp_path / "second.txt", own_tweets(20)), models_dir)
+    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted. Nothing was begun."
+    assert files_in(models_dir / CHECKPOINTS) == interrupted[1]
 
 
 def test_ctrl_c_before_training_leaves_nothing(models_dir, tmp_path, monkeypatch, capsys):
