@@ -104,8 +104,9 @@ def adapt(options: argparse.Namespace) -> None:
         ValueError, OSError, TrainingError: with one sentence that says what is wrong and what to do.
     """
     path, models_dir = Path(os.path.expanduser(options.path)), Path(options.models_dir)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no {path}: give the file of your tweets, such as data/tweets.js")
+    if not options.path or not path.exists():
+        missing = f"There is no {path}" if options.path else "No file was named"
+        raise FileNotFoundError(f"{missing}: give the file of your tweets, such as data/tweets.js")
     first_dir = run_with_device(options.first_run, models_dir)
     before = DeviceLM(first_dir / DEVICE_DIR, allow_offensive_words=True)
     with only_command(models_dir):

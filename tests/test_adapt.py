@@ -544,6 +544,17 @@ def test_a_wrong_path_a_wrong_run_and_too_few_tweets_are_refused(models_dir, tmp
     assert refusal(path, models_dir, "--from", "lstm_lm-none").startswith("there is no run 'lstm_lm-none'")
 
 
+def test_an_empty_path_and_an_unknown_home_are_refused(models_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "private.csv", ["a,b"])
+    advice = "give the file of your tweets, such as data/tweets.js"
+    arguments = ["--models-dir", str(models_dir), "--from", FIRST]
+    for path, said in (("", "No file was named"), ("~nouser/x", "There is no ~nouser/x")):
+        with pytest.raises(SystemExit) as stopped:
+            main([path, *arguments])
+        assert stopped.value.code == f"{said}: {advice}"
+
+
 def test_a_first_run_without_n_grams_is_refused_before_training(models_dir, tmp_path):
     path = write_text(tmp_path / "tweets.txt", own_tweets(20))
     shutil.rmtree(models_dir / FIRST / DEVICE_DIR)
