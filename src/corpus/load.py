@@ -147,7 +147,8 @@ def load_corpus(
             return replace(read_corpus(found), not_taken=not_taken)
     if path is not None or text_column is not None:
         wanted = "no tweets" if text_column is None else f"no tweets with a column {text_column!r}"
-        raise CorpusFormatError(f"{folders[0]} holds {wanted}. {_listed(not_taken)}".strip())
+        advice = "Put a file of tweets there; data/README.md lists the formats."
+        raise CorpusFormatError(f"{folders[0]} holds {wanted}. {_listed(not_taken) or advice}")
     if not_taken:
         logger.warning("No file in %s is used as corpus. %s", data_dir, _listed(not_taken))
     return replace(_fetch_corpus(data_dir, download_url), not_taken=not_taken)

@@ -39,7 +39,7 @@ def table_rows(source: Source, text_column: str) -> Iterator[Row]:
     header_line, header = next(((i, line) for i, line in enumerate(lines, start=1) if line.strip()), (0, ""))
     if ROW_START.match(header):
         raise CorpusFormatError(
-            f"{source.name} is in Sentiment140's format, without a header; leave text_column at None to read it."
+            f"{source.name} is in Sentiment140's format, without a header; read it without text_column."
         )
     try:
         delimiter, columns = _split_header(header, text_column)

@@ -61,6 +61,8 @@ def read_batches(path: str | Path, digest: "hashlib._Hash", text_column: str | N
     """
     path = Path(path)
     if not path.is_file():
+        if path.exists():
+            raise CorpusFormatError(f"{path} is no regular file; save the tweets as a file and use that.")
         raise FileNotFoundError(f"There is no tweet file {path}; check the path, or give none to use the best corpus.")
     parts, num_tweets = parts_of(path), 0
     for part in parts:
@@ -101,7 +103,7 @@ def _rows(source: Source, suffix: str, text_column: str | None) -> tuple[str, It
     """Choose the reader by the beginning of the file; any other text file is read line by line if it is a .txt."""
     if is_archive(source):
         if text_column is not None:
-            raise CorpusFormatError(f"{source.name} is a personal archive; leave text_column at None to read it.")
+            raise CorpusFormatError(f"{source.name} is a personal archive; read it without text_column.")
         return OWN_TWEETS, archive_rows(source)
     if JSON_START.match(source.head()):
         return OWN_TWEETS, json_rows(source, text_column)

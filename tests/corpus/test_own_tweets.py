@@ -108,7 +108,7 @@ def test_a_named_column_of_a_file_without_a_header_shows_no_tweet(tmp_path):
     for content in (row(1, "a private text"), row(1, "a private text").replace('","', '";"')):
         path = write(tmp_path / "training.csv", content)
         with pytest.raises(
-            CorpusFormatError, match="Sentiment140's format, without a header; leave text_column"
+            CorpusFormatError, match=r"Sentiment140's format, without a header; read it without text_column\."
         ) as refusal:
             load_corpus(path, text_column="text")
         assert "private" not in str(refusal.value)
@@ -224,7 +224,7 @@ def test_a_damaged_or_other_file_of_an_archive_is_refused(tmp_path, content, mes
 
 
 def test_a_named_column_in_an_archive_is_refused(tmp_path):
-    with pytest.raises(CorpusFormatError, match=r"tweets\.js is a personal archive; leave text_column at None"):
+    with pytest.raises(CorpusFormatError, match=r"tweets\.js is a personal archive; read it without text_column\."):
         load_corpus(write(tmp_path / "tweets.js", archive(tweet("one"))), text_column="body")
 
 
