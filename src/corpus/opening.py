@@ -192,9 +192,8 @@ def _members(archive: zipfile.ZipFile, file_name: str) -> list[zipfile.ZipInfo]:
     chosen = training_members(archive) or parts or not_test or others
     if len(chosen) != 1 and chosen is not parts:
         held = f", but {', '.join(map(shortened, names[:3]))}" if names and not chosen else ""
-        raise CorpusFormatError(
-            f"{file_name} holds {len(chosen)} csv or JSON files{held}; zip only the one with the tweets, or unpack it."
-        )
+        advice = "zip only the one with the tweets, or unpack it" if chosen else UNPACK
+        raise CorpusFormatError(f"{file_name} holds {len(chosen)} csv or JSON files{held}; {advice}.")
     members = [archive.getinfo(name) for name in chosen]
     for member in members:
         _refuse_dangerous(member, file_name)
