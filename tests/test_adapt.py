@@ -382,6 +382,9 @@ def test_adapting_to_other_tweets_keeps_the_checkpoints_of_an_interrupted_comman
     assert any("checkpoint-" in name or "result" in name for name in left)
     adapt(write_text(tmp_path / "second.txt", own_tweets(30)[20:]), models_dir)
     assert files_in(models_dir / CHECKPOINTS) == left
+    # A run that is finished in the same second would get the same name.
+    [other] = {one.name for one in models_dir.iterdir()} - {FIRST, CHECKPOINTS}
+    (models_dir / other).rename(tmp_path / other)
     monkeypatch.setattr(ProgressBar, "on_step_begin", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.chdir(tmp_path)
     adapt(Path(path.name), models_dir)
