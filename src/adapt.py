@@ -1,16 +1,18 @@
 """Adapt the LSTM to your own tweets: `python -m src.adapt PATH`, or `make adapt CORPUS=PATH`.
 
-Nothing leaves the machine. Until all is done, everything that is written lies in `models/.checkpoints-adapt`; then the
-finished run folder is moved to `models` and the rest is deleted.
+Nothing leaves the machine. Until all is done, everything that is written lies in a folder inside
+`models/.checkpoints-adapt`; then the finished run folder is moved to `models` and the rest is deleted.
 """
 
 import argparse
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError, TrainingError) as error:
         sys.exit(sentence(error))
     except KeyboardInterrupt:
-        folder = Path(options.models_dir) / CHECKPOINTS
+        folder = work_folder(options)
         resume = "Run the same command again: training resumes from its last evaluation. To give up, delete"
         print("\nInterrupted.", f"{resume} {folder}." if folder.exists() else "Nothing was begun.", file=sys.stderr)
         sys.exit(130)
@@ -101,18 +103,27 @@ def adapt(options: argparse.Namespace) -> None:
     Raises:
         ValueError, OSError, TrainingError: with one sentence that says what is wrong and what to do.
     """
-    path, models_dir = Path(options.path).expanduser(), Path(options.models_dir)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no {path}: give the file of your tweets, such as data/tweets.js")
+    path, models_dir = Path(os.path.expanduser(options.path)), Path(options.models_dir)
+    if not options.path or not path.exists():
+        missing = f"There is no {path}" if options.path else "No file was named"
+        raise FileNotFoundError(f"{missing}: give the file of your tweets, such as data/tweets.js")
     first_dir = run_with_device(options.first_run, models_dir)
     before = DeviceLM(first_dir / DEVICE_DIR, allow_offensive_words=True)
-    with only_command(models_dir) as folder:
+    with only_command(models_dir):
+        folder = work_folder(options)
         first, data = prepare(path, options.text_column, first_dir)
         run_dir, train_texts = train(first, data, folder)
         compare(before, run_dir, train_texts, first, data)
         finished = run_dir.rename(models_dir / run_dir.name)
         shutil.rmtree(folder)
     say(*closing_lines(finished, first_dir))
+
+
+def work_folder(options: argparse.Namespace) -> Path:
+    """The folder for the checkpoints of this command. Each command has its own, so none deletes another's."""
+    path = os.path.realpath(os.path.expanduser(options.path))
+    command = repr((path, options.text_column, options.first_run))
+    return Path(options.models_dir) / CHECKPOINTS / sha256(command.encode()).hexdigest()[:8]
 
 
 @contextmanager
@@ -197,7 +208,7 @@ def prepare(path: Path, text_column: str | None, first_dir: Path) -> tuple[First
     counts, name = first.tweets.counts, first_dir.resolve().name
     splits = f"{counts['train']:,} training, {counts['val']:,} validation, {counts['test']:,} test"
     rows = f"{corpus.source}: {counts['rows_read']:,} rows."
-    say(f"{rows} Different tweets of two words or more: {splits}.", f"Starting from {name}.")
+    say(f"{rows} Different tweets of two words or more: {splits}.", *corpus.unused_lines(), f"Starting from {name}.")
     if counts["read_by_first_run"]:
         say(f"Validation and test tweets that {name} has read are left out: {counts['read_by_first_run']:,}.")
     return first, corpus_record(corpus, first.tweets)

@@ -260,6 +260,43 @@ def test_the_column_of_a_table_is_named(models_dir, tmp_path, capsys):
     assert read_meta(new_run_in(models_dir))["data"]["counts"]["train"] == 16
 
 
+@pytest.mark.parametrize(
+    ("name", "lines", "said"),
+    [
+        (
+            "tweets.csv",
+            ["number,words", *(f"{i},{text}" for i, text in enumerate(own_tweets(40))), "short", "5,", "short"],
+            [
+                "Bad rows, not used: 2. The first is line 42: 1 columns instead of 2.",
+                "Rows left out: 1 (without text).",
+            ],
+        ),
+        (
+            "tweets.jsonl",
+            [*(json.dumps({"words": text}) for text in own_tweets(40)), '{"words": "cut'],
+            ["Bad rows, not used: 1. The first is line 41: no JSON object with the field 'words'."],
+        ),
+    ],
+)
+def test_rows_that_are_not_used_are_said(models_dir, tmp_path, capsys, monkeypatch, name, lines, said):
+    assert printed_before_training(write_text(tmp_path / name, lines), models_dir, capsys, monkeypatch, "words") == said
+
+
+def test_retweets_that_are_left_out_are_said(models_dir, tmp_path, capsys, monkeypatch):
+    path = write_archive(tmp_path / "tweets.js", [*own_tweets(40), "RT @bob: good morning", "RT @bob: good night"])
+    assert printed_before_training(path, models_dir, capsys, monkeypatch) == ["Rows left out: 2 (retweets)."]
+
+
+def printed_before_training(path, models_dir, capsys, monkeypatch, text_column=None) -> list[str]:
+    """What is printed between the number of tweets and the first run."""
+    monkeypatch.setattr(src.adapt, "train", lambda *_: sys.exit(0))
+    with pytest.raises(SystemExit):
+        adapt(path, models_dir, *(["--text-column", text_column] if text_column else []))
+    first, *said, last = capsys.readouterr().out.splitlines()
+    assert "32 training, 4 validation, 4 test." in first and last == f"Starting from {FIRST}."
+    return said
+
+
 # Interruptions
 
 KILLED = """
@@ -287,7 +324,7 @@ def test_a_killed_command_resumes_and_ends_with_the_same_weights(adapted, models
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert {one.name for one in models_dir.iterdir()} == {FIRST, CHECKPOINTS}
-    last = max(int(one.name.split("-")[1]) for one in (models_dir / CHECKPOINTS / "training").glob("checkpoint-*"))
+    last = max(int(one.name.split("-")[1]) for one in (models_dir / CHECKPOINTS).glob("*/training/checkpoint-*"))
     steps = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ProgressBar, "on_step_begin", lambda self, args, state, *_, **__: steps.append(state.global_step))
@@ -312,7 +349,8 @@ def test_after_ctrl_c_nothing_is_trained_again(adapted, models_dir, capsys, step
         patch.setattr(src.adapt, step, interrupt)
         adapt(path, models_dir)
     assert stopped.value.code == 130
-    sentence = f"To give up, delete {models_dir / CHECKPOINTS}."
+    [unfinished] = (models_dir / CHECKPOINTS).iterdir()
+    sentence = f"To give up, delete {unfinished}."
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"Interrupted. Run the same command again: training resumes from its last evaluation. {sentence}"
     )
@@ -321,6 +359,49 @@ def test_after_ctrl_c_nothing_is_trained_again(adapted, models_dir, capsys, step
         patch.setattr(ProgressBar, "on_step_begin", lambda *_, **__: pytest.fail("trained again"))
         adapt(path, models_dir)
     assert all(map(torch.equal, weights(new_run_in(models_dir)).values(), weights(expected).values()))
+
+
+@pytest.fixture
+def interrupted(models_dir, tmp_path, monkeypatch) -> tuple[Path, dict[str, bytes]]:
+    """A file of tweets whose adaptation was interrupted after training, and what this has left."""
+    path = write_text(tmp_path / "first.txt", own_tweets(20))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(src.adapt, "save_run", interrupt)
+        adapt(path, models_dir)
+    return path, files_in(models_dir / CHECKPOINTS)
+
+
+def test_adapting_to_other_tweets_keeps_the_checkpoints_of_an_interrupted_command(
+    models_dir, tmp_path, interrupted, monkeypatch
+):
+    path, left = interrupted
+    assert any("checkpoint-" in name or "result" in name for name in left)
+    adapt(write_text(tmp_path / "second.txt", own_tweets(30)[20:]), models_dir)
+    assert files_in(models_dir / CHECKPOINTS) == left
+    # A run that is finished in the same second would get the same name.
+    [other] = {one.name for one in models_dir.iterdir()} - {FIRST, CHECKPOINTS}
+    (models_dir / other).rename(tmp_path / other)
+    monkeypatch.setattr(ProgressBar, "on_step_begin", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.chdir(tmp_path)
+    adapt(Path(path.name), models_dir)
+    assert not (models_dir / CHECKPOINTS).exists()
+
+
+def test_ctrl_c_before_training_says_that_nothing_was_begun_whatever_another_command_has_left(
+    models_dir, tmp_path, interrupted, monkeypatch, capsys
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(src.adapt, "load_corpus", interrupt)
+    with pytest.raises(SystemExit):
+        adapt(write_text(tmp_path / "second.txt", own_tweets(20)), models_dir)
+    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted. Nothing was begun."
+    assert files_in(models_dir / CHECKPOINTS) == interrupted[1]
 
 
 def test_ctrl_c_before_training_leaves_nothing(models_dir, tmp_path, monkeypatch, capsys):
@@ -464,6 +545,17 @@ def test_a_wrong_path_a_wrong_run_and_too_few_tweets_are_refused(models_dir, tmp
     assert "only 9 distinct tweets of two words or more are left" in refusal(path, models_dir)
     path = write_text(tmp_path / "more.txt", own_tweets(20))
     assert refusal(path, models_dir, "--from", "lstm_lm-none").startswith("there is no run 'lstm_lm-none'")
+
+
+def test_an_empty_path_and_an_unknown_home_are_refused(models_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "private.csv", ["a,b"])
+    advice = "give the file of your tweets, such as data/tweets.js"
+    arguments = ["--models-dir", str(models_dir), "--from", FIRST]
+    for path, said in (("", "No file was named"), ("~nouser/x", "There is no ~nouser/x")):
+        with pytest.raises(SystemExit) as stopped:
+            main([path, *arguments])
+        assert stopped.value.code == f"{said}: {advice}"
 
 
 def test_a_first_run_without_n_grams_is_refused_before_training(models_dir, tmp_path):

@@ -91,7 +91,8 @@ def _inspect(path: Path, text_column: str | None) -> tuple[list[Path], str]:
     with closing(read_batches(path, hashlib.sha256(), text_column)) as batches:
         corpus_name = next(batches).corpus_name
     if suffix == ".txt" and corpus_name == OWN_TWEETS and text_column is None:
-        raise CorpusFormatError(f"{path.name} may be any text; to read each line as a tweet, set corpus_path to it")
+        advice = "to read each line as a tweet, give the path of this file, not of its folder"
+        raise CorpusFormatError(f"{path.name} may be any text; {advice}")
     return parts_of(path), corpus_name
 
 

@@ -74,6 +74,17 @@ class Corpus:
         """The number of rows that gave no tweet, by reason: "bad_rows", then those of `left_out`."""
         return {"bad_rows": len(self.bad_rows), **self.left_out}
 
+    def unused_lines(self) -> list[str]:
+        """Say which rows gave no tweet: a sentence on bad rows, and one on rows that were left out on purpose."""
+        lines = []
+        if self.bad_rows:
+            first = self.bad_rows[0]
+            lines.append(f"Bad rows, not used: {len(self.bad_rows):,}. The first is line {first.line}: {first.reason}.")
+        if self.left_out:
+            numbers = (f"{number:,} ({reason.replace('_', ' ')})" for reason, number in self.left_out.items())
+            lines.append(f"Rows left out: {', '.join(numbers)}.")
+        return lines
+
     def record(self) -> dict:
         """Describe the corpus in JSON types, with the first 20 bad rows at most.
 
@@ -136,7 +147,8 @@ def load_corpus(
             return replace(read_corpus(found), not_taken=not_taken)
     if path is not None or text_column is not None:
         wanted = "no tweets" if text_column is None else f"no tweets with a column {text_column!r}"
-        raise CorpusFormatError(f"{folders[0]} holds {wanted}. {_listed(not_taken)}".strip())
+        advice = "Put a file of tweets there; data/README.md lists the formats."
+        raise CorpusFormatError(f"{folders[0]} holds {wanted}. {_listed(not_taken) or advice}")
     if not_taken:
         logger.warning("No file in %s is used as corpus. %s", data_dir, _listed(not_taken))
     return replace(_fetch_corpus(data_dir, download_url), not_taken=not_taken)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from src.corpus.rows import USE_A_KNOWN_FORMAT, CorpusFormatError, shortened
+from src.corpus.rows import CorpusFormatError, shortened
 
 SENTIMENT140_CSV = "training.1600000.processed.noemoticon.csv"
 SENTIMENT140_TEST_CSV = "testdata.manual.2009.06.14.csv"
@@ -100,8 +100,10 @@ class Source:
         while line := self.file.readline(max_bytes):
             number += 1
             if b"\0" in line or len(line) == max_bytes:
-                problem = "holds a NUL byte" if b"\0" in line else f"has {max_bytes:,} bytes or more"
-                raise CorpusFormatError(f"{self.name}, line {number} {problem}; {USE_A_KNOWN_FORMAT}.")
+                problem = f"has {max_bytes:,} bytes or more; use a file with at most one tweet per line"
+                if b"\0" in line:
+                    problem = "holds a NUL byte; export the file again as text in UTF-8"
+                raise CorpusFormatError(f"{self.name}, line {number} {problem}.")
             self.on_read(line)
             # A mark also stands inside a file that was put together from several.
             yield decode(line.removeprefix(BYTE_ORDER_MARK))
@@ -155,7 +157,9 @@ def _open_members(name: str, file: BinaryIO, on_read: OnRead) -> Iterator[list[S
 
 
 def refuse_known_formats(name: str, head: bytes) -> None:
-    """Raise CorpusFormatError if `head` begins a file of a known format that can't be read as tweets."""
+    """Raise CorpusFormatError if `head` begins a file of a known format that can't be read as tweets, or is empty."""
+    if not head.removeprefix(BYTE_ORDER_MARK).strip():
+        raise CorpusFormatError(f"{name} is empty; use another file.")
     for signature, kind, remedy in SIGNATURES:
         if head.startswith(signature):
             raise CorpusFormatError(f"{name} is {kind}; {remedy}.")
@@ -187,10 +191,9 @@ def _members(archive: zipfile.ZipFile, file_name: str) -> list[zipfile.ZipInfo]:
     parts = archive_parts(names)
     chosen = training_members(archive) or parts or not_test or others
     if len(chosen) != 1 and chosen is not parts:
-        held = f", but {', '.join(map(shortened, names[:3]))}" if names and not csvs else ""
-        raise CorpusFormatError(
-            f"{file_name} holds {len(csvs)} csv files{held}; zip only the csv with the tweets, or unpack it."
-        )
+        held = f", but {', '.join(map(shortened, names[:3]))}" if names and not chosen else ""
+        advice = "zip only the one with the tweets, or unpack it" if chosen else UNPACK
+        raise CorpusFormatError(f"{file_name} holds {len(chosen)} csv or JSON files{held}; {advice}.")
     members = [archive.getinfo(name) for name in chosen]
     for member in members:
         _refuse_dangerous(member, file_name)

@@ -33,13 +33,13 @@ def table_rows(source: Source, text_column: str) -> Iterator[Row]:
     """Read a csv with a header, separated by commas, semicolons or tabs.
 
     Raises:
-        CorpusFormatError: the header has no column `text_column`.
+        CorpusFormatError: the header has no column `text_column`, or two columns that are read have the same name.
     """
     lines = source.lines(decode_utf8_or_windows)
     header_line, header = next(((i, line) for i, line in enumerate(lines, start=1) if line.strip()), (0, ""))
     if ROW_START.match(header):
         raise CorpusFormatError(
-            f"{source.name} is in Sentiment140's format, without a header; leave text_column at None to read it."
+            f"{source.name} is in Sentiment140's format, without a header; read it without text_column."
         )
     try:
         delimiter, columns = _split_header(header, text_column)
@@ -47,6 +47,9 @@ def table_rows(source: Source, text_column: str) -> Iterator[Row]:
         raise CorpusFormatError(f"{source.name}, line {header_line} is no csv header ({error}).") from error
     if text_column not in columns:
         raise no_such_column(source.name, text_column, columns)
+    for name in (text_column, *USER_NAMES, *DATE_NAMES):
+        if (count := columns.count(name)) > 1:
+            raise CorpusFormatError(f"{source.name} has {count} columns {name!r}; rename or delete all but one.")
 
     def problem_of(fields: list[str]) -> str:
         return "" if len(fields) == len(columns) else f"{len(fields)} columns instead of {len(columns)}"
@@ -59,10 +62,16 @@ def json_rows(source: Source, text_column: str | None) -> Iterator[Row]:
     """Read JSON objects, one per line or in a list.
 
     Raises:
-        CorpusFormatError: the first object has no field `text_column`, or a list is not valid JSON.
+        CorpusFormatError: the first object has no field `text_column`, or a list is not valid JSON or has no objects.
     """
-    is_list = source.head().lstrip().startswith(b"[")
-    entries = enumerate(_parsed_list(source, source.content()), start=1) if is_list else _parsed_lines(source)
+    if source.head().lstrip().startswith(b"["):
+        parsed = _parsed_list(source, source.content())
+        if parsed and not any(isinstance(entry, dict) for entry in parsed):
+            advice = 'each tweet must be an object such as {"text": "good morning"}'
+            raise CorpusFormatError(f"{source.name} is a JSON list that holds no objects; {advice}.")
+        entries = enumerate(parsed, start=1)
+    else:
+        entries = _parsed_lines(source)
     for i, (number, entry) in enumerate(entries):
         entry = _unwrapped(entry)
         if i == 0 and isinstance(entry, dict) and text_column not in entry:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.corpus.opening import ARCHIVE_FILE, OnRead, Source, archive_parts, open_sources
+from src.corpus.opening import ARCHIVE_FILE, ZIPPED_SUFFIXES, OnRead, Source, archive_parts, open_sources
 from src.corpus.own_tweets import archive_rows, is_archive, json_rows, table_rows, text_rows
 from src.corpus.parquet import has_hub_columns, is_parquet, parquet_file, parquet_rows
 from src.corpus.rows import BadRow, Batch, CorpusFormatError, Row, batches
@@ -20,6 +20,8 @@ SHARD = re.compile(r"(.*?)\d+-of-(\d+)(?:-\w+)?\.parquet", re.IGNORECASE)
 NUMBERED = re.compile(r"\d+\.parquet", re.IGNORECASE)
 # Text that begins with a word in brackets is not JSON.
 JSON_START = re.compile(rb'\s*(?:\[\s*)?\{\s*"')
+# An empty object, or a list that is empty or begins with a string or a list. A tweet in a text file may begin so too.
+JSON_WITHOUT_FIELDS = re.compile(rb'\s*(?:(?:\[\s*)?\{\s*\}|\[\s*["\[\]])')
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -61,6 +63,8 @@ def read_batches(path: str | Path, digest: "hashlib._Hash", text_column: str | N
     """
     path = Path(path)
     if not path.is_file():
+        if path.exists():
+            raise CorpusFormatError(f"{path} is no regular file; save the tweets as a file and use that.")
         raise FileNotFoundError(f"There is no tweet file {path}; check the path, or give none to use the best corpus.")
     parts, num_tweets = parts_of(path), 0
     for part in parts:
@@ -98,15 +102,23 @@ def with_file_name(batch: Batch) -> Batch:
 
 
 def _rows(source: Source, suffix: str, text_column: str | None) -> tuple[str, Iterator[Row]]:
-    """Choose the reader by the beginning of the file; any other text file is read line by line if it is a .txt."""
+    """Choose the reader by the beginning of the file; any other text file is read line by line if it is a .txt.
+
+    Raises:
+        CorpusFormatError: the text column does not fit the format, or the ending does not tell what the file is.
+    """
     if is_archive(source):
         if text_column is not None:
-            raise CorpusFormatError(f"{source.name} is a personal archive; leave text_column at None to read it.")
+            raise CorpusFormatError(f"{source.name} is a personal archive; read it without text_column.")
         return OWN_TWEETS, archive_rows(source)
-    if JSON_START.match(source.head()):
+    head = source.head()
+    if JSON_START.match(head) or (suffix != ".txt" and JSON_WITHOUT_FIELDS.match(head)):
         return OWN_TWEETS, json_rows(source, text_column)
     if text_column is not None:
         return OWN_TWEETS, table_rows(source, text_column)
     if suffix == ".txt" and not is_sentiment140(source):
         return OWN_TWEETS, text_rows(source)
+    if suffix not in (".zip", ".js", *ZIPPED_SUFFIXES) and not is_sentiment140(source):
+        advice = "if each line is a tweet, give the file the ending .txt; if it is a table, set text_column"
+        raise CorpusFormatError(f"{source.name} may be any text; {advice} to its column of texts.")
     return SENTIMENT140, sentiment140_rows(source)

@@ -22,6 +22,8 @@ USE_A_KNOWN_FORMAT = (
     "column of texts; data/README.md lists all formats"
 )
 MAX_SHOWN_CHARACTERS = 30
+# Without a header, the columns are words of a person's tweets.
+MAX_SHOWN_COLUMNS = 10
 
 
 class CorpusFormatError(ValueError):
@@ -93,7 +95,7 @@ def batches(rows: Iterator[Row], corpus_name: str, file_name: str) -> Iterator[B
             raise _too_many_bad_rows(file_name, first_bad_rows, counts)
         yield batch
     if not num_rows:
-        raise CorpusFormatError(f"{file_name} is empty; {USE_A_KNOWN_FORMAT}.")
+        raise CorpusFormatError(f"{file_name} has no rows; use another file.")
     if num_bad_rows > max(FEW_BAD_ROWS, MAX_BAD_SHARE * num_rows):
         counts = f"{num_bad_rows:,} of {num_rows:,} rows are bad, more than {MAX_BAD_SHARE:.0%}"
         raise _too_many_bad_rows(file_name, first_bad_rows, counts)
@@ -126,7 +128,11 @@ def shortened(text: str) -> str:
 
 
 def no_such_column(file_name: str, text_column: str | None, columns: list[str]) -> CorpusFormatError:
-    """The error for a file whose column of texts is not named, or named wrongly; it lists the columns."""
+    """The error for a file whose column of texts is not named, or named wrongly; it lists the first columns."""
+    if not columns:
+        return CorpusFormatError(f"{file_name} has no columns; use another file.")
     problem = "needs text_column, the name of its column of texts" if text_column is None else ""
     problem = problem or f"has no column {text_column!r}; set text_column to another"
-    return CorpusFormatError(f"{file_name} {problem}; its columns are {', '.join(map(shortened, columns))}.")
+    more = f" and {len(columns) - MAX_SHOWN_COLUMNS:,} more" if len(columns) > MAX_SHOWN_COLUMNS else ""
+    listed = f"its columns are {', '.join(map(shortened, columns[:MAX_SHOWN_COLUMNS]))}{more}"
+    return CorpusFormatError(f"{file_name} {problem}; {listed}.")

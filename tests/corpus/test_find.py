@@ -172,6 +172,19 @@ def test_a_folder_can_be_given_in_place_of_a_file(tmp_path):
     (tmp_path / "mine/tweets.csv").write_bytes(gzip.compress(b"x"))
     with pytest.raises(CorpusFormatError, match=r"mine holds no tweets. Not taken: tweets\.csv is a gzip file"):
         load_corpus(tmp_path / "mine")
+    (tmp_path / "mine/tweets.csv").unlink()
+    advice = r"Put a file of tweets there; data/README\.md lists the formats\."
+    with pytest.raises(CorpusFormatError, match=rf"mine holds no tweets\. {advice}$"):
+        load_corpus(tmp_path / "mine")
+    with pytest.raises(CorpusFormatError, match=rf"mine holds no tweets with a column 'body'\. {advice}$"):
+        load_corpus(tmp_path / "mine", text_column="body")
+
+
+def test_a_text_file_in_a_folder_is_not_taken_and_the_reason_says_how_to_read_it(tmp_path):
+    (tmp_path / "notes.txt").write_text("bread\nmilk\n")
+    advice = "to read each line as a tweet, give the path of this file, not of its folder"
+    with pytest.raises(CorpusFormatError, match=rf"notes\.txt may be any text; {advice}\.$"):
+        load_corpus(tmp_path)
 
 
 def test_the_data_sets_added_on_kaggle_are_found(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from src.corpus import load
 from src.corpus.download import DownloadError
 from src.corpus.load import load_corpus
 from src.corpus.opening import SENTIMENT140_CSV
-from src.corpus.rows import TWEET_COLUMNS
+from src.corpus.rows import TWEET_COLUMNS, CorpusFormatError
 from src.data_utils import corpus_record, prepare_tweets
 from src.runs import find_runs
 from tests.corpus.made_files import (
@@ -36,6 +36,11 @@ from tests.corpus.made_files import (
 def test_a_given_path_must_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no tweet file .*absent\.csv; check the path"):
         load_corpus(tmp_path / "absent.csv", tmp_path)
+
+
+def test_a_device_is_no_file_of_tweets(tmp_path):
+    with pytest.raises(CorpusFormatError, match=f"{os.devnull} is no regular file; save the tweets as a file and use"):
+        load_corpus(os.devnull, tmp_path)
 
 
 def test_the_best_file_in_the_data_folder_is_read(tmp_path):

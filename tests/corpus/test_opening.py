@@ -71,7 +71,9 @@ def test_a_packed_file_inside_a_zip_file_is_named(tmp_path):
 
 def test_a_zip_file_without_tweets_names_what_it_holds(tmp_path):
     path = write_zip(tmp_path / "photos.zip", **{"a.png": "x", "b.parquet": "x"})
-    with pytest.raises(CorpusFormatError, match=r"photos\.zip holds 0 csv files, but a\.png, b\.parquet; .* unpack it"):
+    with pytest.raises(
+        CorpusFormatError, match=r"photos\.zip holds 0 csv or JSON files, but a\.png, b\.parquet; unpack it and use"
+    ):
         read_corpus(path)
 
 

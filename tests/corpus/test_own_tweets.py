@@ -42,10 +42,23 @@ def test_a_text_file_in_the_format_of_sentiment140_is_read_as_such(tmp_path):
     assert (read_corpus(path).name, texts(path)) == ("sentiment140", ["one", "two"])
 
 
-def test_an_empty_text_file_is_refused(tmp_path):
-    for content in ("", "\n \n"):
-        with pytest.raises(CorpusFormatError, match=r"mine\.txt is empty"):
-            read_corpus(write(tmp_path / "mine.txt", content))
+@pytest.mark.parametrize("text_column", [None, "tweet"])
+@pytest.mark.parametrize(
+    "name", ["mine.txt", "mine.csv", "mine.json", "mine.jsonl", "mine.parquet", "mine.md", "tweets.js"]
+)
+@pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
+def test_an_empty_file_is_named(tmp_path, name, content, text_column):
+    with pytest.raises(CorpusFormatError, match=rf"^{name} is empty; use another file\.$"):
+        load_corpus(write(tmp_path / name, content), text_column=text_column)
+
+
+@pytest.mark.parametrize(
+    ("header", "text_column"),
+    [("id,text\n", "text"), ("id,text\n\n", "text"), ("target,ids,date,flag,user,text\n", None)],
+)
+def test_a_header_without_rows_is_named(tmp_path, header, text_column):
+    with pytest.raises(CorpusFormatError, match=r"^mine\.csv has no rows; use another file\.$"):
+        load_corpus(write(tmp_path / "mine.csv", header), text_column=text_column)
 
 
 def test_own_tweets_are_not_taken_for_sentiment140(tmp_path):
@@ -85,6 +98,17 @@ def test_rows_with_too_few_columns_are_bad_and_those_without_text_are_left_out(t
     assert read.unused_rows == {"bad_rows": 1, "without_text": 2}
 
 
+@pytest.mark.parametrize(("header", "name"), [("id,text,text", "text"), ("user, text,user", "user")])
+def test_a_column_that_is_named_twice_is_refused(tmp_path, header, name):
+    path = write(tmp_path / "mine.csv", f"{header}\n1,good morning,good night\n")
+    with pytest.raises(CorpusFormatError, match=rf"mine\.csv has 2 columns '{name}'; rename or delete all but one\."):
+        load_corpus(path, text_column="text")
+
+
+def test_other_columns_may_be_named_twice(tmp_path):
+    assert texts(write(tmp_path / "mine.csv", "text,,\ngood morning,1,2\n"), "text") == ["good morning"]
+
+
 def test_a_table_with_unquoted_commas_in_its_texts_is_refused(tmp_path):
     rows = ["1,fine", "2,well, then", "3,a, b, c", "4,d, e", "5,f, g"]
     with pytest.raises(CorpusFormatError, match=r"line 3: 3 columns instead of 2 \(4 of the first 5 rows are bad"):
@@ -108,7 +132,7 @@ def test_a_named_column_of_a_file_without_a_header_shows_no_tweet(tmp_path):
     for content in (row(1, "a private text"), row(1, "a private text").replace('","', '";"')):
         path = write(tmp_path / "training.csv", content)
         with pytest.raises(
-            CorpusFormatError, match="Sentiment140's format, without a header; leave text_column"
+            CorpusFormatError, match=r"Sentiment140's format, without a header; read it without text_column\."
         ) as refusal:
             load_corpus(path, text_column="text")
         assert "private" not in str(refusal.value)
@@ -149,6 +173,43 @@ def test_lines_that_are_not_json_are_bad(tmp_path):
     assert len(read.tweets) == 301
     reason = "no JSON object with the field 'text'"
     assert read.bad_rows == (BadRow(2, reason), BadRow(3, reason), BadRow(4, "the value of 'text' is not text"))
+
+
+@pytest.mark.parametrize("text_column", [None, "text"])
+@pytest.mark.parametrize("content", ['["a private tweet", "another"]', "[[1], [2]]", ' [ "a private tweet",\n null]'])
+def test_a_list_without_objects_is_refused_and_no_tweet_is_shown(tmp_path, content, text_column):
+    with pytest.raises(CorpusFormatError) as refusal:
+        load_corpus(write(tmp_path / "mine.json", content), text_column=text_column)
+    advice = 'each tweet must be an object such as {"text": "good morning"}'
+    assert str(refusal.value) == f"mine.json is a JSON list that holds no objects; {advice}."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", r"mine\.json has no rows; use another file\."),
+        ("{}", r"mine\.json has no columns; use another file\."),
+        ("[{}]", r"mine\.json has no columns; use another file\."),
+    ],
+)
+def test_an_empty_list_or_object_is_not_read_as_csv(tmp_path, content, message):
+    with pytest.raises(CorpusFormatError, match=f"^{message}$"):
+        load_corpus(write(tmp_path / "mine.json", content), text_column="text")
+
+
+def test_a_text_file_may_begin_like_a_list(tmp_path):
+    lines = ['["quoted"] he said', "{} and [] are empty"]
+    assert texts(write(tmp_path / "mine.txt", "\n".join(lines))) == lines
+
+
+def test_at_most_ten_columns_are_shown_each_of_them_cut(tmp_path):
+    names = ["a private tweet of more than thirty characters", *(f"column {number}" for number in range(41))]
+    entries = [dict.fromkeys(names, "x")]
+    for name, content in (("mine.csv", ",".join(names) + "\n"), ("mine.json", json.dumps(entries))):
+        with pytest.raises(CorpusFormatError) as refusal:
+            load_corpus(write(tmp_path / name, content), text_column="body")
+        shown = ", ".join(["a private tweet of more than t", *(f"column {number}" for number in range(9))])
+        assert str(refusal.value).endswith(f"; its columns are {shown} and 32 more.")
 
 
 @pytest.mark.parametrize("content", ['[{"text": "one"}, {"text', '[{"text": "one"}]]', '[{"a":' * 100_000])
@@ -213,7 +274,7 @@ def test_the_zip_file_of_an_archive_is_read(tmp_path):
     [
         (archive(tweet("one"))[:-20], "is not valid JSON"),
         ('window.YTD.tweets.part0 = {"a": 1}', "holds no JSON list of tweets"),
-        (archive(), "is empty"),
+        (archive(), r"has no rows; use another file\."),
         (archive(tweet("RT @ada: hi")), "holds no tweet"),
         ("window.YTD.like.part0 = [ ]", "holds something else of a personal archive; use its data/tweets.js"),
     ],
@@ -224,7 +285,7 @@ def test_a_damaged_or_other_file_of_an_archive_is_refused(tmp_path, content, mes
 
 
 def test_a_named_column_in_an_archive_is_refused(tmp_path):
-    with pytest.raises(CorpusFormatError, match=r"tweets\.js is a personal archive; leave text_column at None"):
+    with pytest.raises(CorpusFormatError, match=r"tweets\.js is a personal archive; read it without text_column\."):
         load_corpus(write(tmp_path / "tweets.js", archive(tweet("one"))), text_column="body")
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pyarrow
 import pytest
 
 from src.corpus.load import load_corpus, read_sentiment140
@@ -53,6 +54,12 @@ def test_a_missing_column_names_those_that_exist(tmp_path, text_column, problem)
     path = write_parquet(tmp_path / "mine.parquet", ["hi there"], label=[1])
     with pytest.raises(CorpusFormatError, match=rf"mine\.parquet {problem}.*; its columns are text, label"):
         load_corpus(path, text_column=text_column)
+
+
+def test_a_table_without_rows_is_named(tmp_path):
+    path = write_parquet(tmp_path / "mine.parquet", pyarrow.array([], pyarrow.string()))
+    with pytest.raises(CorpusFormatError, match=r"^mine\.parquet has no rows; use another file\.$"):
+        load_corpus(path, text_column="text")
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])

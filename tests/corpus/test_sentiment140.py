@@ -245,11 +245,8 @@ def test_an_unbalanced_quote_between_other_delimiters_costs_one_row(tmp_path, de
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"tweets\.csv is empty"),
         ("text,label\nhello,1\nthere,0\n", r"tweets\.csv, line 1: 2 columns instead of 6 \(3 of the first 3"),
         (row(1) + '"0","1"\n' * 2, r"tweets\.csv, line 2: 2 columns instead of 6 \(2 of the first 3"),
-        (row(1) + row(2, "a\0b"), r"tweets\.csv, line 2 holds a NUL byte"),
-        (row(1) + row(2, "a" * 70_000), r"tweets\.csv, line 2 has 65,536 bytes or more"),
     ],
 )
 def test_a_file_of_another_format_is_refused(tmp_path, content, message):
@@ -257,6 +254,32 @@ def test_a_file_of_another_format_is_refused(tmp_path, content, message):
         read_sentiment140(write_csv(tmp_path, content))
     assert "six columns (polarity, id, date, query, user, text)" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"tweets\.csv is empty; use another file\."),
+        (row(1) + row(2, "a\0b"), r"tweets\.csv, line 2 holds a NUL byte; export the file again as text in UTF-8\."),
+        (
+            row(1) + row(2, "a" * 70_000),
+            r"tweets\.csv, line 2 has 65,536 bytes or more; use a file with at most one tweet per line\.",
+        ),
+    ],
+)
+def test_a_file_with_a_known_fault_is_refused_with_advice_that_fits(tmp_path, content, message):
+    with pytest.raises(CorpusFormatError, match=f"^{message}$"):
+        read_sentiment140(write_csv(tmp_path, content))
+
+
+@pytest.mark.parametrize("name", ["tweets", "tweets.md", "tweets.text"])
+def test_a_text_with_another_ending_needs_only_the_ending_of_text_files(tmp_path, name):
+    advice = (
+        r"if each line is a tweet, give the file the ending \.txt; if it is a table, set text_column to its column of"
+    )
+    with pytest.raises(CorpusFormatError, match=rf"^{name} may be any text; {advice} texts\.$"):
+        read_sentiment140(write_csv(tmp_path, "so happy today, really\nand tomorrow\n", name=name))
+    assert len(read_sentiment140(write_csv(tmp_path, row(1), name=name)).tweets) == 1
 
 
 def test_a_truncated_zip_is_refused(tmp_path):
@@ -304,7 +327,10 @@ def test_a_member_with_a_path_outside_the_folder_is_read_but_never_written(tmp_p
 @pytest.mark.parametrize("names", [[], ["notes.txt"], ["a.csv", "b.csv"]])
 def test_a_zip_without_exactly_one_csv_is_refused(tmp_path, names):
     path = write_zip(tmp_path / "tweets.csv.zip", **dict.fromkeys(names, row(1)))
-    with pytest.raises(CorpusFormatError, match=r"tweets\.csv\.zip holds [02] csv files"):
+    advice = (
+        "zip only the one with the tweets, or unpack it" if len(names) == 2 else "unpack it and use the file inside"
+    )
+    with pytest.raises(CorpusFormatError, match=rf"tweets\.csv\.zip holds [02] csv or JSON files.*; {advice}"):
         read_sentiment140(path)
 
 
