@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 FULL_DISK_ERRNOS = {ENOSPC, EDQUOT, EFBIG}
 
@@ -61,6 +62,16 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
             partial.unlink(missing_ok=True)
         message = f"{path} can't be written ({error.strerror}): free some space or choose another folder"
         raise WriteError(error.errno, message) from error
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder inside `folder` for files that `publish` moves to their places, and delete it at the end.
+
+    Its name is new each time, so that two processes may write the same files at once.
+    """
+    with TemporaryDirectory(dir=folder, prefix=".", suffix=".partial") as name:
+        yield Path(name)
 
 
 def publish(partial: Path, path: Path) -> Path:
