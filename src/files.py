@@ -39,10 +39,11 @@ def explain_full_disk(path: str | Path) -> Iterator[None]:
 
 
 def _is_full_disk(error: Exception) -> bool:
-    # Libraries in Rust give the error number only in the message, torch gives none.
+    # Libraries in Rust give the error number only in the message; torch gives none, in one of two messages.
     in_message = re.search(r"\(os error (\d+)\)", str(error))
     number = int(in_message[1]) if in_message else getattr(error, "errno", None)
-    return number in FULL_DISK_ERRNOS or "PytorchStreamWriter failed writing" in str(error)
+    from_torch = re.search(r"PytorchStreamWriter failed writing|inline_container.*unexpected pos", str(error))
+    return number in FULL_DISK_ERRNOS or from_torch is not None
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
