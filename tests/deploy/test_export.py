@@ -160,6 +160,22 @@ def test_a_model_exported_for_one_row_is_refused(run_dir, tmp_path):
         OnnxLSTM(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (INT8_FILE, r"can't be read \(InvalidProtobuf\): write it with src.deploy.export.export_onnx\('.*'\)$"),
+        ("tokenizer.json", r"can't be read \(EOF while parsing .*\): restore the file$"),
+        ("special_tokens_map.json", r"does not hold the special tokens of a run: restore the file$"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_sentence(run_dir, tmp_path, name, problem):
+    folder = Path(copytree(run_dir, tmp_path / "run"))
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=rf"^{folder / name} {problem}"):
+        OnnxLSTM(folder)
+
+
 def test_float32_scores_equal_those_of_torch(run_dir, cleaned_texts):
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     texts = evaluation_texts(cleaned_texts, 40, seed=0)
