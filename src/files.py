@@ -70,8 +70,16 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     """Make a folder inside `folder` for files that `publish` moves to their places, and delete it at the end.
 
     Its name is new each time, so that two processes may write the same files at once.
+
+    Raises:
+        WriteError: `folder` can't be written.
     """
-    with TemporaryDirectory(dir=folder, prefix=".", suffix=".partial") as name:
+    try:
+        temporary = TemporaryDirectory(dir=folder, prefix=".", suffix=".partial")
+    except OSError as error:
+        message = f"{folder} can't be written ({error.strerror}): free some space or choose another folder"
+        raise WriteError(error.errno, message) from error
+    with temporary as name:
         yield Path(name)
 
 

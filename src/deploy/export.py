@@ -53,11 +53,11 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
 
     Raises:
         RunError: the folder is not a complete LSTM run.
-        WriteError: the disk is full.
+        WriteError: the disk is full, or the folder can't be written.
     """
     run_dir = Path(run_dir)
     _, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-    with explain_full_disk(run_dir), temporary_folder(run_dir) as folder:
+    with temporary_folder(run_dir) as folder, explain_full_disk(run_dir):
         export_float32(model, folder / ONNX_FILE)
         quantise(folder / ONNX_FILE, folder / INT8_FILE)
         return tuple(publish(folder / name, run_dir / name) for name in (ONNX_FILE, INT8_FILE))

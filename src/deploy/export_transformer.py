@@ -75,13 +75,13 @@ def export_transformer(run_dir: str | Path) -> Path:
     Raises:
         OSError, RunError: the folder is no complete run, as from `load_pretrained`.
         ValueError: the embedding is not the output layer's, or the widths of the layers have no common block.
-        WriteError: the disk is full.
+        WriteError: the disk is full, or the folder can't be written.
     """
     run_dir = Path(run_dir)
     model = load_pretrained(run_dir, device="cpu").model
     if model.get_input_embeddings().weight is not model.get_output_embeddings().weight:
         raise ValueError(f"the model in {run_dir} has separate weights for its output layer: export one that ties them")
-    with explain_full_disk(run_dir), temporary_folder(run_dir) as folder:
+    with temporary_folder(run_dir) as folder, explain_full_disk(run_dir):
         export_float32(model, folder / ONNX_FILE)
         quantise_blocks(folder / ONNX_FILE, folder / INT8_FILE)
         return publish(folder / INT8_FILE, run_dir / INT8_FILE)
