@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 FULL_DISK_ERRNOS = {ENOSPC, EDQUOT, EFBIG}
 
@@ -38,10 +39,11 @@ def explain_full_disk(path: str | Path) -> Iterator[None]:
 
 
 def _is_full_disk(error: Exception) -> bool:
-    # Libraries in Rust give the error number only in the message, torch gives none.
+    # Libraries in Rust give the error number only in the message; torch gives none, in one of two messages.
     in_message = re.search(r"\(os error (\d+)\)", str(error))
     number = int(in_message[1]) if in_message else getattr(error, "errno", None)
-    return number in FULL_DISK_ERRNOS or "PytorchStreamWriter failed writing" in str(error)
+    from_torch = re.search(r"PytorchStreamWriter failed writing|inline_container.*unexpected pos", str(error))
+    return number in FULL_DISK_ERRNOS or from_torch is not None
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
@@ -61,6 +63,24 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
             partial.unlink(missing_ok=True)
         message = f"{path} can't be written ({error.strerror}): free some space or choose another folder"
         raise WriteError(error.errno, message) from error
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder inside `folder` for files that `publish` moves to their places, and delete it at the end.
+
+    Its name is new each time, so that two processes may write the same files at once.
+
+    Raises:
+        WriteError: `folder` can't be written.
+    """
+    try:
+        temporary = TemporaryDirectory(dir=folder, prefix=".", suffix=".partial")
+    except OSError as error:
+        message = f"{folder} can't be written ({error.strerror}): free some space or choose another folder"
+        raise WriteError(error.errno, message) from error
+    with temporary as name:
+        yield Path(name)
 
 
 def publish(partial: Path, path: Path) -> Path:

@@ -43,7 +43,7 @@ from src.models.inputs import (
     refuse_unsupported,
 )
 from src.models.lstm_cpu import State, lay_out_for_few_rows, token_by_token
-from src.models.lstm_weights import contiguous, initialise_weights, smallest
+from src.models.lstm_weights import contiguous, initialise_weights, read_weights, smallest
 from src.runs import RunError, read_meta, warn_of_other_versions, write_run_files
 
 
@@ -336,7 +336,7 @@ def _load_model(run_dir: Path, sizes: dict) -> LSTMLM:
     except (TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"{run_dir / 'meta.json'} does not hold an LSTM's sizes ({error}): restore the file") from error
     try:
-        model.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
+        model.load_state_dict(read_weights(weights_path))
     except Exception as error:  # torch raises errors of many types for a broken file.
         # Some of its messages advise to read the file without this check, which would run code from it.
         reason = "it is no file of weights alone" if "weights_only" in str(error) else _first_line(error)

@@ -54,6 +54,20 @@ def limit_files_to(num_bytes: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 
+@pytest.mark.parametrize("num_bytes", [100, 10_000])
+def test_a_full_disk_is_told_in_one_sentence_if_torch_saves(tmp_path, num_bytes):
+    code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from src.files import explain_full_disk; "
+    code += "import sys, torch\nwith explain_full_disk('models'): torch.save(torch.zeros(100_000), sys.argv[1])"
+    completed = subprocess.run(
+        [sys.executable, "-B", "-c", code, str(tmp_path / "model.pt")],
+        cwd=ROOT,
+        preexec_fn=limit_files_to(num_bytes),
+        capture_output=True,
+        text=True,
+    )
+    assert "WriteError: [Errno 28] models can't be written, the disk is full: free some space" in completed.stderr
+
+
 def test_on_a_full_disk_the_previous_file_is_unchanged(tmp_path):
     path = tmp_path / "result.json"
     write_json(path, {"score": 1})

@@ -703,6 +703,14 @@ def test_a_truncated_model_pt_is_refused(run_dir):
         load_lstm_lm(run_dir)
 
 
+def test_a_model_pt_with_one_changed_byte_is_refused(run_dir):
+    content = bytearray((run_dir / "model.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (run_dir / "model.pt").write_bytes(content)
+    with pytest.raises(RunError, match=r"model\.pt does not hold .* \(.* in it is damaged\): restore the file"):
+        load_lstm_lm(run_dir)
+
+
 @pytest.mark.parametrize("content", [b"", b"these are no weights"])
 def test_a_damaged_model_pt_is_refused(run_dir, content):
     (run_dir / "model.pt").write_bytes(content)

@@ -8,12 +8,17 @@ import uvicorn
 
 from src.demo.completers import page_models
 from src.demo.server import LOCAL_HOSTS, create_app
-from src.runs import RunError, named_run
-from src.text.calibration import CalibrationError
-from src.text.offensive import WordListError
+from src.runs import named_run
 
 
 def main() -> None:
+    try:
+        serve(parse())
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m src.demo", description="A web page on which models complete your text."
     )
@@ -25,11 +30,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if not 0 < arguments.port < 65_536:
         parser.error(f"port {arguments.port} is not between 1 and 65535: choose another one")
+    return arguments
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Load the models, say which they are, and serve the page until Ctrl+C."""
     try:
         lstm_dir = named_run(arguments.run, arguments.models_dir) if arguments.run is not None else None
         models = page_models(arguments.models_dir, lstm_dir)
         app = create_app(models, arguments.allow_offensive_words)
-    except (RunError, CalibrationError, WordListError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(str(error))
     try:
         socket.create_server((LOCAL_HOSTS[0], arguments.port)).close()

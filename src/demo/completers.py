@@ -11,6 +11,7 @@ from src.demo.server import DEVICE_FILES, PageModel
 from src.deploy.device import DEVICE_DIR, DeviceLM
 from src.deploy.export import export_onnx
 from src.deploy.onnx_lstm import OnnxLSTM
+from src.files import WriteError
 from src.lstm_model import load_lstm_lm
 from src.models.pretrained import PRETRAINED_NAMES, load_pretrained
 from src.runs import best_run, best_runs, describe_run, read_meta
@@ -24,8 +25,9 @@ def page_models(
     """Return the LSTM in its forms, the fine-tuned transformer if there is one, and all their other runs.
 
     The forms of the LSTM are the int8 export with n-grams, if there is one, the model in torch and the int8 export,
-    which is written if it has not been yet. These and the transformer are loaded. The other runs are loaded when the
-    page asks for them. All may suggest any word; `create_app` leaves offensive ones out.
+    which is written if it has not been yet, and left out with a warning if it can't be. These and the transformer are
+    loaded. The other runs are loaded when the page asks for them. All may suggest any word; `create_app` leaves
+    offensive ones out.
 
     Args:
         models_dir: folder of the run folders.
@@ -35,20 +37,18 @@ def page_models(
     Raises:
         RunError: there is no LSTM, or a run can't be read.
         CalibrationError: the calibration of a loaded run can't be read.
-        OSError: the LSTM can't be exported, for example because the disk is full, or the transformer can't be loaded.
+        ValueError: the int8 export is damaged.
+        OSError: the transformer can't be loaded.
     """
     lstm_dir = Path(lstm_dir or best_run("lstm_lm", models_dir=models_dir))
     transformer_dir = transformer_dir or next(iter(best_runs(*PRETRAINED_NAMES, models_dir=models_dir)), None)
     lstm, about = load_lstm(lstm_dir), describe_run(lstm_dir)
+    models = [PageModel("LSTM", about, lambda: lstm)]
     try:
-        exported = OnnxLSTM(lstm_dir)
-    except FileNotFoundError:
-        export_onnx(lstm_dir)
-        exported = OnnxLSTM(lstm_dir)
-    models = [
-        PageModel("LSTM", about, lambda: lstm),
-        PageModel("LSTM int8", f"int8 export of {about}", lambda: exported),
-    ]
+        exported = load_exported(lstm_dir)
+        models.append(PageModel("LSTM int8", f"int8 export of {about}", lambda: exported))
+    except WriteError as error:
+        warnings.warn(f"The LSTM int8 is left out: {error.strerror}", stacklevel=2)
     if (folder := device_dir(lstm_dir)) is not None:
         try:
             device = DeviceLM(folder, allow_offensive_words=True)
@@ -84,6 +84,15 @@ def load_lstm(run_dir: str | Path) -> TweetCompleter:
     """Load an LSTM that remembers the text being typed."""
     tokenizer, model, _, _ = load_lstm_lm(run_dir, device="cpu")
     return Completer(model, tokenizer, memory=PrefixMemory(model), calibration=load_calibration(run_dir))
+
+
+def load_exported(run_dir: Path) -> OnnxLSTM:
+    """Load the int8 export of an LSTM, which is written first if it has not been yet."""
+    try:
+        return OnnxLSTM(run_dir)
+    except FileNotFoundError:
+        export_onnx(run_dir)
+        return OnnxLSTM(run_dir)
 
 
 def load_transformer(run_dir: str | Path) -> TweetCompleter:

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
-from src.files import explain_full_disk, publish
+from src.files import explain_full_disk, publish, temporary_folder
 from src.lstm_model import LSTMLM, load_lstm_lm
 from src.models.lstm_cpu import State
 
@@ -53,15 +53,14 @@ def export_onnx(run_dir: str | Path) -> tuple[Path, Path]:
 
     Raises:
         RunError: the folder is not a complete LSTM run.
-        WriteError: the disk is full.
+        WriteError: the disk is full, or the folder can't be written.
     """
     run_dir = Path(run_dir)
     _, model, _, _ = load_lstm_lm(run_dir, device="cpu")
-    partial = {name: run_dir / f".{name}.partial" for name in (ONNX_FILE, INT8_FILE)}
-    with explain_full_disk(run_dir):
-        export_float32(model, partial[ONNX_FILE])
-        quantise(partial[ONNX_FILE], partial[INT8_FILE])
-        return tuple(publish(path, run_dir / name) for name, path in partial.items())
+    with temporary_folder(run_dir) as folder, explain_full_disk(run_dir):
+        export_float32(model, folder / ONNX_FILE)
+        quantise(folder / ONNX_FILE, folder / INT8_FILE)
+        return tuple(publish(folder / name, run_dir / name) for name in (ONNX_FILE, INT8_FILE))
 
 
 def export_float32(model: LSTMLM, path: Path) -> None:

@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 from transformers import DynamicCache, PreTrainedModel
 
 from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE
-from src.files import explain_full_disk, publish
+from src.files import explain_full_disk, publish, temporary_folder
 from src.models.pretrained import load_pretrained
 
 OPSET = 17
@@ -75,22 +75,16 @@ def export_transformer(run_dir: str | Path) -> Path:
     Raises:
         OSError, RunError: the folder is no complete run, as from `load_pretrained`.
         ValueError: the embedding is not the output layer's, or the widths of the layers have no common block.
-        WriteError: the disk is full.
+        WriteError: the disk is full, or the folder can't be written.
     """
     run_dir = Path(run_dir)
     model = load_pretrained(run_dir, device="cpu").model
     if model.get_input_embeddings().weight is not model.get_output_embeddings().weight:
         raise ValueError(f"the model in {run_dir} has separate weights for its output layer: export one that ties them")
-    # Fixed names, so that the next export overwrites what a killed one leaves.
-    exact, int8 = (run_dir / f".{name}.partial" for name in (ONNX_FILE, INT8_FILE))
-    try:
-        with explain_full_disk(run_dir):
-            export_float32(model, exact)
-            quantise_blocks(exact, int8)
-            return publish(int8, run_dir / INT8_FILE)
-    finally:
-        for partial in (exact, int8):
-            partial.unlink(missing_ok=True)
+    with temporary_folder(run_dir) as folder, explain_full_disk(run_dir):
+        export_float32(model, folder / ONNX_FILE)
+        quantise_blocks(folder / ONNX_FILE, folder / INT8_FILE)
+        return publish(folder / INT8_FILE, run_dir / INT8_FILE)
 
 
 def export_float32(model: PreTrainedModel, path: Path) -> None:

@@ -33,15 +33,14 @@ class OnnxLSTM:
 
     Raises:
         FileNotFoundError: the model has not been exported yet, or only by an earlier version of this project.
-        ValueError: the exported model is not an LSTM.
+        ValueError: a file is damaged, or the exported model is not an LSTM.
         CalibrationError: the run's `calibration.json` is damaged.
     """
 
     def __init__(self, run_dir: str | Path, precision: Precision = "int8"):
-        special_tokens = Path(run_dir) / "special_tokens_map.json"
         advice = f"write it with src.deploy.export.export_onnx({str(run_dir)!r})"
         self._open_graph(Path(run_dir) / FILES[precision], advice)
-        self._open_tokenizer(run_dir, json.loads(special_tokens.read_text(encoding="utf-8")))
+        self._open_tokenizer(run_dir, read_special_tokens(Path(run_dir) / "special_tokens_map.json"))
         self.calibration, self.min_probability = load_calibration(run_dir), MIN_PROBABILITY
         self.texts = ReadTexts(self)
 
@@ -51,7 +50,10 @@ class OnnxLSTM:
         options = onnxruntime.SessionOptions()
         # The other cores stay free for the application, such as the demo page.
         options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(path, options)
+        try:
+            self.session = onnxruntime.InferenceSession(path, options)
+        except Exception as error:  # The library raises errors of many types for a damaged file.
+            raise ValueError(f"{path} can't be read ({type(error).__name__}): {advice}") from None
         if [one.name for one in self.session.get_inputs()] != ["input_ids", "hidden", "cell"]:
             raise ValueError(f"{path} is not an exported LSTM: give the run folder of an LSTM")
         self.num_layers, num_rows, self.hidden_dim = self.session.get_inputs()[1].shape
@@ -59,7 +61,11 @@ class OnnxLSTM:
             raise FileNotFoundError(f"{path} is of an earlier version and reads one row at a time: {advice}")
 
     def _open_tokenizer(self, folder: str | Path, special_tokens: dict[str, str]) -> None:
-        self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        path = Path(folder) / "tokenizer.json"
+        try:
+            self.tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # The library raises no narrower type.
+            raise ValueError(f"{path} can't be read ({error}): restore the file") from None
         self.eos_id = self.tokenizer.token_to_id(special_tokens["eos_token"])
         bos_token = special_tokens.get("bos_token")
         self.bos_ids = [] if bos_token is None else [self.tokenizer.token_to_id(bos_token)]
@@ -115,3 +121,18 @@ class OnnxLSTM:
         self.texts.forget()
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         return [suggestion.completion(decode, self.calibration) for suggestion in found]
+
+
+def read_special_tokens(path: Path) -> dict[str, str]:
+    """Read the special tokens of a run by their names, such as "eos_token".
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        tokens = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        tokens = {}
+    if not isinstance(tokens, dict) or "eos_token" not in tokens:
+        raise ValueError(f"{path} does not hold the special tokens of a run: restore the file")
+    return tokens

@@ -1,5 +1,8 @@
 """The LSTM's weights: their initial values, their precision, and their layout in a file."""
 
+from pathlib import Path
+from zipfile import ZipFile
+
 import torch
 from torch import nn
 
@@ -47,3 +50,17 @@ def smallest(state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if any((halves[tensor.data_ptr()].float() != tensor).any() for tensor in state_dict.values()):
         return state_dict
     return {name: halves[tensor.data_ptr()] for name, tensor in state_dict.items()}
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read the weights in a file of `torch.save`.
+
+    Raises:
+        Exception: the file is damaged or holds something else; torch raises errors of many types.
+    """
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    # torch does not compare the checksums of the archive.
+    with ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} in it is damaged")
+    return weights

@@ -4,9 +4,11 @@ import json
 import shutil
 import zlib
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from transformers import PreTrainedModel
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -65,6 +67,25 @@ def open_checkpoints(folder: Path, identity: dict) -> Path | None:
             # The run was killed while it wrote this checkpoint.
             shutil.rmtree(last)
     return None
+
+
+def damaged_checkpoint(folder: Path) -> Path | None:
+    """Of the last and the best checkpoint in a folder, one with a file that can't be read; None: all files can be."""
+    return next((path.parent for path in folder.glob("checkpoint-*/*") if _is_damaged(path)), None)
+
+
+def _is_damaged(path: Path) -> bool:
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt"):
+                return False
+        if path.suffix in (".pt", ".pth"):
+            # torch does not compare the checksums of the archive.
+            with ZipFile(path) as archive:
+                return archive.testzip() is not None
+    except Exception:  # The libraries raise errors of many types.
+        return True
+    return False
 
 
 def seconds_until(checkpoint: Path) -> float:

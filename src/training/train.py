@@ -23,7 +23,13 @@ from transformers import (
 from src.device import has_fast_bf16
 from src.files import explain_full_disk, write_json
 from src.next_token_dataset import NextTokenDataset
-from src.training.checkpoints import RESULT_FILE, open_checkpoints, seconds_until, training_identity
+from src.training.checkpoints import (
+    RESULT_FILE,
+    damaged_checkpoint,
+    open_checkpoints,
+    seconds_until,
+    training_identity,
+)
 from src.training.trainer import ProgressBar, TargetLossTrainer, TrainingError
 
 Resume = Literal["auto", "never"]
@@ -144,7 +150,7 @@ def train(
             trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     except pickle.UnpicklingError:
         # torch's message advises to read the file without its check, which would run code from it.
-        raise TrainingError(f"{checkpoint} is damaged: delete it, and the run starts from the beginning") from None
+        raise TrainingError(f"{checkpoint} can't be trusted: delete {checkpoint_dir} to start again") from None
     model.eval()
     record = {
         "history": training_history(trainer.state.log_history, settings.batch_size),
@@ -165,14 +171,21 @@ def find_checkpoint(
     checkpoint_dir: Path,
     resume: Resume,
 ) -> Path | None:
-    """The checkpoint to resume from; None: start from the beginning, in an empty folder."""
+    """The checkpoint to resume from; None: start from the beginning, in an empty folder.
+
+    Raises:
+        TrainingError: a checkpoint is damaged.
+    """
     decisive = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
     identity = training_identity(model, {"train": train_dataset, "val": val_dataset}, decisive)
     processes = PartialState(cpu=model.device.type == "cpu")
     if resume == "never" and processes.is_main_process:
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
     with processes.main_process_first():
-        return open_checkpoints(checkpoint_dir, identity)
+        checkpoint = open_checkpoints(checkpoint_dir, identity)
+    if damaged := damaged_checkpoint(checkpoint_dir):
+        raise TrainingError(f"{damaged} is damaged: delete {checkpoint_dir}, and the run starts from the beginning")
+    return checkpoint
 
 
 def make_trainer(

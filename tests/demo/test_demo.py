@@ -1,7 +1,9 @@
 """What the page's server answers and what it refuses."""
 
 import asyncio
+import errno
 import shutil
+import signal
 import socket
 import threading
 from dataclasses import asdict
@@ -17,6 +19,7 @@ from src.demo.__main__ import main
 from src.demo.completers import page_models
 from src.demo.server import DEVICE_FILES, MAX_CHARACTERS, MAX_READ, ModelQueue, PageModel, create_app
 from src.deploy.device import DeviceLM
+from src.deploy.onnx_lstm import INT8_FILE
 from src.files import write_json
 from src.lstm_model import save_lstm_lm
 from src.runs import RunError, describe_run, find_run, run_metadata, write_run_files
@@ -348,6 +351,32 @@ def test_a_damaged_calibration_ends_the_demo_with_one_sentence(models_dir, monke
     monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir)])
     with pytest.raises(SystemExit, match=r"calibration\.json does not hold a slope and an intercept: restore the file"):
         main()
+
+
+def test_a_damaged_export_ends_the_demo_with_one_sentence(models_dir, monkeypatch):
+    (models_dir / "lstm_lm-20260101-000000" / INT8_FILE).write_bytes(b"no model")
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir)])
+    with pytest.raises(SystemExit, match=r"model\.int8\.onnx can't be read \(InvalidProtobuf\): write it with"):
+        main()
+
+
+def test_without_room_for_its_export_the_int8_model_is_left_out(models_dir, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("src.files.TemporaryDirectory", refuse)
+    with pytest.warns(UserWarning, match=r"^The LSTM int8 is left out: .*can't be written \(Read-only file system\)"):
+        models = page_models(models_dir)
+    assert [model.name for model in models if model.side_by_side] == ["LSTM", "distilgpt2"]
+
+
+def test_ctrl_c_during_the_export_ends_the_demo_and_leaves_nothing(models_dir, monkeypatch):
+    before = sorted(models_dir.rglob("*"))
+    monkeypatch.setattr("src.deploy.export.quantise", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and sorted(models_dir.rglob("*")) == before
 
 
 @pytest.mark.parametrize("run", [None, "lstm_lm-20260102-000000"])

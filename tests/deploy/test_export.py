@@ -1,8 +1,10 @@
 """The exported LSTM: float32 answers like torch, int8 almost like it, and neither needs torch."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 
 import numpy as np
 import onnx
@@ -13,11 +15,13 @@ from src.completion.completer import Completer
 from src.completion.decoding import WORDS
 from src.corpus.load import read_sentiment140
 from src.data_utils import prepare_tweets, split_x_target_by_words
+from src.deploy import export
 from src.deploy.export import export_onnx
-from src.deploy.onnx_lstm import INT8_FILE, OnnxLSTM
+from src.deploy.onnx_lstm import INT8_FILE, ONNX_FILE, OnnxLSTM
 from src.evaluation.evaluate import evaluate, evaluation_texts
 from src.evaluation.systems import ModelSystem, OnnxSystem
 from src.examples import PROMPTS
+from src.files import WriteError
 from src.lstm_model import load_lstm_lm
 from src.runs import RunError, find_run
 
@@ -86,6 +90,45 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         export_onnx(tmp_path)
 
 
+def test_two_exports_at_once_both_end_with_complete_files(run_dir, tmp_path, monkeypatch):
+    folder = without_exports(run_dir, tmp_path)
+    quantise, ended = export.quantise, []
+
+    def quantise_after_another_export(*paths):
+        monkeypatch.setattr(export, "quantise", quantise)
+        ended.append(export_onnx(folder))
+        quantise(*paths)
+
+    monkeypatch.setattr(export, "quantise", quantise_after_another_export)
+    ended.append(export_onnx(folder))
+    assert ended == [(folder / ONNX_FILE, folder / INT8_FILE)] * 2
+    assert names_in(folder) == names_in(run_dir)
+    for precision in ("float32", "int8"):
+        assert OnnxLSTM(folder, precision).complete(["so very"]) == OnnxLSTM(run_dir, precision).complete(["so very"])
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_or_an_interruption_leaves_no_partial_file(run_dir, tmp_path, monkeypatch, error):
+    folder = without_exports(run_dir, tmp_path)
+    before = names_in(folder)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("src.deploy.export.share_embedding", fail)
+    with pytest.raises(WriteError if isinstance(error, OSError) else KeyboardInterrupt):
+        export_onnx(folder)
+    assert names_in(folder) == before
+
+
+def without_exports(run_dir: Path, tmp_path: Path) -> Path:
+    return Path(copytree(run_dir, tmp_path / "run", ignore=ignore_patterns("*.onnx")))
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def test_a_text_that_is_typed_gets_the_suggestions_of_a_new_model(run_dir):
     model = OnnxLSTM(run_dir, "float32")
     text = "good morning we never want"
@@ -115,6 +158,22 @@ def test_a_model_exported_for_one_row_is_refused(run_dir, tmp_path):
     onnx.save(exported, tmp_path / INT8_FILE)
     with pytest.raises(FileNotFoundError, match=r"is of an earlier version and reads one row at a time: write it with"):
         OnnxLSTM(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (INT8_FILE, r"can't be read \(InvalidProtobuf\): write it with src.deploy.export.export_onnx\('.*'\)$"),
+        ("tokenizer.json", r"can't be read \(EOF while parsing .*\): restore the file$"),
+        ("special_tokens_map.json", r"does not hold the special tokens of a run: restore the file$"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_sentence(run_dir, tmp_path, name, problem):
+    folder = Path(copytree(run_dir, tmp_path / "run"))
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=rf"^{folder / name} {problem}"):
+        OnnxLSTM(folder)
 
 
 def test_float32_scores_equal_those_of_torch(run_dir, cleaned_texts):

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -396,17 +397,42 @@ def test_an_incomplete_checkpoint_is_skipped(datasets, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
-def test_a_damaged_checkpoint_is_refused_without_advice_to_read_it(datasets, tmp_path, monkeypatch, file):
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *product(["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"], ["pointer", "truncated"]),
+        ("optimizer.pt", "changed byte"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(datasets, tmp_path, monkeypatch, file, damage):
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(patch, 10)
         train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
-    (tmp_path / "checkpoint-8" / file).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(TrainingError, match=r"checkpoint-8 is damaged: delete it, and the run starts from") as refusal:
+    path = tmp_path / "checkpoint-8" / file
+    content = path.read_bytes()
+    middle = len(content) // 2
+    damaged = {
+        "pointer": b"version https://git-lfs.github.com/spec/v1\n",
+        "truncated": content[:middle],
+        "changed byte": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+    }
+    path.write_bytes(damaged[damage])
+    sentence = f"^{path.parent} is damaged: delete {tmp_path}, and the run starts from the beginning$"
+    with pytest.raises(TrainingError, match=sentence):
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    shutil.rmtree(tmp_path)
+    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 0
+
+
+@pytest.mark.slow
+def test_a_checkpoint_with_other_objects_is_refused_without_advice_to_read_it(datasets, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(patch, 10)
+        train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "checkpoint-8" / "scheduler.pt")
+    with pytest.raises(TrainingError, match=f"checkpoint-8 can't be trusted: delete {tmp_path}") as refusal:
         train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0)
     assert refusal.value.__suppress_context__
-    shutil.rmtree(tmp_path / "checkpoint-8")
-    assert train(make_lstm(300), *datasets, SETTINGS, tmp_path, 0).resumed_at == 0
 
 
 @pytest.mark.slow
