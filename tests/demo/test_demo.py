@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import shutil
-import signal
 import socket
 import threading
 from dataclasses import asdict
@@ -371,8 +370,11 @@ def test_without_room_for_its_export_the_int8_model_is_left_out(models_dir, monk
 
 
 def test_ctrl_c_during_the_export_ends_the_demo_and_leaves_nothing(models_dir, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
     before = sorted(models_dir.rglob("*"))
-    monkeypatch.setattr("src.deploy.export.quantise", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("src.deploy.export.quantise", interrupt)
     monkeypatch.setattr("sys.argv", ["src.demo", "--models-dir", str(models_dir)])
     with pytest.raises(SystemExit) as ended:
         main()
