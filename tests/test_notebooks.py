@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import papermill
@@ -330,6 +331,32 @@ def test_parameters_are_commented_literals_under_two_headings(name):
             assert "  # " in line, line
             [assignment] = ast.parse(line).body
             ast.literal_eval(assignment.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "lowered"),
+    [
+        ("solution_lstm", {"max_tweets_seen", "val_share"}),
+        ("solution_pretrained", {"finetune_share", "val_share"}),
+        ("compare", {"test_share", "val_share"}),
+    ],
+)
+def test_quick_draws_the_same_tweets_and_may_run_twice(name, lowered):
+    parameters = parameters_of(ROOT / f"{name}.ipynb")
+    cells = nbformat.read(ROOT / f"{name}.ipynb", as_version=4).cells
+    statements = [line for cell in cells if cell.cell_type == "code" for line in ast.parse(cell.source).body]
+    [quick] = [one for one in statements if isinstance(one, ast.If) and ast.unparse(one.test) == "quick"]
+    corpus = Mock()
+    corpus.sample.return_value = corpus
+    values = {**parameters, "quick": True, "corpus": corpus}
+    exec(ast.unparse(quick), values)
+    once = {parameter: values[parameter] for parameter in parameters}
+    changed = {parameter for parameter in parameters if once[parameter] != parameters[parameter]}
+    assert changed == {"quick", *lowered}
+    assert all(0 < once[parameter] < parameters[parameter] for parameter in lowered)
+    exec(ast.unparse(quick), values)
+    assert {parameter: values[parameter] for parameter in parameters} == once
+    assert [call.args for call in corpus.sample.call_args_list] == [(80_000, parameters["seed"])] * 2
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,7 +101,7 @@ def choose_start(notebook: str, values: SimpleNamespace, tweets: PreparedTweets,
 
 def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
     if values.quick:
-        values.max_tweets_seen = min(values.max_tweets_seen, 240_000)
+        values.max_tweets_seen = min(values.max_tweets_seen, 100_000)
     train_texts = first_run.tweets.texts("train", values.max_tweets_seen)
     settings, where = training_settings(values), (checkpoint_folder(values, "lstm_lm"), values.resume, device)
     share = 1.0
@@ -119,6 +119,8 @@ def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list
 
 def fine_tune(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
     tweets = first_run.tweets
+    if values.quick:
+        values.finetune_share = min(values.finetune_share, 0.019)
     # The first process may download the model; the others find it on disk.
     with PartialState().main_process_first():
         lm = load_pretrained(values.model_name, values.data_dir)
@@ -149,7 +151,7 @@ def main() -> None:
     with processes.main_process_first():
         corpus = load_corpus(values.corpus_path, values.data_dir, text_column=values.text_column)
         if values.quick:
-            corpus = corpus.sample(150_000, values.seed)
+            corpus = corpus.sample(80_000, values.seed)
         tweets = prepare_tweets(corpus, values.seed, values.split_by)
     first_run = choose_start(arguments.notebook, values, tweets, corpus_record(corpus, tweets))
     val_texts = validation_texts(first_run.tweets, values.seed, values.num_val_tweets)
