@@ -29,33 +29,31 @@ class Metric:
         title: its name for readers.
         lower_is_better: lower values are better; otherwise higher ones are.
         is_main: conclusions are drawn from it.
-        in_results: the table of complete answers on benchmarks/RESULTS.md has a column for it.
     """
 
     id: str
     title: str
     lower_is_better: bool = False
     is_main: bool = False
-    in_results: bool = False
 
 
 METRICS = {
     metric.id: metric
     for metric in (
-        Metric("rouge1", "ROUGE-1", is_main=True, in_results=True),
-        Metric("rouge2", "ROUGE-2", is_main=True, in_results=True),
+        Metric("rouge1", "ROUGE-1", is_main=True),
+        Metric("rouge2", "ROUGE-2", is_main=True),
         Metric("rougeL", "ROUGE-L"),
         Metric("exact_match", "exact match"),
         Metric(QUARTER, "exact match of the most confident quarter of answers"),
         *(Metric(f"exact_match_{n}", f"exact match of the first {n} words") for n in FIRST_WORDS),
-        Metric("next_word", "next-word accuracy", is_main=True, in_results=True),
+        Metric("next_word", "next-word accuracy", is_main=True),
         Metric("next_word_top3", "next word among the top 3"),
         Metric("keystroke_savings", "keystrokes saved (upper bound)"),
         Metric("length_ratio", "length ratio"),
         Metric("distinct_1", "distinct words"),
         Metric("distinct_2", "distinct word pairs"),
-        Metric("perplexity_per_word", "perplexity per word", lower_is_better=True, is_main=True, in_results=True),
-        Metric("bits_per_character", "bits per character", lower_is_better=True, in_results=True),
+        Metric("perplexity_per_word", "perplexity per word", lower_is_better=True, is_main=True),
+        Metric("bits_per_character", "bits per character", lower_is_better=True),
     )
 }
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from src.evaluation.metrics import METRICS
+from src.evaluation.verdicts import SECONDARY
 from src.files import replace_between
 from src.report.tables import (
     SEED_MARK,
@@ -26,7 +27,7 @@ from src.runs import COMPARISON_FILE
 
 TABLE_START, TABLE_END = "<!-- results: make table -->", "<!-- end of results -->"
 FULL_START, FULL_END = "<!-- full tables: make table -->", "<!-- end of full tables -->"
-TITLES = [metric.title for metric in METRICS.values() if metric.in_results]
+TITLES = [METRICS[metric].title for metric in (*SECONDARY, "bits_per_character")]
 
 
 def results_section(record: dict) -> str:
