@@ -101,8 +101,8 @@ def choose_start(notebook: str, values: SimpleNamespace, tweets: PreparedTweets,
 
 def train_the_lstm(values: SimpleNamespace, first_run: FirstRun, val_texts: list[str], device: torch.device) -> Trained:
     if values.quick:
-        values.max_tweets_seen = min(values.max_tweets_seen, 80_000)
-        values.adaptation = {**values.adaptation, "max_tweets_seen": 40_000}
+        values.max_tweets_seen = min(values.max_tweets_seen, 100_000)
+        values.adaptation = {**values.adaptation, "max_tweets_seen": 50_000}
     train_texts = first_run.tweets.texts("train", values.max_tweets_seen)
     settings, where = training_settings(values), (checkpoint_folder(values, "lstm_lm"), values.resume, device)
     share = 1.0
