@@ -10,6 +10,7 @@ import pytest
 
 from src.evaluation.endpoints import chosen_tests
 from src.evaluation.verdicts import verdicts
+from src.report.tables import main_table, markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -192,3 +193,18 @@ def test_shares_in_words_are_about_those_of_the_record():
 def test_the_figures_of_a_page_are_those_of_the_record(page):
     text = prose(page)
     assert not [claim for claim in CLAIMS[page] if claim not in text]
+
+
+def test_the_table_of_the_small_corpus_is_that_of_its_record():
+    record = json.loads((ROOT / "benchmarks" / "results" / "small_corpus.json").read_text(encoding="utf-8"))
+    systems = record["systems"]
+    names = ["word list", NGRAMS, "LSTM, from scratch", "LSTM", DEVICE, TRANSFORMER]
+    rows = [{"": name, **row} for name, row in main_table(record, names).to_dict("index").items()]
+    page = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    assert markdown_table(rows) in page
+    assert (
+        f"There are {record['data']['counts']['train']:,} training tweets, {record['num_pairs']} test pairs and "
+        f"{record['typing']['systems']['LSTM']['tweets']} typed tweets "
+        f"({record['typing']['systems'][TRANSFORMER]['tweets']} by the transformer, which is fine-tuned on "
+        f"{systems[TRANSFORMER]['training_tweets']:,} tweets)."
+    ) in " ".join(page.split())
