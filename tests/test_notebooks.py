@@ -338,7 +338,7 @@ def test_parameters_are_commented_literals_under_two_headings(name):
     [
         ("solution_lstm", {"max_tweets_seen", "val_share", "adaptation"}),
         ("solution_pretrained", {"finetune_share", "val_share"}),
-        ("compare", {"test_share", "val_share"}),
+        ("compare", {"test_share", "val_share", "timed_prefixes", "recited_tweets"}),
     ],
 )
 def test_quick_draws_the_same_tweets_and_may_run_twice(name, lowered):
